@@ -1,0 +1,91 @@
+"""simherd: run simulation models once on a laptop, or a million times on a cluster.
+
+Names are loaded when they are first used, so that importing simherd costs nearly nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from simherd._accessor import register_when_xarray_loads
+
+if TYPE_CHECKING:
+    from simherd import errors, events
+    from simherd.api.run import run
+    from simherd.clusters import open_client
+    from simherd.model import (
+        Model,
+        RuntimeContext,
+        RuntimeHook,
+        RuntimeSignal,
+        any_object,
+        filter_variables,
+        foreign,
+        global_ref,
+        group,
+        group_dict,
+        index,
+        on_demand,
+        process,
+        process_info,
+        runtime,
+        runtime_hook,
+        variable,
+        variable_info,
+    )
+    from simherd.setup.dataset import create_setup
+
+__all__ = [
+    "Model",
+    "RuntimeContext",
+    "RuntimeHook",
+    "RuntimeSignal",
+    "any_object",
+    "create_setup",
+    "errors",
+    "events",
+    "filter_variables",
+    "foreign",
+    "global_ref",
+    "group",
+    "group_dict",
+    "index",
+    "on_demand",
+    "open_client",
+    "process",
+    "process_info",
+    "run",
+    "runtime",
+    "runtime_hook",
+    "variable",
+    "variable_info",
+]
+
+_ELSEWHERE = {
+    "create_setup": "simherd.setup.dataset",
+    "open_client": "simherd.clusters",
+    "run": "simherd.api.run",
+}
+_MODULES = ("errors", "events")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("simherd")
+    if name not in __all__:
+        raise AttributeError(f"module 'simherd' has no attribute {name!r}")
+    if name in _MODULES:
+        return import_module(f"simherd.{name}")
+    found = getattr(import_module(_ELSEWHERE.get(name, "simherd.model")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
+register_when_xarray_loads()

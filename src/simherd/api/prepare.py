@@ -1,0 +1,183 @@
+"""All that is decided about a run before anything is computed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simherd.engine.plan import Tap
+from simherd.engine.schema import OutputSchema, Schema
+from simherd.errors import SetupError, UnknownNameError, close_matches
+from simherd.model.graph import join_name
+from simherd.model.model import Model
+from simherd.setup.planning import Setup, make_setup
+from simherd.store.layout import (
+    ArrayLayout,
+    block_size_for,
+    layout_output,
+    required_multiple,
+)
+from simherd.store.writer import SECONDS, STATUS
+
+__all__ = ["Prepared", "guess_schema", "prepare"]
+
+Encoding = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A checked setup with how its outputs are to be stored."""
+
+    setup: Setup
+    """Plan and inputs."""
+    encoding: Encoding
+    """How outputs are stored, by name."""
+    block_size: int | None
+    """Simulations in a block; None lets size and workers decide."""
+
+    def choose_block_size(self, schema: Schema, workers: int) -> int:
+        """Return the number of simulations in a block."""
+        largest = max((output.nbytes for output in schema.outputs), default=1)
+        names = [tap.name for tap in self.setup.plan.taps]
+        multiple = required_multiple(self.encoding, names)
+        return block_size_for(self.setup.simulations, largest, workers, self.block_size, multiple)
+
+    def layouts(self, schema: Schema, block_size: int) -> list[ArrayLayout]:
+        """Return the arrays of the result: outputs in the order of the plan, then those of a batch."""
+        batch = None
+        if self.setup.batch_dim is not None:
+            batch = (self.setup.batch_dim, self.setup.simulations, block_size)
+        graph = self.setup.plan.model.graph
+        outputs = [
+            layout_output(
+                output,
+                batch=batch,
+                encoding={
+                    **graph.variables[output.tap.key].encoding,
+                    **self.encoding.get(output.tap.name, {}),
+                },
+                attrs=graph.variables[output.tap.key].attrs,
+            )
+            for output in schema.outputs
+        ]
+        return outputs if batch is None else [*outputs, *_outcome_layouts(*batch)]
+
+    def base(self, schema: Schema) -> xr.Dataset:
+        """Return inputs, clocks and index coordinates, with where they come from."""
+        graph = self.setup.plan.model.graph
+        coords = {
+            key[1]: xr.Variable(
+                _index_dims(graph.variables[key].dims, values), values, graph.variables[key].attrs
+            )
+            for key, values in schema.indexes.items()
+        }
+        base = self.setup.dataset
+        base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
+        return base.assign_attrs(simherd_version=version("simherd"))
+
+
+def _index_dims(declared: Sequence[tuple[str, ...]], values: np.ndarray[Any, Any]) -> tuple[str, ...]:
+    return next((dims for dims in declared if len(dims) == values.ndim), declared[0])
+
+
+def _outcome_layouts(dim: str, simulations: int, block_size: int) -> list[ArrayLayout]:
+    common: dict[str, Any] = {"dims": (dim,), "shape": (simulations,), "chunks": (block_size,)}
+    status_attrs = {
+        "description": "what became of each simulation",
+        "flag_values": [0, 1, 2],
+        "flag_meanings": "pending done failed",
+    }
+    seconds_attrs = {"description": "time that each simulation took", "units": "s"}
+    return [
+        ArrayLayout(name=STATUS, dtype=np.dtype("u1"), fill_value=0, attrs=status_attrs, **common),
+        ArrayLayout(name=SECONDS, dtype=np.dtype("f8"), fill_value=np.nan, attrs=seconds_attrs, **common),
+    ]
+
+
+def prepare(
+    dataset: xr.Dataset,
+    model: Model,
+    *,
+    batch_dim: str | None = None,
+    encoding: Encoding | None = None,
+    block_size: int | str | None = "auto",
+    check_dims: str | None = "strict",
+    validate: str | None = "inputs",
+    hooks: Iterable[Any] | None = None,
+) -> Prepared:
+    """Check all that can be checked without running anything.
+
+    Raises
+    ------
+    SetupError
+        If anything does not fit.
+    """
+    encoding = {_encoding_name(name): dict(given) for name, given in (encoding or {}).items()}
+    setup = make_setup(
+        dataset,
+        model,
+        batch_dim=batch_dim,
+        check_dims=check_dims,
+        validate=validate,
+        hooks=hooks,
+        encoding=encoding,
+    )
+    names = [tap.name for tap in setup.plan.taps]
+    for name in encoding:
+        if name not in names:
+            raise UnknownNameError(f"encoding: {name!r} is not an output. {close_matches(name, names)}")
+    return Prepared(setup=setup, encoding=encoding, block_size=_checked_block_size(block_size))
+
+
+def _encoding_name(name: Any) -> str:
+    return join_name(name) if isinstance(name, tuple) else str(name)
+
+
+def _checked_block_size(given: int | str | None) -> int | None:
+    if given in ("auto", None):
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise SetupError(f"block_size={given!r} is not allowed.", fix="give 'auto' or 1 or more.")
+    return given
+
+
+def guess_schema(setup: Setup) -> tuple[Schema, tuple[str, ...]]:
+    """Return the schema as far as it is known without running a simulation.
+
+    Returns
+    -------
+    Schema
+        Sizes of dimensions are those of the inputs; values are taken to be 8-byte floats unless their
+        type is declared.
+    tuple of str
+        Outputs of which a size is not known; it stands as 1.
+    """
+    unknown: list[str] = []
+    outputs = []
+    for tap in setup.plan.taps:
+        dims, shape = _guess_shape(setup, tap)
+        if None in shape:
+            unknown.append(tap.name)
+        outputs.append(
+            OutputSchema(
+                tap=tap,
+                dims=dims,
+                shape=tuple(1 if size is None else size for size in shape),
+                dtype=np.dtype(tap.dtype or "f8"),
+            )
+        )
+    return Schema(outputs=tuple(outputs), indexes={}), tuple(unknown)
+
+
+def _guess_shape(setup: Setup, tap: Tap) -> tuple[tuple[str, ...], tuple[int | None, ...]]:
+    """Return the largest declared combination of dimensions whose sizes are known, else the first."""
+    declared = setup.plan.model.graph.variables[tap.key].dims
+    sizes = setup.dataset.sizes
+    known = [dims for dims in declared if all(d in sizes for d in dims)]
+    dims = max(known, key=len) if known else declared[0]
+    return dims, tuple(sizes.get(d) for d in dims)

@@ -1,0 +1,187 @@
+"""The one call that runs simulations: wires setup, engine, ensemble and store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from simherd.api.prepare import Prepared, prepare
+from simherd.engine.block import Failure
+from simherd.engine.plan import Plan
+from simherd.engine.schema import Schema, schema_of
+from simherd.engine.simulate import Simulator
+from simherd.ensemble.run import Batch, discover_schema, run_batch
+from simherd.errors import SetupError, close_matches
+from simherd.events import Subscriber
+from simherd.executors.choose import choose_executor
+from simherd.model.model import Model
+from simherd.setup.dataset import find_model
+from simherd.store.journal import record_failures
+from simherd.store.memory import MemoryStore
+
+__all__ = ["run"]
+
+
+def run(
+    dataset: xr.Dataset,
+    model: Model | None = None,
+    batch_dim: str | None = None,
+    check_dims: str | None = "strict",
+    validate: str | None = "inputs",
+    store: Any = None,
+    encoding: Mapping[str, Mapping[str, Any]] | None = None,
+    decoding: Mapping[str, Any] | None = None,
+    hooks: Iterable[Any] | None = None,
+    parallel: bool = False,
+    scheduler: Any = None,
+    safe_mode: bool = True,
+    *,
+    workers: int | None = None,
+    block_size: int | str = "auto",
+    on_error: str = "raise",
+    subscribers: Iterable[Subscriber] = (),
+) -> xr.Dataset:
+    """Run one simulation, or a batch of them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The setup, see `create_setup`.
+    model : Model, optional
+        The model; that of ``with model:`` by default.
+    batch_dim : str, optional
+        Dimension of the inputs along which simulations differ; none runs one simulation.
+    check_dims : {"strict", "transpose", None}, optional
+        Inputs have their dimensions in the declared order; or are transposed; or go unchecked.
+    validate : {"inputs", "all", None}, optional
+        Call validators of inputs; of all that processes set, after each; or none.
+    store : path or zarr.Group, optional
+        Where the result is written; in memory by default, on every executor.
+    encoding : mapping, optional
+        How outputs are stored, by name: ``dtype``, ``chunks``, ``fill_value``, ``compressors``. Blocks
+        become multiples of the chunks along the batch.
+    decoding : mapping, optional
+        Arguments of `xarray.open_zarr` for the result.
+    hooks : iterable, optional
+        Functions of `runtime_hook`, or `RuntimeHook` objects.
+    parallel : bool, optional
+        Run the simulations of a batch at once.
+    scheduler : optional
+        "threads", "processes", "sync", a ``dask.distributed.Client`` or a
+        ``concurrent.futures.Executor``. By default an active Dask client, then what ``dask.config``
+        says, then processes.
+    safe_mode : bool, optional
+        False runs a single simulation on the model itself, whose values can be looked at afterwards.
+    workers : int, optional
+        Threads or processes where `scheduler` names these; as many as usable cores by default.
+    block_size : int or "auto", optional
+        Simulations of a block, which one task runs and writes.
+    on_error : {"raise", "record"}, optional
+        Stop at the first simulation that fails, with what is finished kept in the store; or record it
+        in ``simulation_status`` and go on.
+    subscribers : iterable of callable, optional
+        Called with each event of the run, see `simherd.events`.
+
+    Returns
+    -------
+    Dataset
+        Inputs and outputs; loaded lazily from `store`. A batch has ``simulation_status`` and
+        ``simulation_seconds`` too.
+
+    Raises
+    ------
+    SetupError
+        If setup and model do not fit together.
+    StoreError
+        If the store exists, or cannot be written.
+    PicklingError
+        If something cannot be sent to workers; found before the first simulation.
+    Exception
+        What a simulation raises, with ``on_error="raise"``.
+    """
+    if on_error not in ("raise", "record"):
+        raise SetupError(f"on_error={on_error!r}. {close_matches(on_error, ('raise', 'record'))}")
+    prepared = prepare(
+        dataset,
+        find_model(model),
+        batch_dim=batch_dim,
+        encoding=encoding,
+        block_size=block_size,
+        check_dims=check_dims,
+        validate=validate,
+        hooks=hooks,
+    )
+    target = Path(store) if isinstance(store, str | Path) else store
+    if isinstance(target, Path):
+        from simherd.store.zarr_store import check_writable
+
+        check_writable(target)
+    if batch_dim is None:
+        if parallel:
+            raise SetupError(
+                "parallel=True runs the simulations of a batch at once; this is one simulation.",
+                fix="give batch_dim, or leave parallel out.",
+            )
+        return _run_one(prepared, target, decoding, safe_mode)
+    with choose_executor(parallel, scheduler, workers) as executor:
+        batch = Batch(
+            plan=prepared.setup.plan,
+            inputs=prepared.setup.batch_inputs,
+            executor=executor,
+            on_error=on_error,
+            subscribers=tuple(subscribers),
+        )
+        return _run_batch(prepared, batch, target, decoding)
+
+
+def _run_one(
+    prepared: Prepared, target: Any, decoding: Mapping[str, Any] | None, safe_mode: bool
+) -> xr.Dataset:
+    simulator = Simulator(prepared.setup.plan, clones=safe_mode)
+    columns = simulator.columns(1)
+    simulator.run({}, columns, 0)
+    schema = schema_of(simulator, columns)
+    opened = _make_store(prepared, schema, target, 1)
+    for array, tap, column in zip(opened.arrays, prepared.setup.plan.taps, columns, strict=True):
+        assert column.values is not None
+        array[...] = column.values[0] if tap.clock is not None else column.values[0, 0]
+    return _open(opened, decoding)
+
+
+def _run_batch(
+    prepared: Prepared, batch: Batch, target: Any, decoding: Mapping[str, Any] | None
+) -> xr.Dataset:
+    schema = discover_schema(batch)
+    block_size = prepared.choose_block_size(schema, batch.executor.workers)
+    store = _make_store(prepared, schema, target, block_size)
+    writer = store.writer([tap.clock is not None for tap in batch.plan.taps], block_size)
+    journal: Callable[[Iterable[Failure]], None] | None = None
+    if isinstance(target, Path):
+        journal = partial(record_failures, target)
+    run_batch(replace(batch, plan=_with_schema(batch.plan, schema)), writer, block_size, journal)
+    return _open(store, decoding)
+
+
+def _with_schema(plan: Plan, schema: Schema) -> Plan:
+    """Return a plan whose outputs are held to the types and shapes that their arrays have."""
+    taps = [replace(o.tap, dtype=o.dtype, shape=o.shape) for o in schema.outputs]
+    return replace(plan, taps=tuple(taps))
+
+
+def _make_store(prepared: Prepared, schema: Schema, target: Any, block_size: int) -> Any:
+    base, layouts = prepared.base(schema), prepared.layouts(schema, block_size)
+    if target is None:
+        return MemoryStore(base, layouts)
+    from simherd.store.zarr_store import ZarrStore
+
+    return ZarrStore(target, base, layouts)
+
+
+def _open(store: Any, decoding: Mapping[str, Any] | None) -> xr.Dataset:
+    opened: xr.Dataset = store.open() if isinstance(store, MemoryStore) else store.open(decoding)
+    return opened

@@ -1,0 +1,88 @@
+"""Worker processes on this machine."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from contextlib import ExitStack
+
+import dask
+from distributed import LocalCluster, Worker
+from distributed.system import MEMORY_LIMIT
+
+from simherd.clusters.base import MainlessNanny, OwningClient, positive
+from simherd.errors import ClusterOptionError
+from simherd.resources import parse_bytes, usable_cores
+from simherd.threads import guard_environment
+
+__all__ = ["open"]
+
+
+def open(  # noqa: A001 (the one verb that all adapters have)
+    *,
+    workers: int | None = None,
+    threads_per_worker: int | None = None,
+    memory: str | int | None = None,
+    processes: int | None = None,
+    local_directory: str | None = None,
+    dashboard_address: str = "127.0.0.1:0",
+    name: str | None = None,
+) -> OwningClient:
+    """Start worker processes on this machine and return a client.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Worker processes; with `threads_per_worker` as many as fill the usable cores by default.
+    threads_per_worker : int, optional
+        Blocks that a worker runs at once; 1 by default.
+    memory : str or int, optional
+        Memory of all workers together, as "4 GiB" or in bytes; all of this machine's by default.
+    processes : int, optional
+        0 runs the workers as threads of this process.
+    local_directory : str, optional
+        Folder in which workers put what does not fit into memory; a temporary one by default.
+    dashboard_address : str, optional
+        Where the dashboard listens; this machine only, at a free port, by default.
+    name : str, optional
+        Name of the cluster.
+
+    Raises
+    ------
+    ClusterOptionError
+        If an option is wrong.
+    """
+    threads = positive("threads_per_worker", 1 if threads_per_worker is None else threads_per_worker)
+    if processes not in (None, 0):
+        raise ClusterOptionError(
+            f"processes={processes!r} is not allowed for a local cluster: 0, for threads only.",
+            fix="give the number of worker processes as workers.",
+        )
+    count = positive("workers", max(1, usable_cores() // threads) if workers is None else workers)
+    limit = (MEMORY_LIMIT if memory is None else parse_bytes(memory)) // count
+    with ExitStack() as stack:
+        folder = local_directory or stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="simherd-", ignore_cleanup_errors=True)
+        )
+        settings = {
+            "temporary-directory": folder,
+            "distributed.nanny.pre-spawn-environ": {
+                **dask.config.get("distributed.nanny.pre-spawn-environ", {}),
+                **guard_environment(),
+            },
+        }
+        with dask.config.set(settings):
+            cluster = stack.enter_context(
+                LocalCluster(  # type: ignore[no-untyped-call]
+                    name=name,
+                    n_workers=count,
+                    threads_per_worker=threads,
+                    processes=processes is None,
+                    worker_class=MainlessNanny if processes is None else Worker,
+                    memory_limit=limit,
+                    dashboard_address=dashboard_address,
+                    local_directory=folder,
+                    silence_logs=logging.ERROR,
+                )
+            )
+        return OwningClient(cluster, stack.pop_all())

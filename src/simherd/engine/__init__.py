@@ -1,0 +1,29 @@
+"""How simulations are executed: plan, steps, outputs, blocks.
+
+Knows no Dask, Zarr or xarray: values come in as plain arrays and go out as plain arrays.
+"""
+
+from simherd.engine.block import Block, BlockResult, Failure, Status, run_block
+from simherd.engine.columns import Column, fill_value_for
+from simherd.engine.plan import Array, Plan, Tap
+from simherd.engine.schema import OutputSchema, Schema, schema_of, scout
+from simherd.engine.simulate import Simulator, check_static
+
+__all__ = [
+    "Array",
+    "Block",
+    "BlockResult",
+    "Column",
+    "Failure",
+    "OutputSchema",
+    "Plan",
+    "Schema",
+    "Simulator",
+    "Status",
+    "Tap",
+    "check_static",
+    "fill_value_for",
+    "run_block",
+    "schema_of",
+    "scout",
+]

@@ -1,0 +1,134 @@
+"""A block: consecutive simulations of a batch, run one after another by one task."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from simherd.engine.columns import Column
+from simherd.engine.plan import Array
+from simherd.engine.simulate import Simulator
+from simherd.model.graph import Key
+
+__all__ = ["Block", "BlockResult", "Failure", "Status", "run_block"]
+
+
+class Status(IntEnum):
+    """What became of a simulation; the flags of ``simulation_status``."""
+
+    PENDING = 0
+    DONE = 1
+    FAILED = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """Simulations ``start`` to ``stop - 1`` of a batch, with the inputs that are theirs."""
+
+    start: int
+    stop: int
+    inputs: Mapping[Key, Array]
+    """Values of the inputs that differ, each with the simulations along the first axis."""
+
+    @property
+    def size(self) -> int:
+        """Number of simulations."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """Why a simulation failed."""
+
+    number: int
+    """Position of the simulation in the batch."""
+    error: BaseException
+    """What it raised."""
+    traceback: str
+    """The traceback, as text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockResult:
+    """What the simulations of a block gave."""
+
+    start: int
+    """First simulation."""
+    values: Sequence[Array | None]
+    """Outputs in the order of the plan, shape (simulations, saves, ...); None where all failed."""
+    status: Array
+    """What became of each simulation, shape (simulations,), `Status` as uint8."""
+    seconds: Array
+    """Time each one took, shape (simulations,), in s."""
+    failures: tuple[Failure, ...]
+    """Why the failed ones failed."""
+
+
+def run_block(simulator: Simulator, block: Block, *, stop_on_failure: bool = False) -> BlockResult:
+    """Run the simulations of a block.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        Runs one simulation.
+    block : Block
+        Which ones, with their inputs.
+    stop_on_failure : bool, optional
+        True leaves the simulations after a failed one pending.
+
+    Returns
+    -------
+    BlockResult
+        Outcomes are data: a simulation that raises costs one simulation.
+    """
+    columns = simulator.columns(block.size)
+    status = np.zeros(block.size, np.uint8)
+    seconds = np.full(block.size, np.nan)
+    failures: list[Failure] = []
+    for row, values in enumerate(_rows(block)):
+        started = time.perf_counter()
+        try:
+            simulator.run(values, columns, row, block.start + row)
+            status[row] = Status.DONE
+        except Exception as error:
+            status[row] = Status.FAILED
+            failures.append(_failure(block.start + row, error))
+            _clear(columns, row)
+        seconds[row] = time.perf_counter() - started
+        if failures and stop_on_failure:
+            break
+    return BlockResult(
+        start=block.start,
+        values=[column.values for column in columns],
+        status=status,
+        seconds=seconds,
+        failures=tuple(failures),
+    )
+
+
+def _rows(block: Block) -> Iterator[Mapping[Key, Any]]:
+    """Yield the inputs of each simulation.
+
+    Scalars are Python numbers, with which processes compute several times quicker than with NumPy's.
+    """
+    series = {
+        key: values.tolist() if values.ndim == 1 and values.dtype.kind not in "mM" else values
+        for key, values in block.inputs.items()
+    }
+    for row in range(block.size):
+        yield {key: values[row] for key, values in series.items()}
+
+
+def _failure(number: int, error: Exception) -> Failure:
+    return Failure(number=number, error=error, traceback="".join(traceback.format_exception(error)))
+
+
+def _clear(columns: Sequence[Column], row: int) -> None:
+    for column in columns:
+        column.clear(row)

@@ -1,0 +1,79 @@
+"""Everything that is decided before the first stage runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simherd.model.graph import Key, join_name
+from simherd.model.hooks import HookTable
+from simherd.model.model import Model
+
+__all__ = ["Array", "Plan", "Tap"]
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tap:
+    """An output: a variable and when its value is saved."""
+
+    key: Key
+    """Names of process and variable."""
+    home: Key
+    """Key of the variable that owns the value."""
+    clock: str | None
+    """Clock at whose labels it is saved; None saves it once, at the end."""
+    steps: tuple[int, ...]
+    """Positions of the clock's labels on the main clock; empty without a clock."""
+    dtype: Any = None
+    """Type of its values, where it is declared or known."""
+    shape: tuple[int, ...] | None = None
+    """Shape of a value, where it is known."""
+
+    @property
+    def name(self) -> str:
+        """Name in datasets and stores."""
+        return join_name(self.key)
+
+    @property
+    def saves(self) -> int:
+        """Number of values saved in a simulation."""
+        return len(self.steps) if self.clock is not None else 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A model with its clock, inputs and outputs: what the simulations of a batch have in common."""
+
+    model: Model
+    """The model; simulations run on clones of it."""
+    clock: str | None
+    """Name of the main clock."""
+    labels: Array = field(default_factory=lambda: np.empty(0))
+    """Labels of the main clock, shape (steps + 1,); empty for a model without steps."""
+    shared: Mapping[Key, Any]
+    """Values of inputs that are the same in all simulations."""
+    batched: tuple[Key, ...] = ()
+    """Inputs that differ between simulations."""
+    varying: frozenset[Key] = frozenset()
+    """Inputs whose first axis is the main clock."""
+    taps: tuple[Tap, ...] = ()
+    """The outputs."""
+    indexes: tuple[Key, ...] = ()
+    """Index variables, saved once."""
+    batch_size: int = -1
+    """Simulations in the batch, -1 outside one."""
+    validate: str | None = "inputs"
+    """When validators are called: "inputs" at the start, "all" also after each process, or never."""
+    hooks: HookTable = field(default_factory=HookTable)
+    """Functions of the user that watch the simulations."""
+
+    @property
+    def nsteps(self) -> int:
+        """Number of steps."""
+        return max(len(self.labels) - 1, 0)

@@ -1,0 +1,236 @@
+"""One simulation: inputs in, stages in turn, outputs saved on their clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from simherd.engine.columns import Column
+from simherd.engine.plan import Array, Plan
+from simherd.errors import ModelError, OutputError
+from simherd.model.graph import Key, join_name
+from simherd.model.model import Model
+from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
+
+__all__ = ["Simulator"]
+
+Save: TypeAlias = tuple[int, str, int, int]
+StageCall: TypeAlias = Callable[[RuntimeContext], RuntimeSignal | None]
+
+
+class Simulator:
+    """Runs simulations of a plan, one after another, each on a clone of its model.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the simulations have in common.
+    clones : bool, optional
+        False runs on the model of the plan itself, whose values can be looked at afterwards.
+    """
+
+    def __init__(self, plan: Plan, *, clones: bool = True) -> None:
+        self.plan = plan
+        self.clones = clones
+        self.labels = _as_list(plan.labels)
+        self.deltas = _as_list(np.diff(plan.labels)) if plan.nsteps else []
+        numbers = {name: number for number, name in enumerate(plan.model)}
+        self.places = [(numbers[tap.home[0]], tap.home[1]) for tap in plan.taps]
+        self.due = [self._due_at(step) for step in range(plan.nsteps)]
+        self.last = self._due_at_end()
+        self.index_values: dict[Key, Array] = {}
+
+    def _due_at(self, step: int) -> tuple[Save, ...]:
+        """Return object number, attribute, column and position of all that is saved in a step."""
+        return tuple(
+            (*self.places[column], column, tap.steps.index(step))
+            for column, tap in enumerate(self.plan.taps)
+            if step in tap.steps
+        )
+
+    def _due_at_end(self) -> tuple[tuple[int, str, int], ...]:
+        end = self.plan.nsteps
+        return tuple(
+            (*self.places[column], column)
+            for column, tap in enumerate(self.plan.taps)
+            if tap.clock is None or end in tap.steps
+        )
+
+    def columns(self, size: int) -> list[Column]:
+        """Return empty columns for the outputs of `size` simulations."""
+        return [Column(tap.name, size, tap.saves, tap.dtype, tap.shape) for tap in self.plan.taps]
+
+    def run(self, values: Mapping[Key, Any], columns: Sequence[Column], row: int, number: int = -1) -> Model:
+        """Run one simulation.
+
+        Parameters
+        ----------
+        values : mapping
+            Values of the inputs that differ between simulations.
+        columns : sequence of Column
+            Where outputs are saved, in the order of ``plan.taps``.
+        row : int
+            Row of the columns that is this simulation's.
+        number : int, optional
+            Position of the simulation in its batch.
+
+        Returns
+        -------
+        Model
+            The model as the simulation left it.
+
+        Raises
+        ------
+        Exception
+            Whatever a process raises, with a note that says where.
+        """
+        model = self.plan.model.clone() if self.clones else self.plan.model
+        context = self._context(number)
+        calls = self._calls(model)
+        try:
+            feeds = self._set_inputs(model, values)
+            calls["initialize"](context)
+            positions = self._loop(model, calls, context, feeds, columns, row)
+            self._save_last(model, columns, row, positions)
+        except BaseException as error:
+            self._explain(error, model, context)
+            self._finalize_after(error, calls["finalize"], context)
+            raise
+        try:
+            calls["finalize"](context)
+        except Exception as error:
+            self._explain(error, model, context)
+            raise
+        self._check_indexes(model)
+        return model
+
+    def _context(self, number: int) -> RuntimeContext:
+        bounds = {"sim_start": self.labels[0], "sim_end": self.labels[-1]} if self.labels else {}
+        return RuntimeContext(
+            batch=number, batch_size=self.plan.batch_size, nsteps=self.plan.nsteps, **bounds
+        )
+
+    def _calls(self, model: Model) -> Mapping[str, StageCall]:
+        hooks, validate = self.plan.hooks, self.plan.validate == "all"
+        watched = validate or hooks.watches_processes()
+        stages = model.watched_stages(hooks, validate) if watched else model.stages
+        if not hooks:
+            return stages
+
+        def hooked(stage: str) -> StageCall:
+            return lambda context: model.run_hooked(stages[stage], stage, context, hooks)
+
+        return {stage: hooked(stage) for stage in STAGES}
+
+    def _set_inputs(self, model: Model, values: Mapping[Key, Any]) -> dict[Key, Sequence[Any]]:
+        """Give the model its first values and return those that vary with the clock."""
+        feeds: dict[Key, Sequence[Any]] = {}
+        first: dict[Key, Any] = {}
+        for key in (*self.plan.shared, *values):
+            value = values[key] if key in values else self.plan.shared[key]
+            if key in self.plan.varying:
+                feeds[key] = _as_list(value) if np.ndim(value) == 1 else value
+                value = feeds[key][0]
+            first[key] = value
+        model.update_state(first, validate=self.plan.validate is not None, ignore_static=True)
+        return feeds
+
+    def _loop(
+        self,
+        model: Model,
+        calls: Mapping[str, StageCall],
+        context: RuntimeContext,
+        feeds: Mapping[Key, Sequence[Any]],
+        columns: Sequence[Column],
+        row: int,
+    ) -> list[int]:
+        """Run all steps and return how many values each column got."""
+        run_step, finalize_step = calls["run_step"], calls["finalize_step"]
+        objects = list(model.values())
+        labels = self.labels
+        saved = [0] * len(columns)
+        for step, (due, delta) in enumerate(zip(self.due, self.deltas, strict=True)):
+            context.step = step
+            context.step_start = labels[step]
+            context.step_end = labels[step + 1]
+            context.step_delta = delta
+            if feeds and step:
+                self._feed(model, feeds, step)
+            signal = run_step(context)
+            if signal is RuntimeSignal.BREAK:
+                break
+            for number, name, column, position in due:
+                columns[column].put(row, position, getattr(objects[number], name))
+                saved[column] = position + 1
+            if signal is RuntimeSignal.CONTINUE:
+                continue
+            if finalize_step(context) is RuntimeSignal.BREAK:
+                break
+        return saved
+
+    def _feed(self, model: Model, feeds: Mapping[Key, Sequence[Any]], step: int) -> None:
+        values = {key: series[step] for key, series in feeds.items()}
+        model.update_state(values, validate=self.plan.validate is not None)
+
+    def _save_last(self, model: Model, columns: Sequence[Column], row: int, saved: Sequence[int]) -> None:
+        objects = list(model.values())
+        for number, name, column in self.last:
+            columns[column].put(row, saved[column], getattr(objects[number], name))
+
+    def _finalize_after(self, error: BaseException, finalize: StageCall, context: RuntimeContext) -> None:
+        """Let processes clean up after an error, which stays the one that the user sees."""
+        try:
+            finalize(context)
+        except Exception as second:
+            error.add_note(f"The stage finalize failed after this too: {second!r}")
+
+    def _explain(self, error: BaseException, model: Model, context: RuntimeContext) -> None:
+        place = model.locate(error)
+        if place is None:
+            return
+        process, stage = place
+        where = f"In process {process!r}, stage {stage}"
+        if stage in ("run_step", "finalize_step"):
+            where += f", step {context.step} ({self.plan.clock} = {context.step_start})"
+        error.add_note(where + (f", simulation {context.batch}" if context.batch >= 0 else ""))
+
+    def read_indexes(self, model: Model) -> dict[Key, Array]:
+        """Return the values of index variables that have one."""
+        state = model.state
+        return {key: np.array(state[key]) for key in self.plan.indexes if key in state}
+
+    def _check_indexes(self, model: Model) -> None:
+        """Keep the index variables of the first simulation and hold all others to them."""
+        if not self.plan.indexes:
+            return
+        found = self.read_indexes(model)
+        if not self.index_values:
+            self.index_values = found
+        for key, values in found.items():
+            if not np.array_equal(values, self.index_values[key]):
+                raise OutputError(
+                    f"Index variable {join_name(key)} differs between simulations of the batch, so its "
+                    f"dimension cannot be labelled.",
+                    fix="save it as an output variable instead of an index.",
+                )
+
+
+def check_static(plan: Plan) -> None:
+    """Raise an error if a static variable is to vary with the clock.
+
+    Raises
+    ------
+    ModelError
+        If so.
+    """
+    for key in plan.varying:
+        if plan.model.graph.variables[key].is_static:
+            raise ModelError(f"Cannot set value for static variable {join_name(key)} at each step.")
+
+
+def _as_list(values: Array) -> list[Any]:
+    """Return a list of Python numbers, or of NumPy scalars for dates."""
+    values = np.asarray(values)
+    return list(values) if values.dtype.kind in "mM" else values.tolist()

@@ -1,0 +1,1 @@
+"""Many simulations: cut into blocks, map them, collect outcomes."""

@@ -1,0 +1,172 @@
+"""The whole exception tree.
+
+::
+
+    SimherdError
+    ├── ModelError            (ValueError)      a process or model is declared wrongly
+    │   ├── ProcessClassError (ValueError)      a class is not a process, or not one any more
+    │   ├── CycleError        (RuntimeError)    processes wait for each other in a circle
+    │   └── LinkError         (KeyError)        a variable refers to one that the model lacks
+    ├── UnsetVariableError    (AttributeError, KeyError)  read before any process set it
+    ├── SetupError            (ValueError)      clocks, inputs or outputs do not fit the model
+    │   ├── UnknownNameError  (KeyError)        a name that the model does not have
+    │   └── MissingInputError (KeyError)        an input without value and default
+    ├── ExperimentError       (ValueError)      an experiment file is wrong
+    ├── StoreError            (RuntimeError)    the output store cannot be used
+    │   └── StoreExistsError  (FileExistsError) it holds results already
+    ├── OutputError           (ValueError)      a simulation gave values that do not fit its outputs
+    ├── SimulationError       (RuntimeError)    a simulation of a batch failed
+    ├── PicklingError         (TypeError)       something cannot travel to a worker process
+    ├── ClusterError          (RuntimeError)    a cluster could not be had
+    │   └── ClusterOptionError (ValueError)     an option of it is wrong
+    └── MissingDependencyError (ImportError)    an optional package is not installed
+
+Each also derives from the built-in error that a caller would expect. A message says what was being
+done, what was found and what is allowed; ``fix`` says what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ClusterError",
+    "ClusterOptionError",
+    "CycleError",
+    "ExperimentError",
+    "LinkError",
+    "MissingDependencyError",
+    "MissingInputError",
+    "ModelError",
+    "OutputError",
+    "PicklingError",
+    "ProcessClassError",
+    "SetupError",
+    "SimherdError",
+    "SimulationError",
+    "StoreError",
+    "StoreExistsError",
+    "UnknownNameError",
+    "UnsetVariableError",
+    "close_matches",
+]
+
+
+class SimherdError(Exception):
+    """Base of all errors that simherd raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What was being done, what was found, what is allowed.
+    fix : str, optional
+        What the user can do about it.
+    """
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message} Fix: {self.fix}" if self.fix else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.__dict__)
+
+
+def _rebuild(cls: type[SimherdError], message: str, state: dict[str, object]) -> SimherdError:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+class ModelError(SimherdError, ValueError):
+    """A process or model is declared wrongly."""
+
+
+class ProcessClassError(ModelError):
+    """A class is not decorated as a process, or was derived from one and not decorated."""
+
+
+class CycleError(ModelError, RuntimeError):
+    """Processes of a model wait for each other in a circle."""
+
+
+class LinkError(ModelError, KeyError):
+    """A foreign or global variable refers to something that the model does not have."""
+
+
+class UnsetVariableError(SimherdError, AttributeError, KeyError):
+    """A variable was read before any process, or the user, gave it a value."""
+
+
+class SetupError(SimherdError, ValueError):
+    """Clocks, inputs, outputs or their values do not fit the model."""
+
+
+class UnknownNameError(SetupError, KeyError):
+    """A name of an input, output or clock is not known."""
+
+
+class MissingInputError(SetupError, KeyError):
+    """A model input has neither a value nor a default."""
+
+
+class ExperimentError(SimherdError, ValueError):
+    """An experiment file is wrong."""
+
+
+class StoreError(SimherdError, RuntimeError):
+    """The output store cannot be read, made or written."""
+
+
+class StoreExistsError(StoreError, FileExistsError):
+    """The output store exists already."""
+
+
+class OutputError(SimherdError, ValueError):
+    """A simulation gave values that do not fit the declared or earlier shape of an output."""
+
+
+class SimulationError(SimherdError, RuntimeError):
+    """A simulation of a batch failed; the worker's traceback is in the message."""
+
+
+class PicklingError(SimherdError, TypeError):
+    """A model, hook or input cannot be sent to a worker process."""
+
+
+class ClusterError(SimherdError, RuntimeError):
+    """A cluster, or its workers, could not be had."""
+
+
+class ClusterOptionError(ClusterError, ValueError):
+    """An option of a cluster is wrong."""
+
+
+class MissingDependencyError(SimherdError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+def close_matches(name: str, allowed: Iterable[str]) -> str:
+    """Return a sentence that names the close matches of `name`, or all that is allowed.
+
+    Parameters
+    ----------
+    name : str
+        What was found.
+    allowed : iterable of str
+        What is allowed.
+
+    Returns
+    -------
+    str
+        ``"Did you mean 'a' or 'b'?"``, else ``"Allowed: 'a', 'b'."``.
+    """
+    names = sorted(str(item) for item in allowed)
+    close = difflib.get_close_matches(name, names, n=3)
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    return f"Allowed: {', '.join(map(repr, names))}." if names else "None is allowed here."

@@ -1,0 +1,59 @@
+"""What happens while a batch runs, as data, and who may watch.
+
+The ensemble runner calls every subscriber with each event, in the thread that called ``run``. A
+subscriber looks and keeps; it never steers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+__all__ = ["BlockFinished", "Event", "RunFinished", "RunStarted", "Subscriber"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStarted:
+    """A batch is about to run."""
+
+    simulations: int
+    """Simulations in the batch."""
+    blocks: int
+    """Blocks, and so tasks, that they are cut into."""
+    workers: int
+    """Blocks that run at once."""
+    where: str
+    """The executor, in words, such as ``"2 worker processes"``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockFinished:
+    """A block came back."""
+
+    start: int
+    """First simulation of the block."""
+    done: int
+    """Simulations that finished."""
+    failed: int
+    """Simulations that failed."""
+    seconds: float
+    """Time the block took on its worker, in s."""
+    worker: str
+    """Name of the worker that ran it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFinished:
+    """The batch came to its end."""
+
+    done: int
+    """Simulations that finished."""
+    failed: int
+    """Simulations that failed."""
+    seconds: float
+    """Wall time since `RunStarted`, in s."""
+
+
+Event: TypeAlias = RunStarted | BlockFinished | RunFinished
+Subscriber: TypeAlias = Callable[[Event], None]

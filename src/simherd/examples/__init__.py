@@ -1,0 +1,1 @@
+"""Models of the example experiments, and the data and pictures that go with them."""

@@ -1,0 +1,34 @@
+"""What an executor must do: run a function on items, some at once, without ever piling them up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeAlias
+
+__all__ = ["Executor", "TaskFunction"]
+
+TaskFunction: TypeAlias = Callable[[Any, Any], Any]
+"""Called with the shared object and an item; it stands in an importable module."""
+
+
+class Executor(Protocol):
+    """Where blocks run. A context manager: leaving it stops what it started."""
+
+    workers: int
+    """Items that run at once."""
+    description: str
+    """What it is, in words, such as ``"2 worker processes"``."""
+    crosses_processes: bool
+    """Whether shared object, items and results are pickled on their way."""
+
+    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Iterator[Any]:
+        """Yield ``function(shared, item)`` for all items, in the order in which they finish.
+
+        Items are drawn as workers take them: never more than a few times the number of workers are
+        on their way. Closing the iterator drops what has not started.
+        """
+        ...
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...

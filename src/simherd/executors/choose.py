@@ -1,0 +1,97 @@
+"""From what a user says of parallelism to an executor."""
+
+from __future__ import annotations
+
+from concurrent import futures
+from typing import Any
+
+from simherd.errors import SetupError, close_matches
+from simherd.executors.base import Executor
+from simherd.executors.client import ClientExecutor
+from simherd.executors.pool import PoolExecutor, process_pool, thread_pool
+from simherd.executors.serial import SerialExecutor
+from simherd.resources import usable_cores
+
+__all__ = ["choose_executor"]
+
+ALIASES = {
+    "threads": "threads",
+    "threading": "threads",
+    "processes": "processes",
+    "multiprocessing": "processes",
+    "sync": "serial",
+    "synchronous": "serial",
+    "single-threaded": "serial",
+    "serial": "serial",
+}
+
+
+def choose_executor(parallel: bool, scheduler: Any = None, workers: int | None = None) -> Executor:
+    """Return the executor for a batch.
+
+    Parameters
+    ----------
+    parallel : bool
+        False runs in this process whatever `scheduler` says.
+    scheduler : str, Client or concurrent.futures.Executor, optional
+        "threads", "processes", "sync" or another of Dask's names, a ``dask.distributed.Client`` or an
+        executor. By default the active Dask client, then what ``dask.config`` says, then processes.
+    workers : int, optional
+        Threads or processes; as many as there are usable cores by default.
+
+    Raises
+    ------
+    SetupError
+        If `scheduler` is something else.
+    """
+    if not parallel:
+        return SerialExecutor()
+    found = _default_scheduler() if scheduler is None else scheduler
+    workers = workers or usable_cores()
+    if isinstance(found, str):
+        return _named(found, workers)
+    if isinstance(found, futures.Executor):
+        return _given_pool(found, workers)
+    if hasattr(found, "scheduler_info") and hasattr(found, "submit"):
+        return ClientExecutor(found)
+    raise SetupError(
+        f"scheduler={found!r} is not a scheduler.",
+        fix="give one of "
+        f"{', '.join(map(repr, ALIASES))}, a dask.distributed.Client or a concurrent.futures.Executor.",
+    )
+
+
+def _default_scheduler() -> Any:
+    import sys
+
+    if "distributed" in sys.modules:
+        from distributed import get_client
+
+        try:
+            return get_client()
+        except ValueError:
+            pass
+    import dask
+
+    return dask.config.get("scheduler", None) or "processes"
+
+
+def _named(name: str, workers: int) -> Executor:
+    kind = ALIASES.get(name.lower())
+    if kind == "serial":
+        return SerialExecutor()
+    if kind == "threads":
+        return thread_pool(workers)
+    if kind == "processes":
+        return process_pool(workers)
+    if name.lower() in ("distributed", "dask.distributed"):
+        from distributed import get_client
+
+        return ClientExecutor(get_client())
+    raise SetupError(f"scheduler={name!r} is not known. {close_matches(name, ALIASES)}")
+
+
+def _given_pool(pool: futures.Executor, workers: int) -> Executor:
+    in_threads = isinstance(pool, futures.ThreadPoolExecutor)
+    workers = getattr(pool, "_max_workers", None) or workers
+    return PoolExecutor(pool, workers, f"{type(pool).__name__}", not in_threads, owns_pool=False)

@@ -1,0 +1,102 @@
+"""The workers of a Dask client, wherever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from simherd.errors import ClusterError
+from simherd.executors.base import TaskFunction
+from simherd.executors.payload import Payload, pack, unpack
+
+__all__ = ["ClientExecutor"]
+
+AHEAD = 2
+WORKER_TIMEOUT_S = 120
+
+
+class ClientExecutor:
+    """Runs items as tasks of a ``dask.distributed.Client``, which stays open.
+
+    Parameters
+    ----------
+    client : dask.distributed.Client
+        A client whose workers have simherd installed.
+
+    Raises
+    ------
+    ClusterError
+        If no worker arrives within two minutes.
+    """
+
+    crosses_processes = True
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.workers = self._count_threads()
+        address = client.scheduler.address
+        self.description = f"{self.workers} worker thread(s) of the Dask scheduler at {address}"
+
+    def _count_threads(self) -> int:
+        threads = sum(self.client.nthreads().values())
+        if not threads:
+            self._wait_for_one()
+            threads = sum(self.client.nthreads().values())
+        return int(threads)
+
+    def _wait_for_one(self) -> None:
+        try:
+            self.client.wait_for_workers(1, timeout=WORKER_TIMEOUT_S)
+        except TimeoutError as error:
+            raise ClusterError(
+                f"No worker connected to {self.client.scheduler.address} within {WORKER_TIMEOUT_S} s.",
+                fix="look at the logs of the workers.",
+            ) from error
+
+    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Iterator[Any]:
+        """Yield results as they come, at most twice as many tasks on their way as there are threads.
+
+        The shared object travels once to each worker: as the result of a task, which the scheduler
+        repeats elsewhere if the worker that holds it is lost.
+        """
+        payload = shared if isinstance(shared, Payload) else pack(shared)
+        carried = self.client.submit(_carry, payload, pure=False)
+        waiting = iter(items)
+
+        def submit() -> list[Any]:
+            return [
+                self.client.submit(_call, function, carried, item, pure=False) for item in islice(waiting, 1)
+            ]
+
+        first = [future for _ in range(AHEAD * self.workers) for future in submit()]
+        running: Any = _as_completed(first)
+        try:
+            for future in running:
+                running.update(submit())
+                result = future.result()
+                future.release()
+                yield result
+        finally:
+            self.client.cancel(list(running.futures), force=True)
+            carried.release()
+
+    def __enter__(self) -> ClientExecutor:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+
+def _as_completed(first: list[Any]) -> Any:
+    import distributed
+
+    return distributed.as_completed(first)  # type: ignore[no-untyped-call]
+
+
+def _carry(payload: Payload) -> Payload:
+    return payload
+
+
+def _call(function: TaskFunction, payload: Payload, item: Any) -> Any:
+    return function(unpack(payload), item)

@@ -1,0 +1,96 @@
+"""How objects travel to worker processes."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+
+from simherd.errors import PicklingError
+
+__all__ = ["Payload", "pack", "unpack"]
+
+KEPT = 4
+_unpacked: OrderedDict[str, Any] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A pickled object that many items share; a worker unpacks it once."""
+
+    digest: str
+    """SHA-256 of `data`, by which a worker knows it again."""
+    data: bytes
+    """The pickled object. Classes of ``__main__`` and notebooks travel by value."""
+
+
+def pack(obj: Any, parts: Iterable[tuple[str, Any]] = ()) -> Payload:
+    """Pickle an object.
+
+    Parameters
+    ----------
+    obj : object
+        What is to travel.
+    parts : iterable of (str, object), optional
+        Its parts with names, looked through for the culprit if it does not pickle.
+
+    Raises
+    ------
+    PicklingError
+        If it does not pickle; names the part, and the attribute where that can be told.
+    """
+    try:
+        data = cloudpickle.dumps(obj)
+    except Exception as error:
+        raise _explain(error, parts) from error
+    return Payload(hashlib.sha256(data).hexdigest(), data)
+
+
+def unpack(payload: Payload) -> Any:
+    """Return the object, the same one at each call for the latest few payloads."""
+    if payload.digest not in _unpacked:
+        _unpacked[payload.digest] = pickle.loads(payload.data)
+        while len(_unpacked) > KEPT:
+            _unpacked.popitem(last=False)
+    return _unpacked[payload.digest]
+
+
+def _explain(error: Exception, parts: Iterable[tuple[str, Any]]) -> PicklingError:
+    for name, part in parts:
+        if (reason := _reason(part)) is not None:
+            attribute = _culprit_attribute(part)
+            where = f"{name}, attribute {attribute!r}" if attribute else name
+            return PicklingError(
+                f"Cannot send {where} to worker processes: {reason}.",
+                fix="make it picklable, or create it in 'initialize', or run with threads or serially.",
+            )
+    return PicklingError(f"Cannot send the simulations to worker processes: {error!r}.")
+
+
+def _reason(obj: Any) -> str | None:
+    try:
+        cloudpickle.dumps(obj)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".rstrip(".")
+    return None
+
+
+def _culprit_attribute(obj: Any) -> str | None:
+    """Return the attribute, closure or global variable of an object that does not pickle."""
+    function = getattr(obj, "__func__", obj)
+    inner = dict(getattr(obj, "__dict__", {}))
+    if hasattr(function, "__code__"):
+        names = function.__code__.co_names
+        inner |= {n: function.__globals__[n] for n in names if n in function.__globals__}
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
+        inner |= {name: cell.cell_contents for name, cell in cells}
+    for name, value in inner.items():
+        if not name.startswith("__") and _reason(value) is not None:
+            deeper = _culprit_attribute(value) if hasattr(value, "__code__") else None
+            return f"{name} -> {deeper}" if deeper else name
+    return None

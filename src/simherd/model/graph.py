@@ -1,0 +1,305 @@
+"""How the processes of a model hang together: who owns, reads and sets what, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import attr
+
+from simherd.errors import CycleError, LinkError, ModelError
+from simherd.model.process import ProcessInfo, inspect_process
+from simherd.model.variables import Attribute, Dims, VarIntent, VarType
+
+__all__ = ["Graph", "Key", "Variable", "join_name"]
+
+Key: TypeAlias = tuple[str, str]
+
+_REFERENCES = (VarType.FOREIGN, VarType.GLOBAL)
+_GROUPS = (VarType.GROUP, VarType.GROUP_DICT)
+
+
+def default_of(declared: Attribute) -> Any:
+    """Return the default value of a declared field, made anew where it has a factory."""
+    default: Any = declared.default
+    return default.factory() if isinstance(default, attr.Factory) else default  # type: ignore[arg-type]
+
+
+def join_name(key: Key) -> str:
+    """Return the name of a variable in datasets and files: ``process__variable``."""
+    return f"{key[0]}__{key[1]}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variable:
+    """A variable of a model, its reference resolved."""
+
+    key: Key
+    """Names of process and variable."""
+    home: Key
+    """Key of the variable that owns the value: another one for foreign and global variables."""
+    declared: Attribute
+    """The declaration in its process."""
+    owner: Attribute
+    """The declaration of `home`."""
+
+    @property
+    def type(self) -> VarType:
+        """Kind of the declaration."""
+        return self.declared.metadata["var_type"]  # type: ignore[no-any-return]
+
+    @property
+    def intent(self) -> VarIntent:
+        """What the process does with it."""
+        return self.declared.metadata["intent"]  # type: ignore[no-any-return]
+
+    @property
+    def dims(self) -> Dims:
+        """Allowed combinations of dimension labels."""
+        return self.owner.metadata["dims"]  # type: ignore[no-any-return]
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Description and attributes, as the store keeps them."""
+        metadata = self.owner.metadata
+        described = {"description": metadata["description"]} if metadata["description"] else {}
+        return {**described, **metadata["attrs"]}
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """How its output is stored."""
+        return dict(self.owner.metadata["encoding"])
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it may not vary with the clock."""
+        return bool(self.declared.metadata["static"])
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it stands for the variables of a group."""
+        return self.type in _GROUPS
+
+    @property
+    def is_on_demand(self) -> bool:
+        """Whether its value is computed when it is read."""
+        return self.owner.metadata["var_type"] is VarType.ON_DEMAND
+
+    @property
+    def is_object(self) -> bool:
+        """Whether its value is any object, and so no output."""
+        return self.owner.metadata["var_type"] is VarType.OBJECT
+
+    @property
+    def converter(self) -> Callable[[Any], Any] | None:
+        """What converts values of an input that the process only reads."""
+        converter: Any = self.declared.converter
+        return converter  # type: ignore[no-any-return]
+
+    @property
+    def has_default(self) -> bool:
+        """Whether the input has a default value."""
+        return self.declared.default is not attr.NOTHING
+
+    def make_default(self) -> Any:
+        """Return the default value."""
+        return default_of(self.declared)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Graph:
+    """Processes and variables of a model, all references resolved."""
+
+    classes: Mapping[str, type]
+    """Process classes by name, as the user gave them."""
+    infos: Mapping[str, ProcessInfo]
+    """What each of them declares."""
+    variables: Mapping[Key, Variable]
+    """All variables, in the order of processes and declarations."""
+    dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The processes that each process waits for."""
+    order: tuple[str, ...] = ()
+    """Processes in the order of execution."""
+
+    @cached_property
+    def inputs(self) -> tuple[Key, ...]:
+        """Variables whose value the user gives."""
+        set_here = {v.home for v in self.variables.values() if v.intent is VarIntent.OUT}
+        return tuple(
+            key
+            for key, v in self.variables.items()
+            if v.type is VarType.VARIABLE and v.intent is not VarIntent.OUT and key not in set_here
+        )
+
+    @cached_property
+    def indexes(self) -> tuple[Key, ...]:
+        """Index variables."""
+        return tuple(k for k, v in self.variables.items() if v.type is VarType.INDEX)
+
+    @cached_property
+    def holders(self) -> Mapping[Key, tuple[Key, ...]]:
+        """For each owned value the variables that keep it as an attribute, the owner first."""
+        holders: dict[Key, list[Key]] = {}
+        for key, v in self.variables.items():
+            if not v.is_group and not v.is_on_demand:
+                holders.setdefault(v.home, [])
+                holders[v.home].insert(0 if key == v.home else len(holders[v.home]), key)
+        return {home: tuple(keys) for home, keys in holders.items()}
+
+    def members(self, group: str) -> tuple[Key, ...]:
+        """Return the variables of a group: in the order of processes, on-demand ones last."""
+        found = [k for k, v in self.variables.items() if group in v.declared.metadata["groups"]]
+        return tuple(sorted(found, key=lambda key: self.variables[key].is_on_demand))
+
+    def set_by(self, process: str) -> tuple[Variable, ...]:
+        """Return the variables, own and others', that a process sets or changes."""
+        return tuple(
+            v
+            for v in self.variables.values()
+            if v.key[0] == process and v.intent is not VarIntent.IN and not v.is_on_demand
+        )
+
+    def read_by(self, process: str) -> Iterator[Key]:
+        """Yield the homes of all that a process refers to, members of groups included."""
+        for v in self.variables.values():
+            if v.key[0] != process:
+                continue
+            if v.is_group:
+                yield from (self.variables[m].home for m in self.members(v.declared.metadata["group"]))
+            else:
+                yield v.home
+
+
+def build_graph(classes: Mapping[str, type]) -> Graph:
+    """Resolve a mapping of process classes into a graph.
+
+    Parameters
+    ----------
+    classes : mapping of str to type
+        Process classes by name.
+
+    Raises
+    ------
+    ProcessClassError
+        If a class is not a process.
+    LinkError, ModelError
+        If a reference cannot be resolved, or two processes set one variable.
+    CycleError
+        If processes wait for each other in a circle.
+    """
+    classes = dict(classes)
+    infos = {name: inspect_process(cls) for name, cls in classes.items()}
+    links = _Links(classes, infos)
+    variables = {key: links.resolve(key) for key in links.keys()}  # noqa: SIM118 (not a mapping)
+    graph = Graph(classes=classes, infos=infos, variables=variables)
+    dependencies = _dependencies(graph)
+    return Graph(
+        classes=classes,
+        infos=infos,
+        variables=variables,
+        dependencies=dependencies,
+        order=_sort(dependencies),
+    )
+
+
+class _Links:
+    """Follows foreign and global references to the variables that own the values."""
+
+    def __init__(self, classes: Mapping[str, type], infos: Mapping[str, ProcessInfo]) -> None:
+        self.classes = classes
+        self.infos = infos
+
+    def keys(self) -> list[Key]:
+        return [(p, v) for p, info in self.infos.items() for v in info.variables]
+
+    def declared(self, key: Key) -> Attribute:
+        return self.infos[key[0]].variables[key[1]]
+
+    def resolve(self, key: Key) -> Variable:
+        home = key
+        while (kind := self.declared(home).metadata["var_type"]) in _REFERENCES:
+            home = self._foreign(home) if kind is VarType.FOREIGN else self._global(home)
+        return Variable(key=key, home=home, declared=self.declared(key), owner=self.declared(home))
+
+    def _foreign(self, key: Key) -> Key:
+        metadata = self.declared(key).metadata
+        wanted = metadata["other_process_cls"]
+        found = [name for name, cls in self.classes.items() if issubclass(cls, wanted)]
+        if not found:
+            raise LinkError(
+                f"Process class {wanted.__name__!r} missing in Model but required by foreign variable "
+                f"{key[1]!r} of process {key[0]!r}.",
+                fix=f"add a {wanted.__name__} to the model.",
+            )
+        if len(found) > 1:
+            raise ModelError(
+                f"Process class {wanted.__name__!r}, required by foreign variable {key[1]!r} of process "
+                f"{key[0]!r}, is used by multiple processes: {', '.join(found)}.",
+                fix="keep one of them, or refer to one by a global name (see global_ref).",
+            )
+        return found[0], metadata["var_name"]
+
+    def _global(self, key: Key) -> Key:
+        name = self.declared(key).metadata["global_name"]
+        found = [
+            k
+            for k in self.keys()
+            if self.declared(k).metadata["global_name"] == name
+            and self.declared(k).metadata["var_type"] is not VarType.GLOBAL
+        ]
+        if not found:
+            raise LinkError(
+                f"No variable with global name {name!r} in the model, but process {key[0]!r} refers to it."
+            )
+        if len(found) > 1:
+            raise ModelError(
+                f"Found multiple variables with global name {name!r}: {', '.join(map(join_name, found))}."
+            )
+        return found[0]
+
+
+def _dependencies(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Return for each process those that set (intent "out") something it refers to."""
+    setters: dict[Key, list[str]] = {}
+    for v in graph.variables.values():
+        if v.intent is VarIntent.OUT:
+            setters.setdefault(v.home, []).append(v.key[0])
+    conflicts = {home: names for home, names in setters.items() if len(names) > 1}
+    if conflicts:
+        lines = "; ".join(f"{join_name(home)} by {' and '.join(n)}" for home, n in conflicts.items())
+        raise ModelError(
+            f"Conflict(s) found in given variable intents: {lines} (intent='out' each).",
+            fix="let one process of the model set a variable.",
+        )
+    position = {name: number for number, name in enumerate(graph.classes)}
+    waits = {
+        name: {setters[home][0] for home in graph.read_by(name) if home in setters} - {name}
+        for name in graph.classes
+    }
+    return {name: tuple(sorted(found, key=position.__getitem__)) for name, found in waits.items()}
+
+
+def _sort(dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the processes so that each comes after those it waits for.
+
+    Depth first, in the order of the mapping: the same model has the same order in every interpreter.
+    """
+    ordered: dict[str, None] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            circle = (*path[path.index(name) :], name)
+            raise CycleError(
+                f"Cycle detected in process graph: {'->'.join(circle)}.",
+                fix="break it with an 'inout' variable, which makes nobody wait.",
+            )
+        if name not in ordered:
+            for other in dependencies[name]:
+                visit(other, (*path, name))
+            ordered[name] = None
+
+    for name in dependencies:
+        visit(name, ())
+    return tuple(ordered)

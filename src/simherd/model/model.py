@@ -1,0 +1,425 @@
+"""The model: processes by name, wired, ordered and ready to run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar, Token
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import attr
+
+from simherd.errors import ModelError, UnknownNameError, close_matches
+from simherd.model.graph import Graph, Key, build_graph, default_of, join_name
+from simherd.model.hooks import HookTable, gather_hooks
+from simherd.model.process import NAME
+from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
+from simherd.model.stages import CompiledStages, Stages, Watcher, compile_stages
+from simherd.model.state import ModelState, assign
+from simherd.model.variables import Attribute, VarType
+
+__all__ = ["Model", "active_model", "filter_variables"]
+
+M = TypeVar("M", bound="Model")
+
+_active: ContextVar[Model | None] = ContextVar("simherd_active_model", default=None)
+
+
+def active_model() -> Model | None:
+    """Return the model of the ``with model:`` block that we are in, if any."""
+    return _active.get()
+
+
+class Model(Mapping[str, Any]):
+    """A set of processes that together make a simulation model.
+
+    Behaves as a mapping of names to process objects, which are attributes too: ``model.flow``.
+
+    Parameters
+    ----------
+    processes : mapping of str to type
+        Process classes by name.
+
+    Raises
+    ------
+    ModelError
+        If the processes do not fit together: an unknown reference, two that set one variable, a
+        circle.
+    """
+
+    def __init__(self, processes: Mapping[str, type]) -> None:
+        for name in processes:
+            if not isinstance(name, str) or not name:
+                raise ModelError(f"Process names are texts, got {name!r}.")
+        self._graph = build_graph(processes)
+        self._compiled: dict[bool, CompiledStages] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget all values: fresh process objects are made when they are needed."""
+        self._live: dict[str, Any] | None = None
+        self._bound: Stages | None = None
+        self._token: Token[Model | None] | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """How the processes hang together."""
+        return self._graph
+
+    @property
+    def _objects(self) -> dict[str, Any]:
+        if self._live is None:
+            self._live = {name: _new_object(self._graph, name) for name in self._graph.order}
+        return self._live
+
+    @property
+    def stages(self) -> Stages:
+        """The compiled stages of this model's own process objects."""
+        if self._bound is None:
+            self._bound = self._compile(watched=False).bind(list(self._objects.values()), None)
+        return self._bound
+
+    def _compile(self, watched: bool) -> CompiledStages:
+        if watched not in self._compiled:
+            self._compiled[watched] = compile_stages(self._graph, watched=watched)
+        return self._compiled[watched]
+
+    def watched_stages(self, hooks: HookTable, validate: bool) -> Stages:
+        """Return stages that call hooks at process level and validate after each process."""
+        watcher = _ProcessWatcher(self, hooks, validate)
+        return self._compile(watched=True).bind(list(self._objects.values()), watcher)
+
+    def locate(self, error: BaseException) -> tuple[str, str] | None:
+        """Return the process and the stage in which an error was raised, if any."""
+        found = (compiled.locate(error.__traceback__) for compiled in self._compiled.values())
+        return next((place for place in found if place is not None), None)
+
+    # A mapping, with attributes
+
+    def __getitem__(self, name: str) -> Any:
+        return self._objects[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._graph.order)
+
+    def __len__(self) -> int:
+        return len(self._graph.order)
+
+    def __getattr__(self, name: str) -> Any:
+        graph = self.__dict__.get("_graph")
+        if graph is not None and name in graph.classes:
+            return self._objects[name]
+        known = graph.classes if graph is not None else ()
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no process or attribute {name!r}. "
+            f"{close_matches(name, known)}"
+        )
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._graph.order]
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._classes == self._classes
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._classes.items()))
+
+    @property
+    def _classes(self) -> dict[str, type]:
+        return {name: self._graph.classes[name] for name in self._graph.order}
+
+    def __repr__(self) -> str:
+        from simherd.model.describe import describe_model
+
+        return describe_model(self._graph)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {k: v for k, v in vars(self).items() if k not in _LIVE}
+        return {**own, "_graph": dict(self._graph.classes)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _graph=build_graph(state["_graph"]), _compiled={})
+        self._reset()
+
+    # What it holds
+
+    @property
+    def all_vars(self) -> list[Key]:
+        """All variables, as (process, variable)."""
+        return list(self._graph.variables)
+
+    @property
+    def all_vars_dict(self) -> dict[str, list[str]]:
+        """All variables by process."""
+        return _by_process(self.all_vars)
+
+    @property
+    def input_vars(self) -> list[Key]:
+        """Variables whose value the user gives, as (process, variable)."""
+        return list(self._graph.inputs)
+
+    @property
+    def input_vars_dict(self) -> dict[str, list[str]]:
+        """Inputs by process."""
+        return _by_process(self.input_vars)
+
+    @property
+    def index_vars(self) -> list[Key]:
+        """Index variables, as (process, variable)."""
+        return list(self._graph.indexes)
+
+    @property
+    def index_vars_dict(self) -> dict[str, list[str]]:
+        """Index variables by process."""
+        return _by_process(self.index_vars)
+
+    @property
+    def dependent_processes(self) -> dict[str, list[str]]:
+        """The processes that each process waits for."""
+        return {name: list(self._graph.dependencies[name]) for name in self._graph.order}
+
+    @property
+    def state(self) -> ModelState:
+        """The values that are set; a view that writes through."""
+        return ModelState(self._graph, self._objects)
+
+    # Running stage by stage
+
+    def update_state(
+        self,
+        input_vars: Mapping[Key, Any],
+        validate: bool = True,
+        ignore_static: bool = False,
+        ignore_invalid_keys: bool = True,
+    ) -> None:
+        """Give values to inputs.
+
+        Parameters
+        ----------
+        input_vars : mapping of (str, str) to object
+            Values by names of process and variable. They are converted by the variable's converter,
+            else copied.
+        validate : bool, optional
+            Call the validators of the processes concerned.
+        ignore_static : bool, optional
+            True lets static variables change.
+        ignore_invalid_keys : bool, optional
+            False raises an error for keys that are no inputs.
+
+        Raises
+        ------
+        UnknownNameError
+            If a key is no input.
+        ModelError
+            If a static variable would change.
+        """
+        known = set(self._graph.inputs)
+        for key, value in input_vars.items():
+            if key in known:
+                self._check_static(key, ignore_static)
+                self._assign_input(key, value)
+            elif not ignore_invalid_keys:
+                raise UnknownNameError(
+                    f"{join_name(key)} is not an input of the model. "
+                    f"{close_matches(join_name(key), map(join_name, known))}"
+                )
+        if validate:
+            self.validate(dict.fromkeys(key[0] for key in input_vars if key in known))
+
+    def _check_static(self, key: Key, ignore_static: bool) -> None:
+        if self._graph.variables[key].is_static and not ignore_static:
+            raise ModelError(f"Cannot set value for static variable {join_name(key)}.")
+
+    def _assign_input(self, key: Key, value: Any) -> None:
+        variable = self._graph.variables[key]
+        value = variable.converter(value) if variable.converter else copy.copy(value)
+        assign(self._graph, self._objects, key, value)
+
+    def validate(self, p_names: Iterable[str] | None = None) -> None:
+        """Call the validators of all variables that have a value.
+
+        Parameters
+        ----------
+        p_names : iterable of str, optional
+            Only the variables of these processes.
+        """
+        for process in self._graph.order if p_names is None else p_names:
+            _validate(self._objects[process], self._graph.infos[process].variables.values())
+
+    def execute(
+        self,
+        stage: str,
+        runtime_context: RuntimeContext | Mapping[str, Any] | None = None,
+        hooks: Iterable[Any] | HookTable | None = None,
+        validate: bool = False,
+    ) -> RuntimeSignal:
+        """Run one stage of all processes.
+
+        Parameters
+        ----------
+        stage : {"initialize", "run_step", "finalize_step", "finalize"}
+            The stage.
+        runtime_context : RuntimeContext or mapping, optional
+            What processes may ask of the run.
+        hooks : iterable, optional
+            Hooks, besides those registered.
+        validate : bool, optional
+            Call the validators of all that a process sets, after it.
+
+        Returns
+        -------
+        RuntimeSignal
+            The signal of the hooks at model level.
+        """
+        if stage not in STAGES:
+            raise UnknownNameError(f"There is no stage {stage!r}. {close_matches(stage, STAGES)}")
+        context = runtime_context or {}
+        if not isinstance(context, RuntimeContext):
+            context = RuntimeContext(**context)
+        table = hooks if isinstance(hooks, HookTable) else gather_hooks(hooks)
+        watched = validate or table.watches_processes()
+        stages = self.watched_stages(table, validate) if watched else self.stages
+        return self.run_hooked(stages[stage], stage, context, table)
+
+    def run_hooked(self, run: Any, stage: str, context: RuntimeContext, hooks: HookTable) -> RuntimeSignal:
+        """Run a stage between the hooks at model level and return their signal."""
+        state = MappingProxyType(self.state) if hooks else None
+        signal = hooks.call("model", stage, "pre", self, context, state)
+        if signal is not RuntimeSignal.NONE:
+            return signal
+        run(context)
+        return hooks.call("model", stage, "post", self, context, state)
+
+    # Making others of it
+
+    def clone(self: M) -> M:
+        """Return a model of the same processes, without values."""
+        new = type(self).__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new._reset()
+        return new
+
+    def update_processes(self: M, processes: Mapping[str, type]) -> M:
+        """Return a model with some processes added or replaced."""
+        return type(self)({**self._graph.classes, **processes})
+
+    def drop_processes(self: M, keys: str | Iterable[str]) -> M:
+        """Return a model without some processes.
+
+        Raises
+        ------
+        UnknownNameError
+            If the model does not have one of them.
+        """
+        dropped = [keys] if isinstance(keys, str) else list(keys)
+        for name in dropped:
+            if name not in self._graph.classes:
+                raise UnknownNameError(
+                    f"Cannot drop process {name!r}. {close_matches(name, self._graph.classes)}"
+                )
+        return type(self)({n: c for n, c in self._graph.classes.items() if n not in dropped})
+
+    def __enter__(self: M) -> M:
+        if _active.get() is not None:
+            raise ModelError("There is already a model object in context.")
+        self._token = _active.set(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._token is not None:
+            _active.reset(self._token)
+            self._token = None
+
+
+_LIVE = ("_live", "_bound", "_token", "_compiled")
+
+
+def _by_process(keys: Iterable[Key]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for process, name in keys:
+        found.setdefault(process, []).append(name)
+    return found
+
+
+def _new_object(graph: Graph, name: str) -> Any:
+    cls = graph.classes[name]
+    new: Any = object.__new__(cls)
+    setattr(new, NAME, name)
+    for field in graph.infos[name].plain:
+        if field.default is not attr.NOTHING:
+            setattr(new, field.name, default_of(field))
+    return new
+
+
+def _validate(instance: Any, fields: Iterable[Attribute]) -> None:
+    for field in fields:
+        if field.validator is not None and field.metadata["var_type"] is not VarType.ON_DEMAND:
+            try:
+                value = getattr(instance, field.name)
+            except AttributeError:
+                continue
+            field.validator(instance, field, value)
+
+
+class _ProcessWatcher(Watcher):
+    """Calls the hooks at process level and validates what a process set."""
+
+    def __init__(self, model: Model, hooks: HookTable, validate: bool) -> None:
+        self.model = model
+        self.hooks = hooks
+        self.owners = {
+            name: dict.fromkeys((name, *(v.home[0] for v in model.graph.set_by(name))))
+            for name in (model if validate else ())
+        }
+
+    def call(self, stage: str, trigger: str, context: RuntimeContext) -> RuntimeSignal:
+        state = MappingProxyType(self.model.state)
+        return self.hooks.call("process", stage, trigger, self.model, context, state)
+
+    def before(self, process: str, stage: str, context: RuntimeContext) -> bool:
+        return self.call(stage, "pre", context) is not RuntimeSignal.NONE
+
+    def after(self, process: str, stage: str, context: RuntimeContext, answer: Any) -> Any:
+        signal = self.call(stage, "post", context)
+        self.model.validate(self.owners.get(process, ()))
+        return max(RuntimeSignal(answer or 0), signal)
+
+
+def filter_variables(
+    obj: Any, var_type: str | VarType | None = None, intent: Any = None, func: Any = None
+) -> dict[Any, Attribute]:
+    """Return the variables of a process or model that fulfil all conditions given.
+
+    Parameters
+    ----------
+    obj : process class, process or Model
+        Where to look.
+    var_type : str or VarType, optional
+        Kind of variable.
+    intent : str or VarIntent, optional
+        What the process does with it.
+    func : callable, optional
+        Called with the declaration (an attrs field), returns whether it is wanted.
+
+    Returns
+    -------
+    dict
+        Declarations by name, or by (process, variable) for a model.
+    """
+    if isinstance(obj, Model):
+        found: dict[Any, Attribute] = {k: v.declared for k, v in obj.graph.variables.items()}
+    else:
+        from simherd.model.process import inspect_process
+
+        found = dict(inspect_process(obj if isinstance(obj, type) else type(obj)).variables)
+
+    def is_wanted(declared: Attribute) -> bool:
+        metadata = declared.metadata
+        return (
+            (var_type is None or metadata["var_type"] is VarType(var_type))
+            and (intent is None or metadata["intent"] is type(metadata["intent"])(intent))
+            and (func is None or bool(func(declared)))
+        )
+
+    return {key: declared for key, declared in found.items() if is_wanted(declared)}

@@ -1,0 +1,279 @@
+"""The decorator that makes a process of a class, and what it knows about one.
+
+A decorated class stays the class it was: an attrs class whose instances hold plain attributes. That
+is what makes a step as quick as a bare loop. Only where a plain attribute cannot serve does
+``__getattr__`` step in, which Python calls when an attribute is missing: on-demand variables, groups
+and variables that nobody has set yet.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar, dataclass_transform, overload
+
+import attr
+
+from simherd.errors import ModelError, ProcessClassError, UnsetVariableError
+from simherd.model.runtime import RUNTIME_ARGS, STAGES
+from simherd.model.variables import (
+    Attribute,
+    OnDemand,
+    VarIntent,
+    VarType,
+    any_object,
+    foreign,
+    global_ref,
+    group,
+    group_dict,
+    index,
+    on_demand,
+    variable,
+)
+
+__all__ = ["PROCESS", "PULLS", "ProcessInfo", "inspect_process", "process"]
+
+PROCESS = "__simherd_process__"
+PULLS = "__simherd_pulls__"
+NAME = "__simherd_name__"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessInfo:
+    """What a process class declares."""
+
+    variables: Mapping[str, Attribute]
+    """Its variables by name, as attrs fields with our metadata."""
+    stages: Mapping[str, tuple[str, ...]]
+    """The runtime arguments of each stage method that it has, in the order of stages."""
+    on_demand: Mapping[str, Compute]
+    """How its on-demand variables are computed."""
+    plain: tuple[Attribute, ...]
+    """Its other attrs fields, which get their defaults in each simulation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """How an on-demand variable gets its value."""
+
+    method: Callable[[Any], Any]
+    """Called with the process."""
+    is_cached: bool
+    """Whether the value is kept until what it depends on is set, or the stage ends."""
+
+
+class ConvertedVariable:
+    """A data descriptor that converts what a process assigns to one of its variables."""
+
+    def __init__(self, name: str, converter: Callable[[Any], Any]) -> None:
+        self.name = name
+        self.converter = converter
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        try:
+            return instance.__dict__[self.name]
+        except KeyError:
+            return _read_missing(instance, self.name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.name] = self.converter(value)
+
+
+def inspect_process(cls: type) -> ProcessInfo:
+    """Return what a process class declares.
+
+    Raises
+    ------
+    ProcessClassError
+        If the class itself is not decorated with `process`.
+    """
+    info = vars(cls).get(PROCESS) if isinstance(cls, type) else None
+    if info is None:
+        raise ProcessClassError(
+            f"{getattr(cls, '__name__', cls)!r} is not a process class.",
+            fix="decorate it with @process (a class derived from a process needs it too).",
+        )
+    return info  # type: ignore[no-any-return]
+
+
+@overload
+def process(maybe_cls: type[T], autodoc: bool = True, apply_attrs: bool = True) -> type[T]: ...
+@overload
+def process(
+    maybe_cls: None = None, autodoc: bool = True, apply_attrs: bool = True
+) -> Callable[[type[T]], type[T]]: ...
+@dataclass_transform(
+    kw_only_default=True,
+    field_specifiers=(variable, index, on_demand, any_object, foreign, global_ref, group, group_dict),
+)
+def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = True) -> Any:
+    """Make a process of a class.
+
+    Parameters
+    ----------
+    maybe_cls : type, optional
+        The class; without it a decorator is returned.
+    autodoc : bool, optional
+        Add an "Attributes" section with all variables to the docstring, at ``{{attributes}}`` where
+        that stands in it.
+    apply_attrs : bool, optional
+        False where the class is decorated with ``attr.s`` already.
+
+    Returns
+    -------
+    type
+        The same class. Its instances can be made on their own, ``P(x=1)``, to test their methods.
+
+    Raises
+    ------
+    ModelError
+        If an on-demand variable has no method that computes it, or a stage method has arguments
+        that no run gives.
+    """
+
+    def decorate(cls: type) -> type:
+        on_demand = _collect_on_demand(cls)
+        _take_converters(cls)
+        if apply_attrs:
+            cls = attr.attrs(cls, repr=False, eq=False, collect_by_mro=True)
+        fields = attr.fields(cls)
+        variables = {a.name: a for a in fields if "var_type" in a.metadata}
+        info = ProcessInfo(
+            variables=MappingProxyType(variables),
+            stages=MappingProxyType(_stages(cls)),
+            on_demand=MappingProxyType(on_demand),
+            plain=tuple(a for a in fields if "var_type" not in a.metadata),
+        )
+        setattr(cls, PROCESS, info)
+        setattr(cls, PULLS, {})
+        _install_access(cls, info)
+        if autodoc:
+            from simherd.model.describe import attributes_section
+
+            cls.__doc__ = attributes_section(cls.__doc__ or "", info)
+        return cls
+
+    return decorate if maybe_cls is None else decorate(maybe_cls)
+
+
+def _collect_on_demand(cls: type) -> dict[str, Compute]:
+    """Return the on-demand variables of a class and its bases; leave attrs fields in their place."""
+    found: dict[str, Compute] = {}
+    for base in reversed(cls.__mro__[1:]):
+        found |= getattr(vars(base).get(PROCESS), "on_demand", {})
+    for name, declared in list(vars(cls).items()):
+        found.pop(name, None)
+        if isinstance(declared, OnDemand):
+            found[name] = _compute_of(cls, name, declared)
+            setattr(cls, name, declared.attribute)
+    return found
+
+
+def _compute_of(cls: type, name: str, declared: OnDemand) -> Compute:
+    if declared.method is None:
+        raise ModelError(
+            f"Process {cls.__name__!r}: on-demand variable {name!r} has no method that computes it.",
+            fix=f"decorate a method with @{name}.compute.",
+        )
+    return Compute(declared.method, declared.is_cached)
+
+
+def _take_converters(cls: type) -> None:
+    """Leave the conversion of variables that a process sets to a descriptor, not to attrs."""
+    for declared in vars(cls).values():
+        metadata = getattr(declared, "metadata", None) or {}
+        converter = getattr(declared, "converter", None)
+        if converter is not None and metadata.get("intent") in (VarIntent.OUT, VarIntent.INOUT):
+            metadata["converter"], declared.converter = converter, None
+
+
+def _converter_on_set(field: Attribute) -> Callable[[Any], Any] | None:
+    metadata = field.metadata
+    if metadata["intent"] is VarIntent.IN:
+        return None
+    while metadata["var_type"] is VarType.FOREIGN:
+        owner = inspect_process(metadata["other_process_cls"])
+        field = owner.variables[metadata["var_name"]]
+        metadata = field.metadata
+    converter: Any = metadata.get("converter") or field.converter
+    return converter  # type: ignore[no-any-return]
+
+
+def _install_access(cls: type, info: ProcessInfo) -> None:
+    for name, field in info.variables.items():
+        converter = _converter_on_set(field)
+        if converter is not None:
+            setattr(cls, name, ConvertedVariable(name, converter))
+
+    inherited = getattr(cls, "__getattr__", None)
+    if inherited is not None and not getattr(inherited, "is_simherd", False):
+
+        def read(self: Any, name: str) -> Any:
+            if name in info.variables:
+                return _read_missing(self, name)
+            return inherited(self, name)
+    else:
+        read = _read_missing
+    read.is_simherd = True  # type: ignore[attr-defined]
+    cls.__getattr__ = read  # type: ignore[attr-defined]
+
+
+def _read_missing(self: Any, name: str) -> Any:
+    """Return the value of a variable that is not kept as an attribute.
+
+    Raises
+    ------
+    UnsetVariableError
+        If the variable has no value yet.
+    AttributeError
+        If there is no such variable.
+    """
+    cls = type(self)
+    info: ProcessInfo | None = getattr(cls, PROCESS, None)
+    if info is None or name not in info.variables:
+        raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}")
+    pull = getattr(self, PULLS).get(name)
+    if pull is not None:
+        return pull()
+    if name in info.on_demand:
+        return info.on_demand[name].method(self)
+    where = vars(self).get(NAME, cls.__name__)
+    raise UnsetVariableError(
+        f"Variable {name!r} of process {where!r} was read before it had a value.",
+        fix="set it in a process that runs earlier, or in an earlier stage.",
+    )
+
+
+_read_missing.is_simherd = True  # type: ignore[attr-defined]
+
+
+def _stages(cls: type) -> dict[str, tuple[str, ...]]:
+    methods = {stage: getattr(cls, stage, None) for stage in STAGES}
+    return {stage: _arguments(cls, method) for stage, method in methods.items() if method is not None}
+
+
+def _arguments(cls: type, method: Callable[..., Any]) -> tuple[str, ...]:
+    marked: tuple[str, ...] | None = getattr(method, RUNTIME_ARGS, None)
+    if marked is not None:
+        return marked
+    wanted = [p for p in list(inspect.signature(method).parameters.values())[1:] if p.default is p.empty]
+    if not wanted or any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in wanted):
+        return ()
+    if method.__name__ == "run_step" and len(wanted) == 1:
+        warnings.warn(
+            f"{cls.__name__}.run_step takes an argument without @runtime(args='step_delta').",
+            FutureWarning,
+            stacklevel=5,
+        )
+        return ("step_delta",)
+    raise TypeError(
+        f"{cls.__name__}.{method.__name__} has arguments that no run gives: "
+        f"{', '.join(p.name for p in wanted)}. Fix: name them in @runtime(args=...)."
+    )

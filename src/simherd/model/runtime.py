@@ -1,0 +1,103 @@
+"""What a stage method may ask of the run, and what it may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, TypeVar, overload
+
+from simherd.errors import ModelError, close_matches
+
+__all__ = ["STAGES", "RuntimeContext", "RuntimeSignal", "runtime"]
+
+STAGES = ("initialize", "run_step", "finalize_step", "finalize")
+RUNTIME_ARGS = "__simherd_runtime_args__"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class RuntimeSignal(IntEnum):
+    """What a stage method or a hook may return to steer the run; the highest one wins."""
+
+    NONE = 0
+    """Go on."""
+    SKIP = 1
+    """Skip the stage (or the process, at process level)."""
+    CONTINUE = 2
+    """Go on with the next step at once."""
+    BREAK = 3
+    """Leave the step loop (or skip the remaining processes, at process level)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RuntimeContext:
+    """Where a simulation stands; the engine moves it on."""
+
+    batch_size: int = -1
+    """Simulations in the batch, -1 outside one."""
+    batch: int = -1
+    """Position of this simulation in the batch, -1 outside one."""
+    sim_start: Any = None
+    """First label of the main clock."""
+    sim_end: Any = None
+    """Last label of the main clock."""
+    nsteps: int = 0
+    """Number of steps: labels of the main clock less one."""
+    step: int = 0
+    """Number of the current step, from 0."""
+    step_start: Any = 0
+    """Label of the main clock at the start of the step."""
+    step_end: Any = 0
+    """Label of the main clock at the end of the step."""
+    step_delta: Any = 0
+    """Length of the step in units of the main clock (timedelta64 where it holds dates)."""
+
+
+LABELS = tuple(field.name for field in fields(RuntimeContext))
+
+
+@overload
+def runtime(meth: F, args: str | Sequence[str] | None = None) -> F: ...
+@overload
+def runtime(meth: None = None, args: str | Sequence[str] | None = None) -> Callable[[F], F]: ...
+def runtime(meth: Any = None, args: str | Sequence[str] | None = None) -> Any:
+    """Mark a stage method as one that takes values of the run as positional arguments.
+
+    Parameters
+    ----------
+    meth : callable, optional
+        The method; without it a decorator is returned.
+    args : str or sequence of str
+        Names of fields of `RuntimeContext`, as a sequence or in one text separated by commas.
+
+    Raises
+    ------
+    ModelError
+        If `args` is of another type, or names something that a run does not have.
+    """
+    names = _argument_names(args)
+
+    def mark(method: F) -> F:
+        setattr(method, RUNTIME_ARGS, names)
+        return method
+
+    return mark if meth is None else mark(meth)
+
+
+def _argument_names(args: Any) -> tuple[str, ...]:
+    if args is None:
+        return ()
+    if isinstance(args, str):
+        args = [name.strip() for name in args.split(",") if name.strip()]
+    if not isinstance(args, list | tuple):
+        raise ModelError(
+            f"runtime(args=...) got {type(args).__name__}: a text, list or tuple of names is allowed."
+        )
+    for name in args:
+        if name not in LABELS:
+            raise ModelError(
+                f"runtime(args=...) got {name!r}, which a run does not have. "
+                f"{close_matches(str(name), LABELS)}"
+            )
+    return tuple(args)

@@ -1,0 +1,380 @@
+"""What a process may declare: the kinds of variables.
+
+Every declaration is an attrs field whose metadata says all about it; `process` reads it there. The
+keys are those of xarray-simlab, so that functions that filter variables keep working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any, TypeAlias
+
+import attr
+
+from simherd.errors import LinkError, ModelError
+
+__all__ = [
+    "VarIntent",
+    "VarType",
+    "any_object",
+    "foreign",
+    "global_ref",
+    "group",
+    "group_dict",
+    "index",
+    "on_demand",
+    "variable",
+]
+
+Dims: TypeAlias = tuple[tuple[str, ...], ...]
+DimsLike: TypeAlias = str | Sequence[str] | Sequence[str | tuple[str, ...]]
+Attribute: TypeAlias = "attr.Attribute[Any]"
+
+ENCODING_KEYS = frozenset(
+    {
+        "chunks",
+        "compressor",
+        "compressors",
+        "dtype",
+        "fill_value",
+        "filters",
+        "object_codec",
+        "order",
+    }
+)
+
+
+class VarType(Enum):
+    """Kind of a declared variable."""
+
+    VARIABLE = "variable"
+    INDEX = "index"
+    ON_DEMAND = "on_demand"
+    OBJECT = "object"
+    FOREIGN = "foreign"
+    GROUP = "group"
+    GROUP_DICT = "group_dict"
+    GLOBAL = "global"
+
+
+class VarIntent(Enum):
+    """What a process does with a variable: read it, set it, or change it."""
+
+    IN = "in"
+    OUT = "out"
+    INOUT = "inout"
+
+
+PULLED_TYPES = frozenset({VarType.ON_DEMAND, VarType.GROUP, VarType.GROUP_DICT})
+
+
+def as_dims(dims: DimsLike) -> Dims:
+    """Return the allowed combinations of dimension labels.
+
+    Parameters
+    ----------
+    dims : str, tuple of str, or list
+        A label, a tuple (one combination) or a list of these (alternatives); empty means scalar.
+
+    Returns
+    -------
+    tuple of tuple of str
+        One tuple per alternative.
+
+    Raises
+    ------
+    ModelError
+        If two alternatives have the same number of dimensions.
+    """
+    if isinstance(dims, list):
+        alternatives = tuple((d,) if isinstance(d, str) else tuple(d) for d in dims) or ((),)
+    elif isinstance(dims, str):
+        alternatives = ((dims,),) if dims else ((),)
+    else:
+        alternatives = (tuple(dims),)
+    lengths = [len(combination) for combination in alternatives]
+    ambiguous = [c for c in alternatives if lengths.count(len(c)) > 1]
+    if ambiguous:
+        raise ModelError(
+            f"The following combinations of dimension labels are ambiguous, having the same number "
+            f"of dimensions: {', '.join(map(str, ambiguous))}.",
+            fix="give alternatives as a list in which each has another number of dimensions.",
+        )
+    return alternatives
+
+
+def _names(names: str | Iterable[str] | None) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _field(var_type: VarType, intent: VarIntent, **given: Any) -> dict[str, Any]:
+    """Return attrs arguments for a declaration with all common metadata."""
+    metadata = {
+        "var_type": var_type,
+        "dims": as_dims(given.pop("dims", ())),
+        "intent": intent,
+        "global_name": given.pop("global_name", None),
+        "groups": _names(given.pop("groups", None)),
+        "static": given.pop("static", False),
+        "attrs": dict(given.pop("attrs", None) or {}),
+        "description": given.pop("description", ""),
+        "encoding": _encoding(given.pop("encoding", None)),
+        **given,
+    }
+    arguments: dict[str, Any] = {"metadata": metadata, "kw_only": True}
+    if intent is VarIntent.OUT:
+        arguments |= {"init": False, "repr": False}
+    return arguments
+
+
+def _encoding(encoding: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (encoding or {}).items() if key in ENCODING_KEYS}
+
+
+def variable(
+    dims: DimsLike = (),
+    intent: str = "in",
+    global_name: str | None = None,
+    groups: str | Iterable[str] | None = None,
+    default: Any = attr.NOTHING,
+    validator: Any = None,
+    converter: Callable[[Any], Any] | None = None,
+    static: bool = False,
+    description: str = "",
+    attrs: Mapping[str, Any] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+) -> Any:
+    """Declare a variable that belongs to the process.
+
+    Parameters
+    ----------
+    dims : str, tuple or list, optional
+        Labels of its dimensions: a label, a tuple of labels, or a list of alternatives. Scalar by
+        default.
+    intent : {"in", "out", "inout"}, optional
+        Whether the process reads it, sets it, or changes a given value.
+    global_name : str, optional
+        A name by which other processes reach it with `global_ref`.
+    groups : str or iterable of str, optional
+        Groups that it is a member of, see `group`.
+    default : object, optional
+        Value of the input where the user gives none. Not used for ``intent="out"``.
+    validator : callable or list of callable, optional
+        Called with process, attribute and value; raises an error where the value is not allowed.
+    converter : callable, optional
+        Called with a value, gives the value that is kept.
+    static : bool, optional
+        True forbids values that vary with the clock.
+    description : str, optional
+        What it is, kept in the output store.
+    attrs : mapping, optional
+        More about it, such as ``{"units": "m"}``, kept in the output store.
+    encoding : mapping, optional
+        How its output is stored: dtype, fill_value, chunks, compressors.
+
+    Raises
+    ------
+    ModelError
+        If two alternatives of `dims` have the same length.
+    """
+    purpose = VarIntent(intent)
+    arguments = _field(
+        VarType.VARIABLE,
+        purpose,
+        dims=dims,
+        global_name=global_name,
+        groups=groups,
+        static=static,
+        description=description,
+        attrs=attrs,
+        encoding=encoding,
+    )
+    if purpose is not VarIntent.OUT:
+        arguments["default"] = default
+    return attr.ib(validator=validator, converter=converter, **arguments)
+
+
+def index(
+    dims: DimsLike,
+    global_name: str | None = None,
+    groups: str | Iterable[str] | None = None,
+    description: str = "",
+    attrs: Mapping[str, Any] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+) -> Any:
+    """Declare labels of a dimension, set by the process and saved as a coordinate.
+
+    Parameters
+    ----------
+    dims : str
+        The dimension.
+    global_name, groups, description, attrs, encoding
+        As in `variable`.
+
+    Raises
+    ------
+    ModelError
+        If `dims` is empty.
+    """
+    arguments = _field(
+        VarType.INDEX,
+        VarIntent.OUT,
+        dims=dims,
+        global_name=global_name,
+        groups=groups,
+        description=description,
+        attrs=attrs,
+        encoding=encoding,
+    )
+    if () in arguments["metadata"]["dims"]:
+        raise ModelError("An index variable does not accept scalar values.", fix="give its dims.")
+    return attr.ib(**arguments)
+
+
+def any_object(
+    global_name: str | None = None,
+    groups: str | Iterable[str] | None = None,
+    description: str = "",
+    attrs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Declare an object of any kind that the process sets for others; it cannot be an output."""
+    return attr.ib(
+        **_field(
+            VarType.OBJECT,
+            VarIntent.OUT,
+            global_name=global_name,
+            groups=groups,
+            description=description,
+            attrs=attrs,
+        )
+    )
+
+
+class OnDemand:
+    """A declared on-demand variable, waiting for `process` to make it a property."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.attribute = attr.ib(**arguments)
+        self.method: Callable[[Any], Any] | None = None
+        self.is_cached = False
+
+    def compute(self, method: Any = None, *, cache: bool = False) -> Any:
+        """Make the decorated method the one that computes the variable.
+
+        Parameters
+        ----------
+        method : callable
+            A method of the process without arguments.
+        cache : bool, optional
+            True computes once and keeps the value until the next stage, or until a process sets
+            what it depends on.
+        """
+        if method is None:
+            return lambda function: self.compute(function, cache=cache)
+        self.method, self.is_cached = method, cache
+        return method
+
+
+def on_demand(
+    dims: DimsLike = (),
+    groups: str | Iterable[str] | None = None,
+    description: str = "",
+    attrs: Mapping[str, Any] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+) -> Any:
+    """Declare a variable that is computed when somebody reads it.
+
+    The method that computes it is decorated with ``@name.compute``, or with
+    ``@name.compute(cache=True)``.
+    """
+    return OnDemand(
+        _field(
+            VarType.ON_DEMAND,
+            VarIntent.OUT,
+            dims=dims,
+            groups=groups,
+            description=description,
+            attrs=attrs,
+            encoding=encoding,
+        )
+    )
+
+
+def foreign(other_process_cls: type, var_name: str, intent: str = "in") -> Any:
+    """Declare a reference to a variable of another process.
+
+    Parameters
+    ----------
+    other_process_cls : type
+        Process class that declares the variable.
+    var_name : str
+        Its name there.
+    intent : {"in", "out"}, optional
+        Whether this process reads or sets it.
+
+    Raises
+    ------
+    ModelError
+        If `intent` is "inout", or both processes have "out".
+    LinkError
+        If the other class has no such variable, or it is a group.
+    """
+    purpose = VarIntent(intent)
+    if purpose is VarIntent.INOUT:
+        raise ModelError(
+            f"Foreign variable {var_name!r}: intent='inout' is not supported.", fix="use in or out."
+        )
+    target = _foreign_target(other_process_cls, var_name)
+    if purpose is VarIntent.OUT and target["intent"] is VarIntent.OUT:
+        raise ModelError(
+            f"Foreign variable {var_name!r} and the variable of {other_process_cls.__name__!r} that "
+            f"it refers to both have intent='out'.",
+            fix="let one process set it: declare intent='in' in the owner, or here.",
+        )
+    kept = {key: target[key] for key in ("dims", "description", "attrs", "encoding")}
+    arguments = _field(VarType.FOREIGN, purpose)
+    arguments["metadata"] |= kept | {"other_process_cls": other_process_cls, "var_name": var_name}
+    return attr.ib(**arguments)
+
+
+def _foreign_target(other_process_cls: type, var_name: str) -> Mapping[str, Any]:
+    fields = getattr(other_process_cls, "__attrs_attrs__", None)
+    found = {a.name: a for a in fields or () if "var_type" in a.metadata}.get(var_name)
+    if found is None:
+        raise LinkError(
+            f"Process class {other_process_cls.__name__!r} has no variable {var_name!r} to refer to.",
+            fix="check the name, and that the class is decorated with @process.",
+        )
+    if found.metadata["var_type"] in (VarType.GROUP, VarType.GROUP_DICT):
+        raise LinkError(f"Foreign variable {var_name!r} links to group variable.")
+    metadata: Mapping[str, Any] = found.metadata
+    return metadata
+
+
+def global_ref(name: str, intent: str = "in") -> Any:
+    """Declare a reference to the variable that some process of the model names globally.
+
+    Parameters
+    ----------
+    name : str
+        The ``global_name`` of that variable.
+    intent : {"in", "out"}, optional
+        Whether this process reads or sets it.
+    """
+    purpose = VarIntent(intent)
+    if purpose is VarIntent.INOUT:
+        raise ModelError(f"Global reference {name!r}: intent='inout' is not supported.")
+    return attr.ib(**_field(VarType.GLOBAL, purpose, global_name=name))
+
+
+def group(name: str) -> Any:
+    """Declare an iterable over the values of all variables of a group, in the order of processes."""
+    return attr.ib(**_field(VarType.GROUP, VarIntent.IN, group=name), init=True, default=(), repr=True)
+
+
+def group_dict(name: str) -> Any:
+    """Declare a mapping of (process name, variable name) to value for all variables of a group."""
+    return attr.ib(**_field(VarType.GROUP_DICT, VarIntent.IN, group=name), factory=dict)

@@ -1,0 +1,136 @@
+"""Clocks: the main one that steps follow and those at whose labels outputs are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simherd.errors import SetupError, UnknownNameError, close_matches
+
+__all__ = ["MAIN_CLOCK_ATTR", "add_clocks", "clock_names", "main_clock", "positions_on"]
+
+CLOCK_ATTR = "__simherd_clock__"
+MAIN_CLOCK_ATTR = "__simherd_main_clock__"
+TOLERANCE = 1e-9
+
+
+def clock_names(dataset: xr.Dataset) -> list[str]:
+    """Return the names of all clocks of a setup."""
+    return [str(n) for n, c in dataset.coords.items() if CLOCK_ATTR in c.attrs or MAIN_CLOCK_ATTR in c.attrs]
+
+
+def main_clock(dataset: xr.Dataset) -> str | None:
+    """Return the name of the main clock, if there is one."""
+    found = (str(n) for n, c in dataset.coords.items() if MAIN_CLOCK_ATTR in c.attrs)
+    return next(found, None)
+
+
+def add_clocks(
+    dataset: xr.Dataset,
+    clocks: Mapping[str, Any],
+    main: str | Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Return a dataset with clocks added or replaced.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The setup.
+    clocks : mapping
+        Labels by name: an array-like, ``(name, values[, attrs])`` or a DataArray along the dimension of
+        that name.
+    main : str or mapping, optional
+        Name of the main clock, or a mapping with ``dim`` and optionally ``units`` and ``calendar``. Not
+        needed where there is only one.
+
+    Raises
+    ------
+    SetupError
+        If a clock has other dimensions than its own or labels that are not on the main clock, or the
+        main one is not known.
+    """
+    options = {"dim": main} if isinstance(main, str) else dict(main or {})
+    coords = {name: _clock_variable(name, values) for name, values in clocks.items()}
+    for name in clocks:
+        coords[name].attrs[CLOCK_ATTR] = np.uint8(1)
+    dataset = dataset.drop_vars([n for n in clocks if n in dataset.variables]).assign_coords(coords)
+    chosen = _choose_main(dataset, options.get("dim"))
+    for name in clock_names(dataset):
+        dataset[name].attrs.pop(MAIN_CLOCK_ATTR, None)
+        dataset[name].attrs |= {k: v for k, v in options.items() if k in ("units", "calendar")}
+    dataset[chosen].attrs[MAIN_CLOCK_ATTR] = np.uint8(1)
+    labels = dataset[chosen].values
+    for name in clock_names(dataset):
+        positions_on(labels, dataset[name].values, name, chosen)
+    return dataset
+
+
+def _clock_variable(name: str, values: Any) -> xr.Variable:
+    if isinstance(values, xr.DataArray):
+        variable = values.variable.copy()
+    elif isinstance(values, tuple):
+        variable = xr.Variable(*values)
+    else:
+        data = np.asarray(values)
+        variable = xr.Variable((name,) if data.ndim == 1 else data.shape, data)
+    if variable.dims != (name,):
+        raise SetupError(
+            f"Invalid dimension(s) given for clock {name!r}: {variable.dims}.",
+            fix=f"give one-dimensional labels along {name!r}.",
+        )
+    if len(variable) < 1:
+        raise SetupError(f"Clock {name!r} has no labels.", fix="give at least two.")
+    return variable.to_base_variable() if hasattr(variable, "to_base_variable") else variable
+
+
+def _choose_main(dataset: xr.Dataset, wanted: str | None) -> str:
+    names = clock_names(dataset)
+    if wanted is not None:
+        if wanted not in names:
+            raise UnknownNameError(f"Main clock {wanted!r} is not a clock. {close_matches(wanted, names)}")
+        return wanted
+    previous = main_clock(dataset)
+    if previous is not None:
+        return previous
+    if len(names) == 1:
+        return names[0]
+    raise SetupError(
+        f"There are several clocks, {', '.join(names)}, and none is called the main one.",
+        fix="name it: master_clock=... (main_clock: in an experiment file).",
+    )
+
+
+def positions_on(main: Any, labels: Any, name: str, main_name: str) -> tuple[int, ...]:
+    """Return where the labels of a clock stand on the main clock.
+
+    Numbers match within 1e-9 of the clock's span, so that 0.3 is found on ``arange(0, 1.01, 0.1)``.
+
+    Raises
+    ------
+    SetupError
+        If a label is not on the main clock.
+    """
+    main, labels = np.asarray(main), np.asarray(labels)
+    order = np.argsort(main, kind="stable")
+    tolerance = TOLERANCE * np.ptp(main) if main.dtype.kind in "fiu" and len(main) > 1 else None
+    if tolerance is None:
+        matches = [np.flatnonzero(main == label) for label in labels]
+        found = np.array([m[0] if len(m) else -1 for m in matches])
+    else:
+        near = np.clip(np.searchsorted(main[order], labels - tolerance), 0, len(main) - 1)
+        found = np.where(np.abs(main[order][near] - labels) <= tolerance, order[near], -1)
+    if (found < 0).any():
+        strangers = ", ".join(str(label) for label in labels[found < 0][:3])
+        raise SetupError(
+            f"Clock {name!r} has labels that are not on the main clock {main_name!r}: {strangers}.",
+            fix="take them from the main clock, for instance main[::10].",
+        )
+    if (np.diff(found) <= 0).any():
+        raise SetupError(
+            f"The labels of clock {name!r} do not follow the order of the main clock {main_name!r}.",
+            fix="give each label once, in the order of the main clock.",
+        )
+    return tuple(int(position) for position in found)

@@ -1,0 +1,261 @@
+"""A setup: an xarray Dataset with clocks, inputs and the outputs that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simherd.errors import SetupError, UnknownNameError, close_matches
+from simherd.model.graph import Graph, Key, Variable, join_name
+from simherd.model.model import Model, active_model
+from simherd.setup.clocks import add_clocks, clock_names
+from simherd.setup.names import as_key, flatten_keys
+
+__all__ = [
+    "create_setup",
+    "filter_vars",
+    "find_model",
+    "output_clocks",
+    "reset_vars",
+    "update_clocks",
+    "update_vars",
+]
+
+OUTPUTS_ATTR = "__simherd_output_vars__"
+
+
+def find_model(model: Model | None) -> Model:
+    """Return the model given, or that of the ``with model:`` block.
+
+    Raises
+    ------
+    SetupError
+        If there is neither.
+    """
+    found = model if model is not None else active_model()
+    if found is None:
+        raise SetupError("No model found in context.", fix="give model=..., or use 'with model:'.")
+    return found
+
+
+def create_setup(
+    model: Model | None = None,
+    clocks: Mapping[str, Any] | None = None,
+    master_clock: str | Mapping[str, Any] | None = None,
+    input_vars: Mapping[Any, Any] | None = None,
+    output_vars: Mapping[Any, Any] | None = None,
+    fill_default: bool = True,
+) -> xr.Dataset:
+    """Create a dataset with all that a simulation needs.
+
+    Parameters
+    ----------
+    model : Model, optional
+        The model; that of ``with model:`` by default.
+    clocks : mapping, optional
+        Labels of clocks by name. Simulations step from label to label of the main one.
+    master_clock : str or mapping, optional
+        The main clock, where there are several: its name, or a mapping with ``dim`` and optionally
+        ``units`` and ``calendar``.
+    input_vars : mapping, optional
+        Values of inputs: ``{"process": {"variable": value}}``, ``{("process", "variable"): value}`` or
+        ``{"process__variable": value}``. A value is a scalar, an array, ``(dims, data[, attrs])`` or a
+        DataArray.
+    output_vars : mapping, optional
+        Outputs and the clock at whose labels each is saved; None saves it at the end.
+    fill_default : bool, optional
+        Give inputs their default values.
+
+    Returns
+    -------
+    Dataset
+        To be run with ``.simherd.run()``.
+
+    Raises
+    ------
+    SetupError
+        If clocks, inputs or outputs do not fit the model.
+    """
+    model = find_model(model)
+    dataset = xr.Dataset()
+    if clocks:
+        dataset = add_clocks(dataset, clocks, master_clock)
+    if fill_default:
+        dataset = reset_vars(dataset, model)
+    return update_vars(dataset, model, input_vars, output_vars)
+
+
+def update_clocks(
+    dataset: xr.Dataset,
+    model: Model | None = None,
+    clocks: Mapping[str, Any] | None = None,
+    master_clock: str | Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Return a setup with clocks added or replaced; outputs keep the clocks that they had.
+
+    `model` is not needed: clocks belong to no model. It stands first as in xarray-simlab.
+    """
+    outputs = output_clocks(dataset)
+    updated = add_clocks(dataset, clocks or {}, master_clock)
+    return _with_outputs(updated, outputs)
+
+
+def reset_vars(dataset: xr.Dataset, model: Model | None = None) -> xr.Dataset:
+    """Return a setup in which all inputs that have a default have it again."""
+    graph = find_model(model).graph
+    defaults = {
+        key: graph.variables[key].make_default() for key in graph.inputs if graph.variables[key].has_default
+    }
+    return _with_inputs(dataset, graph, defaults)
+
+
+def update_vars(
+    dataset: xr.Dataset,
+    model: Model | None = None,
+    input_vars: Mapping[Any, Any] | None = None,
+    output_vars: Mapping[Any, Any] | None = None,
+) -> xr.Dataset:
+    """Return a setup with inputs and outputs added or replaced; see `create_setup`.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is no input, variable or clock.
+    SetupError
+        If a value does not fit its variable.
+    """
+    graph = find_model(model).graph
+    if input_vars:
+        dataset = _with_inputs(dataset, graph, flatten_keys(input_vars, graph))
+    if output_vars:
+        wanted = {**output_clocks(dataset), **_checked_outputs(dataset, graph, output_vars)}
+        dataset = _with_outputs(dataset, wanted)
+    return dataset
+
+
+def filter_vars(dataset: xr.Dataset, model: Model | None = None) -> xr.Dataset:
+    """Return a setup with nothing but clocks and what the model has."""
+    graph = find_model(model).graph
+    kept = {join_name(key) for key in graph.inputs} | set(clock_names(dataset))
+    outputs = {n: c for n, c in output_clocks(dataset).items() if _is_known(n, graph)}
+    dropped = [name for name in dataset.variables if name not in kept]
+    return _with_outputs(dataset.drop_vars(dropped), outputs)
+
+
+def _is_known(name: str, graph: Graph) -> bool:
+    try:
+        as_key(name, graph)
+    except UnknownNameError:
+        return False
+    return True
+
+
+def output_clocks(dataset: xr.Dataset) -> dict[str, str | None]:
+    """Return the outputs of a setup and the clock of each (None: saved at the end)."""
+    found: dict[str, str | None] = {}
+    for clock in clock_names(dataset):
+        found |= dict.fromkeys(_names(dataset[clock].attrs), clock)
+    return found | dict.fromkeys(_names(dataset.attrs), None)
+
+
+def _names(attrs: Mapping[Any, Any]) -> list[str]:
+    return [name for name in str(attrs.get(OUTPUTS_ATTR, "")).split(",") if name]
+
+
+def _with_outputs(dataset: xr.Dataset, outputs: Mapping[str, str | None]) -> xr.Dataset:
+    dataset = dataset.copy()
+    for clock in (*clock_names(dataset), None):
+        names = [name for name, other in outputs.items() if other == clock]
+        attrs = dict(dataset.attrs if clock is None else dataset[clock].attrs)
+        attrs.pop(OUTPUTS_ATTR, None)
+        if names:
+            attrs[OUTPUTS_ATTR] = ",".join(names)
+        if clock is None:
+            dataset.attrs = attrs
+        else:
+            dataset[clock].attrs = attrs
+    return dataset
+
+
+def _checked_outputs(dataset: xr.Dataset, graph: Graph, given: Mapping[Any, Any]) -> dict[str, str | None]:
+    checked: dict[str, str | None] = {}
+    clocks = clock_names(dataset)
+    for key, clock in flatten_keys(given, graph).items():
+        variable = graph.variables[key]
+        if variable.is_group or variable.is_object:
+            raise SetupError(f"Object or group variables can't be set as model outputs: {join_name(key)}.")
+        if clock is not None and clock not in clocks:
+            raise UnknownNameError(
+                f"Output {join_name(key)!r} is to be saved on clock {clock!r}, which does not exist. "
+                f"{close_matches(str(clock), clocks)}",
+                fix="name a clock, or None (null) to save it at the end.",
+            )
+        checked[join_name(key)] = clock
+    return checked
+
+
+def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -> xr.Dataset:
+    inputs = set(graph.inputs)
+    variables: dict[str, xr.Variable] = {}
+    for key, value in values.items():
+        if key not in inputs:
+            known = [join_name(k) for k in graph.inputs]
+            raise UnknownNameError(
+                f"{join_name(key)!r} is not an input: a process of the model sets it. "
+                f"{close_matches(join_name(key), known)}"
+            )
+        variables[join_name(key)] = _as_variable(graph.variables[key], value)
+    replaced = [name for name in variables if name in dataset.variables]
+    try:
+        return dataset.drop_vars(replaced).assign(variables)
+    except ValueError as error:
+        raise SetupError(f"Inputs do not fit together: {error}.") from error
+
+
+def _as_variable(variable: Variable, value: Any) -> xr.Variable:
+    """Return a value as a labelled variable with description and units."""
+    if isinstance(value, xr.DataArray | xr.Variable):
+        made = (value.variable if isinstance(value, xr.DataArray) else value).copy(deep=False)
+    elif isinstance(value, tuple):
+        made = _from_tuple(variable, value)
+    else:
+        data = _as_data(value)
+        made = xr.Variable(_dims_for(variable, np.ndim(data)), data)
+    made.attrs = {**variable.attrs, **made.attrs}
+    return made
+
+
+def _from_tuple(variable: Variable, value: tuple[Any, ...]) -> xr.Variable:
+    try:
+        return xr.Variable(*value)
+    except (TypeError, ValueError) as error:
+        raise SetupError(
+            f"Input {join_name(variable.key)}: {error}.", fix="a tuple is (dims, data[, attrs])."
+        ) from error
+
+
+def _as_data(value: Any) -> Any:
+    """Return arrays as they are and anything that is no number as an object."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return value
+    if isinstance(value, str | bool | int | float | complex):
+        return np.asarray(value)
+    if isinstance(value, list):
+        return np.asarray(value)
+    data = np.empty((), dtype=object)
+    data[()] = value
+    return data
+
+
+def _dims_for(variable: Variable, ndim: int) -> tuple[str, ...]:
+    for dims in variable.dims:
+        if len(dims) == ndim:
+            return dims
+    raise SetupError(
+        f"Could not get dimension labels for input {join_name(variable.key)}: the value has {ndim} "
+        f"dimension(s), declared are {' or '.join(map(str, variable.dims))}.",
+        fix="give (dims, data), with the batch and the clock among the dims where it varies along them.",
+    )

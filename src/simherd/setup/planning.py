@@ -1,0 +1,175 @@
+"""From a checked setup to a plan for the engine: plain arrays in place of labelled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simherd.engine.plan import Array, Plan, Tap
+from simherd.engine.simulate import check_static
+from simherd.errors import MissingInputError, SetupError, UnknownNameError, close_matches
+from simherd.model.graph import Graph, Key, Variable, join_name
+from simherd.model.hooks import gather_hooks
+from simherd.model.model import Model
+from simherd.setup.clocks import main_clock, positions_on
+from simherd.setup.dataset import output_clocks
+from simherd.setup.names import as_key
+
+__all__ = ["Setup", "make_setup"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """A dataset turned into a plan and the inputs of each simulation."""
+
+    dataset: xr.Dataset
+    """The setup as the user gave it, without what is not needed."""
+    plan: Plan
+    """What the simulations have in common."""
+    batch_dim: str | None
+    """Dimension along which simulations differ."""
+    batch_inputs: Mapping[Key, Array]
+    """Inputs that differ, simulations along the first axis."""
+
+    @property
+    def simulations(self) -> int:
+        """Number of simulations."""
+        return max(self.plan.batch_size, 1)
+
+
+def make_setup(
+    dataset: xr.Dataset,
+    model: Model,
+    *,
+    batch_dim: str | None = None,
+    check_dims: str | None = "strict",
+    validate: str | None = "inputs",
+    hooks: Iterable[Any] | None = None,
+    encoding: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Setup:
+    """Check a dataset against a model and make a plan of it.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The setup.
+    model : Model
+        The model.
+    batch_dim : str, optional
+        Dimension of the inputs along which simulations differ.
+    check_dims : {"strict", "transpose", None}, optional
+        Inputs have their dimensions in the declared order; or are transposed; or go unchecked.
+    validate : {"inputs", "all", None}, optional
+        When validators are called.
+    hooks : iterable, optional
+        Hooks of this run.
+    encoding : mapping, optional
+        How outputs are stored, by name.
+
+    Raises
+    ------
+    SetupError
+        If they do not fit.
+    """
+    _check_choice("check_dims", check_dims, ("strict", "transpose", None))
+    _check_choice("validate", validate, ("inputs", "all", None))
+    clock = main_clock(dataset)
+    if batch_dim is not None and batch_dim not in dataset.sizes:
+        raise UnknownNameError(
+            f"Batch dimension {batch_dim!r} is not a dimension of the inputs. "
+            f"{close_matches(batch_dim, map(str, dataset.sizes))}"
+        )
+    shared: dict[Key, Any] = {}
+    batched: dict[Key, Array] = {}
+    varying: set[Key] = set()
+    for key in _present_inputs(dataset, model.graph):
+        variable = dataset[join_name(key)].variable
+        ordered = _order_dims(model.graph.variables[key], variable, batch_dim, clock, check_dims)
+        if clock in ordered.dims:
+            varying.add(key)
+        if batch_dim in ordered.dims:
+            batched[key] = ordered.values
+        else:
+            shared[key] = _plain(ordered)
+    plan = Plan(
+        model=model,
+        clock=clock,
+        labels=dataset[clock].values if clock is not None else np.empty(0),
+        shared=shared,
+        batched=tuple(batched),
+        varying=frozenset(varying),
+        taps=_taps(dataset, model.graph, clock, encoding or {}),
+        indexes=tuple(model.graph.indexes),
+        batch_size=-1 if batch_dim is None else dataset.sizes[batch_dim],
+        validate=validate,
+        hooks=gather_hooks(hooks),
+    )
+    check_static(plan)
+    return Setup(dataset=dataset, plan=plan, batch_dim=batch_dim, batch_inputs=batched)
+
+
+def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise SetupError(f"{name}={value!r} is not allowed: one of {', '.join(map(repr, allowed))}.")
+
+
+def _present_inputs(dataset: xr.Dataset, graph: Graph) -> tuple[Key, ...]:
+    missing = [join_name(key) for key in graph.inputs if join_name(key) not in dataset.variables]
+    if missing:
+        raise MissingInputError(
+            f"Missing value(s) for model input(s): {', '.join(missing)}.",
+            fix="give them in input_vars (inputs: in an experiment file).",
+        )
+    return graph.inputs
+
+
+def _order_dims(
+    declared: Variable,
+    variable: xr.Variable,
+    batch_dim: str | None,
+    clock: str | None,
+    check_dims: str | None,
+) -> xr.Variable:
+    """Return the values of an input with batch and clock first, checked against the declaration."""
+    front = tuple(d for d in (batch_dim, clock) if d is not None and d in variable.dims)
+    rest = tuple(d for d in variable.dims if d not in front)
+    if check_dims is None:
+        return variable.transpose(*front, *rest)
+    for dims in declared.dims:
+        if variable.dims == (*front, *dims):
+            return variable
+        if check_dims == "transpose" and set(rest) == set(dims):
+            return variable.transpose(*front, *dims)
+    raise SetupError(
+        f"Input {join_name(declared.key)} has dimensions {variable.dims}; allowed are "
+        f"{' or '.join(map(str, declared.dims))}, with the batch dimension and the clock first.",
+        fix="transpose it, or say check_dims='transpose'.",
+    )
+
+
+def _plain(variable: xr.Variable) -> Any:
+    """Return a value as processes get it: Python scalars, dates as NumPy scalars, arrays."""
+    if variable.ndim:
+        return variable.data
+    value = variable.values
+    return value[()] if value.dtype.kind in "mM" else value.item()
+
+
+def _taps(
+    dataset: xr.Dataset,
+    graph: Graph,
+    clock: str | None,
+    encoding: Mapping[str, Mapping[str, Any]],
+) -> tuple[Tap, ...]:
+    labels = dataset[clock].values if clock is not None else ()
+    taps = []
+    for name, saved_on in output_clocks(dataset).items():
+        variable = graph.variables[as_key(name, graph)]
+        steps = () if saved_on is None else positions_on(labels, dataset[saved_on], saved_on, str(clock))
+        dtype = {**variable.encoding, **encoding.get(name, {})}.get("dtype")
+        taps.append(Tap(key=variable.key, home=variable.home, clock=saved_on, steps=steps, dtype=dtype))
+    return tuple(taps)

@@ -1,0 +1,158 @@
+"""Which chunks a store has, and so which simulations a task runs.
+
+One block of simulations is one row of chunks along the batch and belongs to one task: no two tasks
+ever write the same chunk, and nobody needs a lock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simherd.engine.columns import fill_value_for
+from simherd.engine.schema import OutputSchema
+from simherd.errors import SetupError
+
+__all__ = ["ArrayLayout", "block_size_for", "layout_output", "required_multiple"]
+
+TARGET_BYTES = 4 * 2**20
+MAX_CHUNK_BYTES = 64 * 2**20
+BLOCKS_PER_WORKER = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArrayLayout:
+    """One array of a store."""
+
+    name: str
+    """Name of the array."""
+    dims: tuple[str, ...]
+    """Labels of its dimensions."""
+    shape: tuple[int, ...]
+    """Its shape."""
+    chunks: tuple[int, ...]
+    """Shape of a chunk."""
+    dtype: np.dtype[Any]
+    """Type of its values."""
+    fill_value: Any
+    """What missing chunks read as."""
+    attrs: Mapping[str, Any]
+    """Description, units and other attributes."""
+    compressors: Any = "default"
+    """Zarr codecs; "default" for those of the project, None for no compression."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole array, uncompressed."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def block_size_for(
+    simulations: int,
+    bytes_per_simulation: int,
+    workers: int,
+    requested: int | None = None,
+    multiple: int = 1,
+) -> int:
+    """Return how many simulations make a block.
+
+    Parameters
+    ----------
+    simulations : int
+        Simulations in the batch.
+    bytes_per_simulation : int
+        Bytes that the largest output takes in one simulation.
+    workers : int
+        Blocks that run at once; each worker gets about four, so that none waits for long at the end.
+    requested : int, optional
+        What the user asks for.
+    multiple : int, optional
+        The size is a multiple of this.
+
+    Returns
+    -------
+    int
+        Chunks of about 4 MiB, fewer simulations where the batch is small.
+    """
+    if requested is not None:
+        wanted = requested
+    else:
+        by_bytes = TARGET_BYTES // max(bytes_per_simulation, 1)
+        by_workers = math.ceil(simulations / (BLOCKS_PER_WORKER * max(workers, 1)))
+        wanted = max(min(by_bytes, by_workers), 1)
+    return min(math.ceil(wanted / multiple) * multiple, math.ceil(simulations / multiple) * multiple)
+
+
+def required_multiple(encoding: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> int:
+    """Return the smallest number of simulations that is whole chunks in every output.
+
+    Parameters
+    ----------
+    encoding : mapping
+        Encodings by output, whose ``chunks`` start with that of the batch.
+    names : iterable of str
+        The outputs.
+    """
+    return math.lcm(*(int(c[0]) for n in names if (c := encoding.get(n, {}).get("chunks"))))
+
+
+def layout_output(
+    output: OutputSchema,
+    *,
+    batch: tuple[str, int, int] | None,
+    encoding: Mapping[str, Any],
+    attrs: Mapping[str, Any],
+) -> ArrayLayout:
+    """Return the array for an output.
+
+    Parameters
+    ----------
+    output : OutputSchema
+        Its shape and type in one simulation.
+    batch : (str, int, int), optional
+        Batch dimension, simulations and block size.
+    encoding : mapping
+        What the user says of dtype, chunks, fill_value, compressors.
+    attrs : mapping
+        Description, units and other attributes.
+
+    Raises
+    ------
+    SetupError
+        If the given chunks have another number of dimensions.
+    """
+    clock = () if output.tap.clock is None else (output.tap.saves,)
+    front = () if batch is None else (batch[1],)
+    shape = (*front, *clock, *output.shape)
+    dtype = np.dtype(encoding.get("dtype", output.dtype))
+    chunks = encoding.get("chunks") or _chunks(shape, dtype.itemsize, batch)
+    if len(chunks) != len(shape):
+        raise SetupError(
+            f"encoding of {output.tap.name!r}: chunks {tuple(chunks)} have {len(chunks)} dimension(s), "
+            f"the output has {len(shape)}.",
+            fix="give one size for each of batch, clock and its own dimensions.",
+        )
+    return ArrayLayout(
+        name=output.tap.name,
+        dims=output.result_dims(None if batch is None else batch[0]),
+        shape=shape,
+        chunks=tuple(max(1, min(int(c), max(s, 1))) for c, s in zip(chunks, shape, strict=True)),
+        dtype=dtype,
+        fill_value=encoding.get("fill_value", fill_value_for(dtype)),
+        attrs=attrs,
+        compressors=encoding.get("compressors", encoding.get("compressor", "default")),
+    )
+
+
+def _chunks(shape: tuple[int, ...], itemsize: int, batch: tuple[str, int, int] | None) -> tuple[int, ...]:
+    """Return whole simulations along the batch, cut along the next axis only where they are huge."""
+    chunks = list(shape) if batch is None else [batch[2], *shape[1:]]
+    longest = 0 if batch is None else 1
+    nbytes = math.prod(chunks) * itemsize
+    if nbytes > MAX_CHUNK_BYTES and len(chunks) > longest:
+        chunks[longest] = max(1, chunks[longest] * TARGET_BYTES // nbytes)
+    return tuple(max(c, 1) for c in chunks)

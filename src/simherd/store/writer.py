@@ -1,0 +1,90 @@
+"""Writing the values of blocks: to the arrays of a Zarr group, or of a Dataset in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from simherd.engine.block import BlockResult
+from simherd.engine.plan import Array
+from simherd.errors import StoreError
+
+__all__ = ["SECONDS", "STATUS", "ArrayWriter", "BlockWriter"]
+
+STATUS = "simulation_status"
+SECONDS = "simulation_seconds"
+
+
+class BlockWriter(Protocol):
+    """What takes the results of blocks."""
+
+    travels: bool
+    """Whether workers write for themselves; else results come back and are written here."""
+
+    def write(self, result: BlockResult) -> None:
+        """Write the values of a block, then its status."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayWriter:
+    """Writes blocks into arrays that can be assigned to: Zarr's or NumPy's.
+
+    Safe from several workers: a block owns its chunks [1]_.
+
+    References
+    ----------
+    .. [1] Zarr core specification v3, "Chunk grids".
+    """
+
+    outputs: Sequence[Any]
+    """The arrays of the outputs, in the order of the plan."""
+    has_clock: Sequence[bool]
+    """Whether each has an axis for its clock."""
+    status: Any
+    """The array of ``simulation_status``."""
+    seconds: Any
+    """The array of ``simulation_seconds``."""
+    block_size: int
+    """Simulations in a block."""
+    travels: bool
+    """Whether workers can write these arrays."""
+
+    def write(self, result: BlockResult) -> None:
+        """Write the values of a block, then its status: what is said to be done is there.
+
+        Raises
+        ------
+        StoreError
+            If the block is not aligned with the chunks of the store.
+        """
+        where = self._rows(result)
+        for array, values, has_clock in zip(self.outputs, result.values, self.has_clock, strict=True):
+            if values is not None:
+                array[where] = _as_stored(values if has_clock else values[:, 0], array.dtype)
+        self.seconds[where] = result.seconds
+        self.status[where] = result.status
+
+    def _rows(self, result: BlockResult) -> slice:
+        stop = result.start + len(result.status)
+        total = self.status.shape[0]
+        if (
+            result.start % self.block_size
+            or not (stop % self.block_size == 0 or stop == total)
+            or stop > total
+        ):
+            raise StoreError(
+                f"Simulations {result.start} to {stop - 1} are not whole blocks of {self.block_size} "
+                f"out of {total}."
+            )
+        return slice(result.start, stop)
+
+
+def _as_stored(values: Array, dtype: Any) -> Array:
+    """Return texts and objects as texts, which is what Zarr can store of them."""
+    if values.dtype.kind == "O" and np.dtype(dtype).kind != "O":
+        return np.array([str(v) for v in values.ravel()], dtype=dtype).reshape(values.shape)
+    return values
