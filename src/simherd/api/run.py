@@ -44,6 +44,7 @@ def run(
     workers: int | None = None,
     block_size: int | str = "auto",
     on_error: str = "raise",
+    retries: int = 0,
     subscribers: Iterable[Subscriber] = (),
 ) -> xr.Dataset:
     """Run one simulation, or a batch of them.
@@ -84,6 +85,8 @@ def run(
     on_error : {"raise", "record"}, optional
         Stop at the first simulation that fails, with what is finished kept in the store; or record it
         in ``simulation_status`` and go on.
+    retries : int, optional
+        Further attempts at a simulation that raises.
     subscribers : iterable of callable, optional
         Called with each event of the run, see `simherd.events`.
 
@@ -134,6 +137,7 @@ def run(
             inputs=prepared.setup.batch_inputs,
             executor=executor,
             on_error=on_error,
+            retries=retries,
             subscribers=tuple(subscribers),
         )
         return _run_batch(prepared, batch, target, decoding)

@@ -70,7 +70,9 @@ class BlockResult:
     """Why the failed ones failed."""
 
 
-def run_block(simulator: Simulator, block: Block, *, stop_on_failure: bool = False) -> BlockResult:
+def run_block(
+    simulator: Simulator, block: Block, *, retries: int = 0, stop_on_failure: bool = False
+) -> BlockResult:
     """Run the simulations of a block.
 
     Parameters
@@ -79,6 +81,8 @@ def run_block(simulator: Simulator, block: Block, *, stop_on_failure: bool = Fal
         Runs one simulation.
     block : Block
         Which ones, with their inputs.
+    retries : int, optional
+        Further attempts at a simulation that raises.
     stop_on_failure : bool, optional
         True leaves the simulations after a failed one pending.
 
@@ -93,13 +97,10 @@ def run_block(simulator: Simulator, block: Block, *, stop_on_failure: bool = Fal
     failures: list[Failure] = []
     for row, values in enumerate(_rows(block)):
         started = time.perf_counter()
-        try:
-            simulator.run(values, columns, row, block.start + row)
-            status[row] = Status.DONE
-        except Exception as error:
-            status[row] = Status.FAILED
+        error = _attempt(simulator, values, columns, row, block.start + row, retries)
+        status[row] = Status.DONE if error is None else Status.FAILED
+        if error is not None:
             failures.append(_failure(block.start + row, error))
-            _clear(columns, row)
         seconds[row] = time.perf_counter() - started
         if failures and stop_on_failure:
             break
@@ -110,6 +111,28 @@ def run_block(simulator: Simulator, block: Block, *, stop_on_failure: bool = Fal
         seconds=seconds,
         failures=tuple(failures),
     )
+
+
+def _attempt(
+    simulator: Simulator,
+    values: Mapping[Key, Any],
+    columns: Sequence[Column],
+    row: int,
+    number: int,
+    retries: int,
+) -> Exception | None:
+    """Run a simulation until it works, and return the last error if it never does."""
+    last: Exception | None = None
+    for _ in range(retries + 1):
+        try:
+            simulator.run(values, columns, row, number)
+        except Exception as error:
+            last = error
+            for column in columns:
+                column.clear(row)
+        else:
+            return None
+    return last
 
 
 def _rows(block: Block) -> Iterator[Mapping[Key, Any]]:
@@ -128,7 +151,3 @@ def _rows(block: Block) -> Iterator[Mapping[Key, Any]]:
 def _failure(number: int, error: Exception) -> Failure:
     return Failure(number=number, error=error, traceback="".join(traceback.format_exception(error)))
 
-
-def _clear(columns: Sequence[Column], row: int) -> None:
-    for column in columns:
-        column.clear(row)

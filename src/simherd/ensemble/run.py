@@ -36,6 +36,8 @@ class Batch:
     """Where blocks run."""
     on_error: str
     """ "raise" ends the batch at the first failure; "record" goes on."""
+    retries: int = 0
+    """Further attempts at a simulation that raises."""
     subscribers: tuple[Subscriber, ...] = ()
     """Who watches."""
 
@@ -123,6 +125,7 @@ def run_batch(
     job = Job(
         plan=batch.plan,
         writer=writer if writes_there else None,
+        retries=batch.retries,
         stop_on_failure=batch.on_error == "raise",
         crosses_processes=executor.crosses_processes,
     )

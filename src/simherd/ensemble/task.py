@@ -29,6 +29,8 @@ class Job:
     """What the simulations have in common."""
     writer: BlockWriter | None
     """Writes results where the block runs; None sends them back."""
+    retries: int
+    """Further attempts at a simulation that raises."""
     stop_on_failure: bool
     """Whether a failed simulation ends the block."""
     crosses_processes: bool
@@ -78,7 +80,9 @@ def run_task(job: Job, block: Block) -> BlockReport:
     started = time.perf_counter()
     if job.simulator is None:
         job.simulator = Simulator(job.plan)
-    result = run_block(job.simulator, block, stop_on_failure=job.stop_on_failure)
+    result = run_block(
+        job.simulator, block, retries=job.retries, stop_on_failure=job.stop_on_failure
+    )
     if job.writer is not None:
         job.writer.write(result)
     failures = result.failures

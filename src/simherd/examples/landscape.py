@@ -13,10 +13,12 @@ first step, so that water leaves every cell. Pits that form later, where soil cr
 valley, act as local base level: their floor is not cut, and what lies above is cut down to it only.
 Their water runs on over the lowest pass, and cuts into it.
 
-Every step evaluates the three terms on the same surface and then adds them up: each of them is
-stable for any step, so the step length (1,000 to 10,000 yr) sets the accuracy alone. Time is in
-years. The defaults erode the map as fast, about 30 m per million years, as it rises; that is the
-rate measured in the southern Appalachians [2]_.
+Every step evaluates the three terms on the same surface and then adds them up. Each is stable for
+any step; steps of 1,000 to 10,000 yr also keep the sum accurate (twice the step changes the eroded
+thickness by less than 1 %). Time is in years. With the defaults the map in full resolution is
+eroded about as fast as it rises, 30 m per million years: the rate measured in the southern
+Appalachians [2]_. Coarser cells hold more water each and are cut faster, twice as fast in blocks of
+4 by 4.
 
 References
 ----------

@@ -47,7 +47,7 @@ def draw_jacksboro(store: xr.Dataset, path: str | os.PathLike[str], member: int 
         name, store = f"Member {member}", store.isel(member=member)
     elevation = store["surface__elevation"].transpose("snapshot", "y", "x")
     before, after = elevation.isel(snapshot=0).load(), elevation.isel(snapshot=-1).load()
-    figure = _new_figure(width=15.0, height=5.0)
+    figure = _new_figure(width=15.0, height=5.3)
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
     heights = (float(before.min()), float(before.max()))
     _draw_relief(axes[0], before, heights, title="Before")

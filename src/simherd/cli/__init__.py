@@ -1,0 +1,94 @@
+"""The command ``simherd``: one file per sub-command, loaded when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from simherd.errors import SimherdError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "graph": "Draw a model, or the tasks of an experiment.",
+    "info": "Show the processes, variables and inputs of a model.",
+    "new": "Write a commented starting file.",
+    "run": "Run an experiment file.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a sub-command when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all sub-commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a sub-command."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"simherd.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the sub-commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the sub-command, or say which ones are close."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from simherd.errors import close_matches
+
+            raise click.UsageError(f"No such command '{args[0]}'. {close_matches(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"simherd {version('simherd')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def group() -> None:
+    """Run simulation models once on a laptop, or a million times on a cluster.
+
+    \b
+    Start with:  simherd new experiment
+    Then:        simherd run experiment.yaml --dry-run
+    """
+
+
+def main() -> None:
+    """Run the command line; errors become one message and an exit code."""
+    try:
+        sys.exit(group.main(standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        click.echo("Aborted.", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SimherdError as error:
+        from simherd.cli.exits import code_of
+
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(code_of(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,59 @@
+"""``simherd graph``: draw a model, or the tasks of an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("model")
+@click.option("--tasks", is_flag=True, help="Draw the tasks that an experiment would submit.")
+@click.option("--output", "-o", metavar="FILE", help="Where to: .svg, .png, .pdf, .dot or .mmd.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["dot", "mermaid"]),
+    default="mermaid",
+    show_default=True,
+    help="Text that is printed without --output.",
+)
+@click.option("--variables/--no-variables", default=True, help="Name the variables that pass.")
+def command(model: str, tasks: bool, output: str | None, kind: str, variables: bool) -> None:
+    """Draw a model, or the tasks of an experiment.
+
+    MODEL is module:attribute, path/to/file.py:attribute, or an experiment file.
+    """
+    from simherd.cli.models import is_experiment, load_any
+    from simherd.plots.diagram import model_diagram
+    from simherd.plots.render import as_text, write
+
+    if tasks:
+        if not is_experiment(model):
+            raise click.UsageError("--tasks needs an experiment file.")
+        diagram = _tasks(model)
+    else:
+        diagram = model_diagram(load_any(model, Path.cwd()).graph, with_variables=variables)
+    if output is None:
+        click.echo(as_text(diagram, kind))
+    else:
+        write(diagram, Path(output))
+        click.echo(f"wrote {output}")
+
+
+def _tasks(experiment: str):  # type: ignore[no-untyped-def]
+    from simherd.api.prepare import guess_schema
+    from simherd.experiment.assemble import assemble
+    from simherd.experiment.document import read_document
+    from simherd.experiment.schema import check
+    from simherd.plots.diagram import task_diagram
+    from simherd.resources import usable_cores
+
+    assembled = assemble(check(read_document(experiment)))
+    prepared = assembled.prepared
+    schema, _ = guess_schema(prepared.setup)
+    size = prepared.choose_block_size(schema, assembled.experiment.cluster.workers or usable_cores())
+    return task_diagram(prepared.setup.simulations, size, [output.tap.name for output in schema.outputs])

@@ -1,0 +1,110 @@
+"""The plan of an experiment in words, for ``simherd run --dry-run``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from simherd.api.prepare import guess_schema
+from simherd.ensemble.blocks import count_blocks
+from simherd.model.runtime import STAGES
+from simherd.resources import format_bytes, usable_cores
+
+if TYPE_CHECKING:
+    from simherd.experiment.assemble import Assembled
+    from simherd.store.layout import ArrayLayout
+
+__all__ = ["describe_plan"]
+
+
+def describe_plan(assembled: Assembled) -> str:
+    """Return what a run would do."""
+    return "\n".join([*_model_lines(assembled), *_batch_lines(assembled)])
+
+
+def _model_lines(assembled: Assembled) -> Iterator[str]:
+    graph = assembled.model.graph
+    plan = assembled.prepared.setup.plan
+    yield f"Model       {assembled.experiment.model}"
+    for stage in STAGES:
+        names = [name for name in graph.order if stage in graph.infos[name].stages]
+        if names:
+            yield f"  {stage:<14} {' -> '.join(names)}"
+    if plan.clock is not None:
+        units = assembled.dataset[plan.clock].attrs.get("units", "")
+        first, last = plan.labels[0], plan.labels[-1]
+        yield f"Clock       {plan.clock}: {plan.nsteps} steps from {first:g} to {last:g} {units}".rstrip()
+
+
+def _batch_lines(assembled: Assembled) -> Iterator[str]:
+    prepared, experiment = assembled.prepared, assembled.experiment
+    schema, unknown = guess_schema(prepared.setup)
+    workers = _workers(assembled)
+    block_size = prepared.choose_block_size(schema, workers)
+    layouts = prepared.layouts(schema, block_size)
+    simulations = prepared.setup.simulations
+    if experiment.batch is not None:
+        blocks = count_blocks(simulations, block_size)
+        yield f"Batch       {simulations} simulations along {experiment.batch.dim!r} ({_sampling(assembled)})"
+        yield f"Blocks      {blocks} of {block_size}, one task each"
+    else:
+        yield "Batch       none: 1 simulation"
+    yield f"Cluster     {_cluster_text(assembled, workers)}"
+    store = experiment.run.store
+    yield f"Store       {'none, the result stays in memory' if store is None else os.path.relpath(store)}"
+    yield from _table(layouts, unknown)
+    total = sum(layout.nbytes for layout in layouts) + assembled.dataset.nbytes
+    about = " at least" if unknown else ""
+    yield f"To write   {about} {format_bytes(total)} before compression, inputs included"
+    if unknown:
+        yield (
+            f"Sizes of {', '.join(unknown)} depend on dimensions that the model sets itself (counted as 1):"
+            " the first simulation will tell."
+        )
+
+
+def _sampling(assembled: Assembled) -> str:
+    batch = assembled.experiment.batch
+    assert batch is not None
+    names = ", ".join(batch.parameters or batch.columns or ()) or "all columns"
+    source = os.path.relpath(batch.table) if batch.table else batch.sampling
+    seed = "" if batch.seed is None else f", seed {batch.seed}"
+    return f"{source} over {names}{seed}"
+
+
+def _workers(assembled: Assembled) -> int:
+    experiment = assembled.experiment
+    if experiment.batch is None or not experiment.run.parallel:
+        return 1
+    options = experiment.cluster.options_for(experiment.cluster.kind)
+    threads = options.get("threads_per_worker", 1)
+    return int(options.get("workers") or max(1, usable_cores() // threads)) * threads
+
+
+def _cluster_text(assembled: Assembled, workers: int) -> str:
+    experiment = assembled.experiment
+    if experiment.batch is None or not experiment.run.parallel:
+        return "none: serial, in this process"
+    if experiment.run.scheduler is not None:
+        return f"none: {workers} {experiment.run.scheduler} of this process"
+    return f"{experiment.cluster.kind}, {workers} block(s) at once"
+
+
+def _table(layouts: Iterable[ArrayLayout], unknown: Iterable[str]) -> Iterator[str]:
+    rows = [("output", "dimensions", "shape", "chunk", "type", "size")]
+    for one in layouts:
+        mark = " ?" if one.name in unknown else ""
+        rows.append(
+            (
+                one.name,
+                ", ".join(one.dims) or "-",
+                " x ".join(map(str, one.shape)) or "-",
+                " x ".join(map(str, one.chunks)) or "-",
+                str(one.dtype),
+                format_bytes(one.nbytes) + mark,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,177 @@
+"""From a checked experiment to the call that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simherd.errors import ExperimentError, SetupError, StoreError
+from simherd.experiment.inputs import load_batch, load_inputs
+from simherd.experiment.loading import load_model
+from simherd.experiment.schema import ClockSpec, Experiment
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from simherd.api.prepare import Prepared
+    from simherd.model.model import Model
+
+__all__ = ["Assembled", "assemble"]
+
+UNAVAILABLE = {"vectorize": False, "seed": None, "timeout_s": None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assembled:
+    """An experiment with its model and data, checked against each other."""
+
+    experiment: Experiment
+    """The file."""
+    model: Model
+    """Its model."""
+    dataset: xr.Dataset
+    """The setup."""
+    prepared: Prepared
+    """All that was decided before anything runs."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of `simherd.run`, but for where it runs."""
+        spec, batch = self.experiment.run, self.experiment.batch
+        return {
+            "model": self.model,
+            "batch_dim": None if batch is None else batch.dim,
+            "store": spec.store,
+            "encoding": spec.encoding,
+            "check_dims": spec.check_dims,
+            "validate": spec.validate,
+            "block_size": spec.block_size,
+            "on_error": spec.on_error,
+            "retries": spec.retries,
+        }
+
+
+def assemble(experiment: Experiment) -> Assembled:
+    """Load model and data of an experiment and check that they fit.
+
+    Raises
+    ------
+    ExperimentError
+        Naming the place in the file, if they do not.
+    StoreError
+        If the store exists, or cannot be written.
+    """
+    from simherd.api.prepare import prepare
+
+    _check_available(experiment)
+    with _placed(experiment, "model"):
+        model = load_model(experiment.model, Path(experiment.path).parent)
+    dataset = _setup(experiment, model)
+    if experiment.run.store is not None:
+        from simherd.store.zarr_store import check_writable
+
+        check_writable(Path(experiment.run.store))
+    batch = experiment.batch
+    with _placed(experiment, "run"):
+        prepared = prepare(
+            dataset,
+            model,
+            batch_dim=None if batch is None else batch.dim,
+            encoding=experiment.run.encoding,
+            block_size=experiment.run.block_size,
+            check_dims=experiment.run.check_dims,
+            validate=experiment.run.validate,
+        )
+    return Assembled(experiment=experiment, model=model, dataset=dataset, prepared=prepared)
+
+
+def _check_available(experiment: Experiment) -> None:
+    for name, default in UNAVAILABLE.items():
+        if getattr(experiment.run, name) != default:
+            raise experiment.fault(
+                "run", name, message="is not available in this version.", fix="leave it out."
+            )
+
+
+@contextmanager
+def _placed(experiment: Experiment, *keys: str | int) -> Iterator[None]:
+    """Say where in the file a fault of the setup stands."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (SetupError, ExperimentError) as error:
+        raise experiment.fault(*keys, message=error.message, fix=error.fix) from error
+
+
+def _setup(experiment: Experiment, model: Model) -> xr.Dataset:
+    from simherd.setup.dataset import create_setup, update_vars
+
+    with _placed(experiment, "clocks"):
+        dataset = create_setup(model, _clock_labels(experiment), experiment.main_clock)
+    for name, value in _input_values(experiment).items():
+        section = ("inputs",) if name in experiment.inputs else ("batch", "parameters")
+        with _placed(experiment, *section, name):
+            dataset = update_vars(dataset, model, input_vars={name: value})
+    for name, clock in experiment.outputs.items():
+        with _placed(experiment, "outputs", name):
+            dataset = update_vars(dataset, model, output_vars={name: clock})
+    if experiment.batch is not None:
+        dim = experiment.batch.dim
+        members = (dim, np.arange(dataset.sizes.get(dim, 0)), {"description": "simulation of the batch"})
+        dataset = dataset.assign_coords({dim: members})
+    return dataset
+
+
+def _input_values(experiment: Experiment) -> dict[str, Any]:
+    """Return the values of all inputs; where a parameter of the batch has the same name, it wins."""
+    values = load_inputs(experiment)
+    if experiment.batch is not None:
+        dim = experiment.batch.dim
+        values |= {name: (dim, sampled) for name, sampled in load_batch(experiment).items()}
+    return values
+
+
+def _clock_labels(experiment: Experiment) -> dict[str, Any]:
+    """Return the clocks as `create_setup` takes them."""
+    labels: dict[str, Any] = {}
+    main = experiment.main_clock
+    if main is None:
+        return labels
+    main_labels = _labels(experiment.clocks[main])
+    for name, clock in experiment.clocks.items():
+        values = main_labels if name == main else _labels(clock, main_labels)
+        labels[name] = ((name,), values, _clock_attrs(clock, experiment.clocks[main]))
+    return labels
+
+
+_FORMS: Mapping[str, Callable[[ClockSpec, Any], Any]] = {
+    "values": lambda clock, _: np.asarray(clock.values),
+    "every": lambda clock, main: main[:: clock.every],
+    "num": lambda clock, _: np.linspace(clock.start, clock.stop, clock.num),  # type: ignore[arg-type]
+    "step": lambda clock, _: _stepped(clock),
+}
+
+
+def _labels(clock: ClockSpec, main: Any = None) -> Any:
+    form = next(name for name in _FORMS if getattr(clock, name) is not None)
+    return _FORMS[form](clock, main)
+
+
+def _stepped(clock: ClockSpec) -> Any:
+    """Return start, start + step, ... up to stop, with stop where it falls on a step."""
+    assert clock.start is not None
+    assert clock.stop is not None
+    assert clock.step is not None
+    steps = int(np.floor((clock.stop - clock.start) / clock.step * (1 + 1e-12) + 1e-9))
+    return clock.start + clock.step * np.arange(steps + 1)
+
+
+def _clock_attrs(clock: ClockSpec, main: ClockSpec) -> dict[str, str]:
+    found = {"units": clock.units or main.units, "calendar": clock.calendar or main.calendar}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,1 @@
+"""Pictures of models, tasks and results."""

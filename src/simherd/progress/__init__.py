@@ -1,0 +1,32 @@
+"""Subscribers that show how a run goes: the one room below the command line that writes to a terminal."""
+
+from __future__ import annotations
+
+from typing import Protocol, TextIO
+
+from simherd.events import Event
+
+__all__ = ["Progress", "progress_on"]
+
+
+class Progress(Protocol):
+    """A subscriber that shows events."""
+
+    def __call__(self, event: Event) -> None:
+        """Show what an event tells."""
+        ...
+
+    def close(self) -> None:
+        """Leave things tidy, also after an error."""
+        ...
+
+
+def progress_on(stream: TextIO) -> Progress:
+    """Return what shows progress on a stream: a live bar on a terminal, plain lines elsewhere."""
+    if stream.isatty():
+        from simherd.progress.terminal import TerminalProgress
+
+        return TerminalProgress(stream)
+    from simherd.progress.plain import PlainProgress
+
+    return PlainProgress(stream)

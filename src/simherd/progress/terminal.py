@@ -1,0 +1,61 @@
+"""Progress as a live bar on a terminal."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from simherd.events import BlockFinished, Event, RunFinished, RunStarted
+from simherd.progress.rate import Tally, format_duration
+
+__all__ = ["TerminalProgress"]
+
+
+class TerminalProgress:
+    """Draws a bar with rate and time left.
+
+    Parameters
+    ----------
+    stream : text file
+        A terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=Console(file=stream),
+        )
+        self.tally = Tally(0)
+        self.task = TaskID(0)
+
+    def __call__(self, event: Event) -> None:
+        """Show what an event tells."""
+        if isinstance(event, RunStarted):
+            self.tally = Tally(event.simulations)
+            self.bar.console.print(
+                f"{event.simulations} simulations in {event.blocks} blocks on {event.where}"
+            )
+            self.task = self.bar.add_task("simulations", total=event.simulations, detail="")
+            self.bar.start()
+        elif isinstance(event, BlockFinished):
+            self.tally.add(event)
+            self.bar.update(self.task, completed=self.tally.settled, detail=self._detail())
+        elif isinstance(event, RunFinished):
+            self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it stands; also after an error."""
+        self.bar.stop()
+
+    def _detail(self) -> str:
+        tally = self.tally
+        left = tally.remaining_s
+        failed = f"[red]{tally.failed} failed[/red], " if tally.failed else ""
+        remaining = f", {format_duration(left)} left" if left else ""
+        return f"{failed}{tally.rate:.3g} per s on {len(tally.workers)} worker(s){remaining}"
