@@ -59,6 +59,7 @@ def command(
     checked = check(apply_overrides(read_document(experiment), overrides))
     _check_cluster(checked)
     assembled = assemble(checked)
+    _check_store(checked.run.store)
     if dry_run:
         from simherd.cli.plan_text import describe_plan
 
@@ -71,6 +72,13 @@ def _check_cluster(experiment: Any) -> None:
     from simherd.clusters import check_kind
 
     check_kind(experiment.cluster.kind)
+
+
+def _check_store(store: str | None) -> None:
+    if store is not None:
+        from simherd.store.zarr_store import check_writable
+
+        check_writable(Path(store))
 
 
 class _Watcher:

@@ -63,8 +63,6 @@ def assemble(experiment: Experiment) -> Assembled:
     ------
     ExperimentError
         Naming the place in the file, if they do not.
-    StoreError
-        If the store exists, or cannot be written.
     """
     from simherd.api.prepare import prepare
 
@@ -72,10 +70,6 @@ def assemble(experiment: Experiment) -> Assembled:
     with _placed(experiment, "model"):
         model = load_model(experiment.model, Path(experiment.path).parent)
     dataset = _setup(experiment, model)
-    if experiment.run.store is not None:
-        from simherd.store.zarr_store import check_writable
-
-        check_writable(Path(experiment.run.store))
     batch = experiment.batch
     with _placed(experiment, "run"):
         prepared = prepare(

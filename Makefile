@@ -1,0 +1,59 @@
+# Goals: demo, test, quick, lint, bench. Each installs what it needs, the first time.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+ENVIRONMENT := scripts/environment $(PYTHON) $(VENV)
+
+.PHONY: help demo test quick lint format bench clean
+
+help:
+	@echo "make demo    run both examples on real data and draw their pictures (in $(DEMO)/)"
+	@echo "make test    run all tests"
+	@echo "make quick   run the tests that start no workers"
+	@echo "make lint    check style, types and who imports whom"
+	@echo "make format  format the code"
+	@echo "make bench   measure speed, side by side with bare loops"
+	@echo "make clean   remove the environment and what the demo wrote"
+
+$(VENV)/demo.stamp: pyproject.toml scripts/environment
+	$(ENVIRONMENT) plot
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml scripts/environment
+	$(ENVIRONMENT) dev
+	@touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp
+	@rm -rf $(DEMO) && mkdir -p $(DEMO)
+	$(BIN)/simherd run examples/jacksboro.yaml --workers 2 --store $(DEMO)/jacksboro.zarr
+	$(BIN)/python -m simherd.examples jacksboro $(DEMO)/jacksboro.zarr $(DEMO)/jacksboro.png
+	$(BIN)/simherd run examples/influenza.yaml --workers 2 --store $(DEMO)/influenza.zarr
+	$(BIN)/python -m simherd.examples influenza $(DEMO)/influenza.zarr $(DEMO)/influenza.png
+	@echo
+	@echo "Written:"
+	@for file in $(DEMO)/*; do echo "  $$file"; done
+
+test: $(VENV)/dev.stamp
+	scripts/packages
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m "not cluster and not slow"
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp
+	cd benchmarks && ../$(BIN)/python engine.py && echo && ../$(BIN)/python batch.py
+
+clean:
+	rm -rf $(VENV) $(DEMO)
