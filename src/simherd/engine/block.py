@@ -150,4 +150,3 @@ def _rows(block: Block) -> Iterator[Mapping[Key, Any]]:
 
 def _failure(number: int, error: Exception) -> Failure:
     return Failure(number=number, error=error, traceback="".join(traceback.format_exception(error)))
-

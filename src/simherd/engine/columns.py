@@ -20,10 +20,15 @@ def fill_value_for(dtype: np.dtype[Any]) -> Any:
     if dtype.kind in "fc":
         return dtype.type(np.nan)
     if dtype.kind in "mM":
-        return dtype.type("NaT")
+        return np.array("NaT", dtype)[()]
     if dtype.kind in "iu":
         return dtype.type(np.iinfo(dtype).max)
     return {"b": np.False_, "O": ""}.get(dtype.kind, dtype.type())
+
+
+def _as_stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which values are kept: texts are objects, so that no length is too long."""
+    return np.dtype(object) if dtype.kind in "UST" else dtype
 
 
 _PLAIN = (np.ndarray, float, int, bool, complex)
@@ -49,7 +54,7 @@ class Column:
         The declared shape of a value.
     """
 
-    __slots__ = ("declared", "dtype", "kind", "name", "saves", "shape", "size", "values")
+    __slots__ = ("declared", "dtype", "filled", "kind", "name", "saves", "shape", "size", "values")
 
     def __init__(
         self,
@@ -62,14 +67,15 @@ class Column:
         self.name = name
         self.size = size
         self.saves = saves
-        self.declared = None if dtype is None else np.dtype(dtype)
+        self.declared = None if dtype is None else _as_stored(np.dtype(dtype))
+        self.filled = [0] * size
         self.values: Array | None = None
         self.kind: type | None = None
         self.dtype: np.dtype[Any] | None = None
         self.shape = shape
 
     def put(self, row: int, position: int, value: Any) -> None:
-        """Save a value of simulation `row` of the block.
+        """Save a value of simulation `row` of the block; its positions are filled in their order.
 
         Raises
         ------
@@ -83,6 +89,7 @@ class Column:
         else:
             self._put_other(row, position, np.asarray(value))
             self._remember(value)
+        self.filled[row] = position + 1
 
     def _remember(self, value: Any) -> None:
         """Let the next value like this one take the quick way, if it fits as it is."""
@@ -93,7 +100,7 @@ class Column:
             self.dtype = value.dtype
 
     def _put_other(self, row: int, position: int, array: Array) -> None:
-        array = self._as_declared(array)
+        array = self._as_declared(array.astype(_as_stored(array.dtype), copy=False))
         if self.shape is None:
             self.shape = array.shape
         if array.shape != self.shape:
@@ -109,17 +116,17 @@ class Column:
         self.values[row, position] = array  # type: ignore[index]
 
     def _as_declared(self, array: Array) -> Array:
-        if array.dtype.kind in "USO":
-            array = array.astype(object)
         if self.declared is None or array.dtype == self.declared:
             return array
-        if not np.can_cast(array.dtype, self.declared, "same_kind"):
-            raise OutputError(
-                f"Output {self.name!r} has values of type {array.dtype}, which do not fit its "
-                f"type {self.declared} (declared, or found in the first simulation).",
-                fix=f"declare the type: encoding={{{self.name!r}: {{'dtype': '{array.dtype}'}}}}.",
-            )
-        return array.astype(self.declared)
+        if np.can_cast(array.dtype, self.declared, "same_kind"):
+            cast = array.astype(self.declared)
+            if cast.dtype.kind not in "iu" or np.array_equal(cast, array):
+                return cast
+        raise OutputError(
+            f"Output {self.name!r} has values of type {array.dtype}, which do not fit its "
+            f"type {self.declared} (declared, or found in the first simulation).",
+            fix=f"declare the type: encoding={{{self.name!r}: {{'dtype': '{array.dtype}'}}}}.",
+        )
 
     def _allocate(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
@@ -128,15 +135,21 @@ class Column:
     def _widen(self, dtype: np.dtype[Any]) -> None:
         old = self.values
         assert old is not None
-        wide = np.result_type(old.dtype, dtype)
+        try:
+            wide = np.result_type(old.dtype, dtype)
+        except TypeError as error:
+            raise OutputError(
+                f"Output {self.name!r} has values of type {dtype} after values of type {old.dtype}.",
+                fix="give values of one type.",
+            ) from error
         if wide == old.dtype:
             return
-        fill = fill_value_for(old.dtype)
-        missing = old != old if fill != fill else old == fill
         self._allocate(wide)
-        np.copyto(self.values, old, where=~missing, casting="unsafe")  # type: ignore[arg-type]
+        for row, filled in enumerate(self.filled):
+            self.values[row, :filled] = old[row, :filled]  # type: ignore[index]
 
     def clear(self, row: int) -> None:
         """Forget what a simulation saved, because it failed."""
+        self.filled[row] = 0
         if self.values is not None:
             self.values[row] = fill_value_for(self.values.dtype)

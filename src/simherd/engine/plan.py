@@ -69,7 +69,8 @@ class Plan:
     batch_size: int = -1
     """Simulations in the batch, -1 outside one."""
     validate: str | None = "inputs"
-    """When validators are called: "inputs" at the start, "all" also after each process, or never."""
+    """When validators are called: "inputs" where inputs are set, "all" also after each process, which
+    checks intents too, or never."""
     hooks: HookTable = field(default_factory=HookTable)
     """Functions of the user that watch the simulations."""
 

@@ -88,17 +88,24 @@ class _AllSeen(Exception):
 
 
 class _Watch(Column):
-    """A column that looks at values and keeps none but the first."""
+    """A column that looks at values and keeps none but the last."""
 
     def put(self, row: int, position: int, value: Any) -> None:
         super().put(0, 0, value)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no later value changes the type."""
+        return self.values is not None and (
+            self.declared is not None or self.values.dtype in (np.float64, np.complex128)
+        )
 
 
 def scout(simulator: Simulator, values: Mapping[Key, Any]) -> Schema:
     """Find out the schema by running a simulation as far as it takes.
 
-    It ends after the first step if every output has a floating-point value by then: no later value
-    widens that. Outputs of other types are watched to the end, since 5 may be followed by 1.7.
+    It ends after the first step if the type of every output is declared, or float64 or complex128 by
+    then, which no later real number widens. Others are watched to the end, since 5 may be followed by 1.7.
 
     Parameters
     ----------
@@ -112,7 +119,7 @@ def scout(simulator: Simulator, values: Mapping[Key, Any]) -> Schema:
     scouting = _Scouting(simulator, columns)
     with suppress(_AllSeen):
         scouting.run(values, columns, 0, 0)
-    return Schema(outputs=schema_of(simulator, columns).outputs, indexes=scouting.index_values)
+    return schema_of(scouting, columns)
 
 
 class _Scouting(Simulator):
@@ -141,7 +148,6 @@ class _Scouting(Simulator):
             except AttributeError:
                 return
         indexes = self.read_indexes(model)
-        floats = all(column.dtype is not None and column.dtype.kind in "fc" for column in self.watched)
-        if floats and len(indexes) == len(self.plan.indexes):
+        if all(column.is_settled for column in self.watched) and len(indexes) == len(self.plan.indexes):
             self.index_values = indexes
             raise _AllSeen("All outputs have been seen.")

@@ -38,17 +38,19 @@ class Simulator:
         self.deltas = _as_list(np.diff(plan.labels)) if plan.nsteps else []
         numbers = {name: number for number, name in enumerate(plan.model)}
         self.places = [(numbers[tap.home[0]], tap.home[1]) for tap in plan.taps]
-        self.due = [self._due_at(step) for step in range(plan.nsteps)]
+        self.due = self._due()
         self.last = self._due_at_end()
         self.index_values: dict[Key, Array] = {}
+        self.is_first = True
 
-    def _due_at(self, step: int) -> tuple[Save, ...]:
-        """Return object number, attribute, column and position of all that is saved in a step."""
-        return tuple(
-            (*self.places[column], column, tap.steps.index(step))
-            for column, tap in enumerate(self.plan.taps)
-            if step in tap.steps
-        )
+    def _due(self) -> list[list[Save]]:
+        """Return for each step object number, attribute, column and position of all that is saved."""
+        due: list[list[Save]] = [[] for _ in range(self.plan.nsteps)]
+        for column, tap in enumerate(self.plan.taps):
+            for position, step in enumerate(tap.steps):
+                if step < self.plan.nsteps:
+                    due[step].append((*self.places[column], column, position))
+        return due
 
     def _due_at_end(self) -> tuple[tuple[int, str, int], ...]:
         end = self.plan.nsteps
@@ -92,8 +94,9 @@ class Simulator:
         try:
             feeds = self._set_inputs(model, values)
             calls["initialize"](context)
-            positions = self._loop(model, calls, context, feeds, columns, row)
-            self._save_last(model, columns, row, positions)
+            self._loop(model, calls, context, feeds, columns, row)
+            self._save_last(model, columns, row)
+            self._check_first(model)
         except BaseException as error:
             self._explain(error, model, context)
             self._finalize_after(error, calls["finalize"], context)
@@ -145,39 +148,36 @@ class Simulator:
         feeds: Mapping[Key, Sequence[Any]],
         columns: Sequence[Column],
         row: int,
-    ) -> list[int]:
-        """Run all steps and return how many values each column got."""
+    ) -> None:
         run_step, finalize_step = calls["run_step"], calls["finalize_step"]
         objects = list(model.values())
         labels = self.labels
-        saved = [0] * len(columns)
         for step, (due, delta) in enumerate(zip(self.due, self.deltas, strict=True)):
             context.step = step
             context.step_start = labels[step]
             context.step_end = labels[step + 1]
             context.step_delta = delta
-            if feeds and step:
+            if feeds:
                 self._feed(model, feeds, step)
             signal = run_step(context)
             if signal is RuntimeSignal.BREAK:
                 break
             for number, name, column, position in due:
                 columns[column].put(row, position, getattr(objects[number], name))
-                saved[column] = position + 1
             if signal is RuntimeSignal.CONTINUE:
                 continue
             if finalize_step(context) is RuntimeSignal.BREAK:
                 break
-        return saved
 
     def _feed(self, model: Model, feeds: Mapping[Key, Sequence[Any]], step: int) -> None:
         values = {key: series[step] for key, series in feeds.items()}
         model.update_state(values, validate=self.plan.validate is not None)
 
-    def _save_last(self, model: Model, columns: Sequence[Column], row: int, saved: Sequence[int]) -> None:
+    def _save_last(self, model: Model, columns: Sequence[Column], row: int) -> None:
+        """Save what is due at the end, each at the next free position of its clock."""
         objects = list(model.values())
         for number, name, column in self.last:
-            columns[column].put(row, saved[column], getattr(objects[number], name))
+            columns[column].put(row, columns[column].filled[row], getattr(objects[number], name))
 
     def _finalize_after(self, error: BaseException, finalize: StageCall, context: RuntimeContext) -> None:
         """Let processes clean up after an error, which stays the one that the user sees."""
@@ -201,15 +201,18 @@ class Simulator:
         state = model.state
         return {key: np.array(state[key]) for key in self.plan.indexes if key in state}
 
+    def _check_first(self, model: Model) -> None:
+        """Check intents in the first simulation: the others run the same code."""
+        if self.is_first:
+            model.check_intents()
+            self.is_first = False
+
     def _check_indexes(self, model: Model) -> None:
         """Keep the index variables of the first simulation and hold all others to them."""
-        if not self.plan.indexes:
-            return
         found = self.read_indexes(model)
-        if not self.index_values:
-            self.index_values = found
+        self.index_values = self.index_values or found
         for key, values in found.items():
-            if not np.array_equal(values, self.index_values[key]):
+            if not np.array_equal(values, self.index_values.get(key, ())):
                 raise OutputError(
                     f"Index variable {join_name(key)} differs between simulations of the batch, so its "
                     f"dimension cannot be labelled.",

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from simherd.model.graph import Graph, Variable
     from simherd.model.process import ProcessInfo
 
-__all__ = ["attributes_section", "describe_model", "dims_text", "process_info", "variable_info"]
+__all__ = [
+    "attributes_section",
+    "describe_model",
+    "describe_process",
+    "dims_text",
+    "process_info",
+    "variable_info",
+]
 
 WIDTH = 70
 
@@ -103,6 +110,11 @@ def process_info(process: Any, buf: TextIO | None = None) -> None:
     buf : text file, optional
         Where to; standard output by default.
     """
+    _write(describe_process(process), buf)
+
+
+def describe_process(process: Any) -> str:
+    """Return the variables and stages of a process or process class."""
     from simherd.model.process import inspect_process
 
     cls = process if isinstance(process, type) else type(process)
@@ -110,7 +122,7 @@ def process_info(process: Any, buf: TextIO | None = None) -> None:
     lines = [f"<{cls.__name__}>", "Variables:"]
     lines += _aligned((n, _variable_text(d)) for n, d in info.variables.items())
     lines += ["Simulation stages:", *(f"    {stage}" for stage in info.stages)]
-    _write("\n".join(lines), buf)
+    return "\n".join(lines)
 
 
 def _variable_text(declared: Attribute) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import attr
 
 from simherd.errors import CycleError, LinkError, ModelError
-from simherd.model.process import ProcessInfo, inspect_process
+from simherd.model.process import PROCESS, KeptVariable, ProcessInfo, converter_of, inspect_process
 from simherd.model.variables import Attribute, Dims, VarIntent, VarType
 
 __all__ = ["Graph", "Key", "Variable", "join_name"]
@@ -21,10 +21,12 @@ _REFERENCES = (VarType.FOREIGN, VarType.GLOBAL)
 _GROUPS = (VarType.GROUP, VarType.GROUP_DICT)
 
 
-def default_of(declared: Attribute) -> Any:
+def default_of(declared: Attribute, instance: Any) -> Any:
     """Return the default value of a declared field, made anew where it has a factory."""
     default: Any = declared.default
-    return default.factory() if isinstance(default, attr.Factory) else default  # type: ignore[arg-type]
+    if not isinstance(default, attr.Factory):  # type: ignore[arg-type]
+        return default
+    return default.factory(instance) if default.takes_self else default.factory()
 
 
 def join_name(key: Key) -> str:
@@ -44,6 +46,8 @@ class Variable:
     """The declaration in its process."""
     owner: Attribute
     """The declaration of `home`."""
+    process_cls: type
+    """The class that declares it."""
 
     @property
     def type(self) -> VarType:
@@ -99,13 +103,18 @@ class Variable:
         return converter  # type: ignore[no-any-return]
 
     @property
+    def set_converter(self) -> Callable[[Any], Any] | None:
+        """What converts values that a process sets: the converter of the owner."""
+        return converter_of(self.owner)
+
+    @property
     def has_default(self) -> bool:
         """Whether the input has a default value."""
         return self.declared.default is not attr.NOTHING
 
     def make_default(self) -> Any:
         """Return the default value."""
-        return default_of(self.declared)
+        return default_of(self.declared, object.__new__(self.process_cls))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,14 +148,60 @@ class Graph:
         return tuple(k for k, v in self.variables.items() if v.type is VarType.INDEX)
 
     @cached_property
+    def cached(self) -> tuple[Key, ...]:
+        """On-demand variables that keep their value for a while."""
+        return tuple(
+            (process, name)
+            for process, info in self.infos.items()
+            for name, compute in info.on_demand.items()
+            if compute.is_cached
+        )
+
+    @cached_property
+    def keepers(self) -> Mapping[tuple[str, Key], Key]:
+        """For each process and value it holds, the variable that keeps it as an attribute.
+
+        The owner's own, else the first that refers to it.
+        """
+        held = [v for v in self.variables.values() if not v.is_group and not v.is_on_demand]
+        held.sort(key=lambda v: v.key != v.home)
+        keepers: dict[tuple[str, Key], Key] = {}
+        for v in held:
+            keepers.setdefault((v.key[0], v.home), v.key)
+        return keepers
+
+    @cached_property
     def holders(self) -> Mapping[Key, tuple[Key, ...]]:
-        """For each owned value the variables that keep it as an attribute, the owner first."""
-        holders: dict[Key, list[Key]] = {}
-        for key, v in self.variables.items():
-            if not v.is_group and not v.is_on_demand:
-                holders.setdefault(v.home, [])
-                holders[v.home].insert(0 if key == v.home else len(holders[v.home]), key)
-        return {home: tuple(keys) for home, keys in holders.items()}
+        """For each value the variables that keep it as an attribute, the owner first."""
+        holders: dict[Key, list[Key]] = {key: [] for key, v in self.variables.items() if key == v.home}
+        for (_, home), key in self.keepers.items():
+            holders[home].append(key)
+        return {home: tuple(keys) for home, keys in holders.items() if keys}
+
+    @cached_property
+    def live_classes(self) -> Mapping[str, type]:
+        """Classes of the process objects, derived where a reference behaves otherwise in this model.
+
+        Which variable a reference stands for is known in a model only, not when the class is declared: it
+        may have a converter, or be one that the process knows by another name already.
+        """
+        return {name: self._live_class(name) for name in self.classes}
+
+    def _live_class(self, process: str) -> type:
+        cls, kept = self.classes[process], dict(self._kept_variables(process))
+        if not kept:
+            return cls
+        members = {"__module__": cls.__module__, PROCESS: self.infos[process], **kept}
+        return type(cls.__name__, (cls,), members)
+
+    def _kept_variables(self, process: str) -> Iterator[tuple[str, KeptVariable]]:
+        for v in self.variables.values():
+            if v.key[0] != process or v.is_group or v.is_on_demand:
+                continue
+            keeper = self.keepers[process, v.home]
+            converter = None if v.intent is VarIntent.IN else v.set_converter
+            if v.key != keeper or (v.type is VarType.GLOBAL and converter is not None):
+                yield v.key[1], KeptVariable(keeper[1], converter)
 
     def members(self, group: str) -> tuple[Key, ...]:
         """Return the variables of a group: in the order of processes, on-demand ones last."""
@@ -221,7 +276,13 @@ class _Links:
         home = key
         while (kind := self.declared(home).metadata["var_type"]) in _REFERENCES:
             home = self._foreign(home) if kind is VarType.FOREIGN else self._global(home)
-        return Variable(key=key, home=home, declared=self.declared(key), owner=self.declared(home))
+        return Variable(
+            key=key,
+            home=home,
+            declared=self.declared(key),
+            owner=self.declared(home),
+            process_cls=self.classes[key[0]],
+        )
 
     def _foreign(self, key: Key) -> Key:
         metadata = self.declared(key).metadata

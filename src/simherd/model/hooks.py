@@ -28,7 +28,7 @@ def runtime_hook(stage: str, level: str = "model", trigger: str = "post") -> Cal
     stage : {"initialize", "run_step", "finalize_step", "finalize"}
         Stage at which it is called.
     level : {"model", "process"}, optional
-        Once for the model, or for each process.
+        Once for the model, or for each process that has the stage.
     trigger : {"pre", "post"}, optional
         Before or after.
 
@@ -58,10 +58,16 @@ class RuntimeHook:
     active: ClassVar[dict[RuntimeHook, None]] = {}
 
     def __init__(self, *functions: Callable[..., Any]) -> None:
-        methods = [getattr(self, name) for name in vars(type(self)) if hasattr(getattr(self, name), HOOK)]
-        self.functions: tuple[Callable[..., Any], ...] = (*functions, *methods)
-        for function in functions:
+        self.functions: tuple[Callable[..., Any], ...] = (*functions, *self._methods())
+        for function in self.functions:
             _place_of(function)
+
+    def _methods(self) -> list[Callable[..., Any]]:
+        """Return the hooks among the methods, those of base classes first."""
+        members = [member for cls in reversed(type(self).__mro__) for member in vars(cls).items()]
+        names = dict.fromkeys(name for name, member in members if hasattr(member, HOOK))
+        methods = [getattr(self, name) for name in names]
+        return [method for method in methods if hasattr(method, HOOK)]
 
     def register(self) -> None:
         """Call the hooks in all runs from now on."""
@@ -92,6 +98,10 @@ class HookTable:
 
     def __bool__(self) -> bool:
         return bool(self.functions)
+
+    def has(self, level: str, stage: str, trigger: str) -> bool:
+        """Return whether there are hooks at one place."""
+        return (level, stage, trigger) in self.functions
 
     def watches_processes(self) -> bool:
         """Return whether there are hooks at process level."""

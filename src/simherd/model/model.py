@@ -8,15 +8,13 @@ from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import attr
-
 from simherd.errors import ModelError, UnknownNameError, close_matches
-from simherd.model.graph import Graph, Key, build_graph, default_of, join_name
+from simherd.model.graph import Graph, Key, build_graph, join_name
 from simherd.model.hooks import HookTable, gather_hooks
-from simherd.model.process import NAME
+from simherd.model.process import inspect_process
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
 from simherd.model.stages import CompiledStages, Stages, Watcher, compile_stages
-from simherd.model.state import ModelState, assign
+from simherd.model.state import LiveProcesses, ModelState
 from simherd.model.variables import Attribute, VarType
 
 __all__ = ["Model", "active_model", "filter_variables"]
@@ -58,8 +56,7 @@ class Model(Mapping[str, Any]):
 
     def _reset(self) -> None:
         """Forget all values: fresh process objects are made when they are needed."""
-        self._live: dict[str, Any] | None = None
-        self._bound: Stages | None = None
+        self._live_processes: LiveProcesses | None = None
         self._token: Token[Model | None] | None = None
 
     @property
@@ -68,17 +65,19 @@ class Model(Mapping[str, Any]):
         return self._graph
 
     @property
+    def _live(self) -> LiveProcesses:
+        if self._live_processes is None:
+            self._live_processes = LiveProcesses(self._graph, self._compile(watched=False))
+        return self._live_processes
+
+    @property
     def _objects(self) -> dict[str, Any]:
-        if self._live is None:
-            self._live = {name: _new_object(self._graph, name) for name in self._graph.order}
-        return self._live
+        return self._live.objects
 
     @property
     def stages(self) -> Stages:
         """The compiled stages of this model's own process objects."""
-        if self._bound is None:
-            self._bound = self._compile(watched=False).bind(list(self._objects.values()), None)
-        return self._bound
+        return self._live.stages
 
     def _compile(self, watched: bool) -> CompiledStages:
         if watched not in self._compiled:
@@ -87,8 +86,7 @@ class Model(Mapping[str, Any]):
 
     def watched_stages(self, hooks: HookTable, validate: bool) -> Stages:
         """Return stages that call hooks at process level and validate after each process."""
-        watcher = _ProcessWatcher(self, hooks, validate)
-        return self._compile(watched=True).bind(list(self._objects.values()), watcher)
+        return self._live.bind(self._compile(watched=True), _ProcessWatcher(self, hooks, validate))
 
     def locate(self, error: BaseException) -> tuple[str, str] | None:
         """Return the process and the stage in which an error was raised, if any."""
@@ -120,14 +118,15 @@ class Model(Mapping[str, Any]):
         return [*super().__dir__(), *self._graph.order]
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._classes == self._classes
+        return type(other) is type(self) and other._identity == self._identity
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._classes.items()))
+        return hash(self._identity)
 
     @property
-    def _classes(self) -> dict[str, type]:
-        return {name: self._graph.classes[name] for name in self._graph.order}
+    def _identity(self) -> tuple[tuple[str, type], ...]:
+        """Names and classes in the order of execution: what makes two models the same."""
+        return tuple((name, self._graph.classes[name]) for name in self._graph.order)
 
     def __repr__(self) -> str:
         from simherd.model.describe import describe_model
@@ -182,7 +181,7 @@ class Model(Mapping[str, Any]):
     @property
     def state(self) -> ModelState:
         """The values that are set; a view that writes through."""
-        return ModelState(self._graph, self._objects)
+        return ModelState(self._live)
 
     # Running stage by stage
 
@@ -234,7 +233,7 @@ class Model(Mapping[str, Any]):
     def _assign_input(self, key: Key, value: Any) -> None:
         variable = self._graph.variables[key]
         value = variable.converter(value) if variable.converter else copy.copy(value)
-        assign(self._graph, self._objects, key, value)
+        self._live.assign(key, value)
 
     def validate(self, p_names: Iterable[str] | None = None) -> None:
         """Call the validators of all variables that have a value.
@@ -246,6 +245,21 @@ class Model(Mapping[str, Any]):
         """
         for process in self._graph.order if p_names is None else p_names:
             _validate(self._objects[process], self._graph.infos[process].variables.values())
+
+    def check_intents(self) -> None:
+        """Check, between stages, that nobody but its setters has changed a variable.
+
+        Raises
+        ------
+        ModelError
+            If a reader holds another value than the owner.
+        """
+        strays = [join_name(key) for key in self._live.strays()]
+        if strays:
+            raise ModelError(
+                f"Not the value of its owner is held by: {', '.join(strays)}.",
+                fix="declare intent='out' where a process sets a variable, and set it in a stage method.",
+            )
 
     def execute(
         self,
@@ -265,7 +279,7 @@ class Model(Mapping[str, Any]):
         hooks : iterable, optional
             Hooks, besides those registered.
         validate : bool, optional
-            Call the validators of all that a process sets, after it.
+            Call the validators of all that a process sets, after it, and check intents.
 
         Returns
         -------
@@ -280,16 +294,26 @@ class Model(Mapping[str, Any]):
         table = hooks if isinstance(hooks, HookTable) else gather_hooks(hooks)
         watched = validate or table.watches_processes()
         stages = self.watched_stages(table, validate) if watched else self.stages
+        self._live.share()
         return self.run_hooked(stages[stage], stage, context, table)
 
     def run_hooked(self, run: Any, stage: str, context: RuntimeContext, hooks: HookTable) -> RuntimeSignal:
         """Run a stage between the hooks at model level and return their signal."""
-        state = MappingProxyType(self.state) if hooks else None
-        signal = hooks.call("model", stage, "pre", self, context, state)
+        signal = self.call_hooks(hooks, "model", stage, "pre", context)
         if signal is not RuntimeSignal.NONE:
             return signal
         run(context)
-        return hooks.call("model", stage, "post", self, context, state)
+        return self.call_hooks(hooks, "model", stage, "post", context)
+
+    def call_hooks(
+        self, hooks: HookTable, level: str, stage: str, trigger: str, context: RuntimeContext
+    ) -> RuntimeSignal:
+        """Call the hooks of one place, let all processes see what they set, and return their signal."""
+        if not hooks.has(level, stage, trigger):
+            return RuntimeSignal.NONE
+        signal = hooks.call(level, stage, trigger, self, context, MappingProxyType(self.state))
+        self._live.share()
+        return signal
 
     # Making others of it
 
@@ -332,7 +356,7 @@ class Model(Mapping[str, Any]):
             self._token = None
 
 
-_LIVE = ("_live", "_bound", "_token", "_compiled")
+_LIVE = ("_live_processes", "_token", "_compiled")
 
 
 def _by_process(keys: Iterable[Key]) -> dict[str, list[str]]:
@@ -340,16 +364,6 @@ def _by_process(keys: Iterable[Key]) -> dict[str, list[str]]:
     for process, name in keys:
         found.setdefault(process, []).append(name)
     return found
-
-
-def _new_object(graph: Graph, name: str) -> Any:
-    cls = graph.classes[name]
-    new: Any = object.__new__(cls)
-    setattr(new, NAME, name)
-    for field in graph.infos[name].plain:
-        if field.default is not attr.NOTHING:
-            setattr(new, field.name, default_of(field))
-    return new
 
 
 def _validate(instance: Any, fields: Iterable[Attribute]) -> None:
@@ -367,22 +381,21 @@ class _ProcessWatcher(Watcher):
 
     def __init__(self, model: Model, hooks: HookTable, validate: bool) -> None:
         self.model = model
+        self.graph = model.graph
         self.hooks = hooks
-        self.owners = {
-            name: dict.fromkeys((name, *(v.home[0] for v in model.graph.set_by(name))))
-            for name in (model if validate else ())
-        }
+        self.is_validating = validate
 
     def call(self, stage: str, trigger: str, context: RuntimeContext) -> RuntimeSignal:
-        state = MappingProxyType(self.model.state)
-        return self.hooks.call("process", stage, trigger, self.model, context, state)
+        return self.model.call_hooks(self.hooks, "process", stage, trigger, context)
 
-    def before(self, process: str, stage: str, context: RuntimeContext) -> bool:
-        return self.call(stage, "pre", context) is not RuntimeSignal.NONE
+    def before(self, process: str, stage: str, context: RuntimeContext) -> RuntimeSignal:
+        return self.call(stage, "pre", context)
 
     def after(self, process: str, stage: str, context: RuntimeContext, answer: Any) -> Any:
         signal = self.call(stage, "post", context)
-        self.model.validate(self.owners.get(process, ()))
+        if self.is_validating:
+            self.model.check_intents()
+            self.model.validate(dict.fromkeys((process, *(v.home[0] for v in self.graph.set_by(process)))))
         return max(RuntimeSignal(answer or 0), signal)
 
 
@@ -410,8 +423,6 @@ def filter_variables(
     if isinstance(obj, Model):
         found: dict[Any, Attribute] = {k: v.declared for k, v in obj.graph.variables.items()}
     else:
-        from simherd.model.process import inspect_process
-
         found = dict(inspect_process(obj if isinstance(obj, type) else type(obj)).variables)
 
     def is_wanted(declared: Attribute) -> bool:

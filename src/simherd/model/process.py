@@ -18,6 +18,7 @@ from typing import Any, TypeVar, dataclass_transform, overload
 import attr
 
 from simherd.errors import ModelError, ProcessClassError, UnsetVariableError
+from simherd.model.describe import attributes_section, describe_process
 from simherd.model.runtime import RUNTIME_ARGS, STAGES
 from simherd.model.variables import (
     Attribute,
@@ -67,10 +68,31 @@ class Compute:
     """Whether the value is kept until what it depends on is set, or the stage ends."""
 
 
-class ConvertedVariable:
-    """A data descriptor that converts what a process assigns to one of its variables."""
+class MissingVariable:
+    """A descriptor for a variable whose name a base class gives to something else.
 
-    def __init__(self, name: str, converter: Callable[[Any], Any]) -> None:
+    Without it an unset or pulled variable would be read as that.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else _read_missing(instance, self.name)
+
+
+class KeptVariable:
+    """A data descriptor that converts what a process assigns, or keeps it under another name.
+
+    Parameters
+    ----------
+    name : str
+        Name of the attribute that keeps the value.
+    converter : callable, optional
+        What values are converted with.
+    """
+
+    def __init__(self, name: str, converter: Callable[[Any], Any] | None = None) -> None:
         self.name = name
         self.converter = converter
 
@@ -83,7 +105,7 @@ class ConvertedVariable:
             return _read_missing(instance, self.name)
 
     def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self.name] = self.converter(value)
+        instance.__dict__[self.name] = value if self.converter is None else self.converter(value)
 
 
 def inspect_process(cls: type) -> ProcessInfo:
@@ -134,8 +156,9 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
     Raises
     ------
     ModelError
-        If an on-demand variable has no method that computes it, or a stage method has arguments
-        that no run gives.
+        If an on-demand variable has no method that computes it, or the class has slots.
+    TypeError
+        If a stage method has arguments that no run gives.
     """
 
     def decorate(cls: type) -> type:
@@ -143,6 +166,11 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
         _take_converters(cls)
         if apply_attrs:
             cls = attr.attrs(cls, repr=False, eq=False, collect_by_mro=True)
+        if cls.__dictoffset__ == 0:
+            raise ProcessClassError(
+                f"{cls.__name__!r} has slots, but a process keeps its values in the dictionary of an object.",
+                fix="decorate it with attr.s(slots=False).",
+            )
         fields = attr.fields(cls)
         variables = {a.name: a for a in fields if "var_type" in a.metadata}
         info = ProcessInfo(
@@ -154,9 +182,9 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
         setattr(cls, PROCESS, info)
         setattr(cls, PULLS, {})
         _install_access(cls, info)
+        if not any("__repr__" in vars(base) for base in cls.__mro__[:-1]):
+            cls.__repr__ = _represent  # type: ignore[assignment,method-assign]
         if autodoc:
-            from simherd.model.describe import attributes_section
-
             cls.__doc__ = attributes_section(cls.__doc__ or "", info)
         return cls
 
@@ -194,6 +222,12 @@ def _take_converters(cls: type) -> None:
             metadata["converter"], declared.converter = converter, None
 
 
+def converter_of(field: Attribute) -> Callable[[Any], Any] | None:
+    """Return what converts the values of a declared variable."""
+    converter: Any = field.metadata.get("converter") or field.converter
+    return converter  # type: ignore[no-any-return]
+
+
 def _converter_on_set(field: Attribute) -> Callable[[Any], Any] | None:
     metadata = field.metadata
     if metadata["intent"] is VarIntent.IN:
@@ -202,15 +236,20 @@ def _converter_on_set(field: Attribute) -> Callable[[Any], Any] | None:
         owner = inspect_process(metadata["other_process_cls"])
         field = owner.variables[metadata["var_name"]]
         metadata = field.metadata
-    converter: Any = metadata.get("converter") or field.converter
-    return converter  # type: ignore[no-any-return]
+    return converter_of(field)
+
+
+def _represent(self: Any) -> str:
+    return describe_process(self) if PROCESS in vars(type(self)) else object.__repr__(self)
 
 
 def _install_access(cls: type, info: ProcessInfo) -> None:
     for name, field in info.variables.items():
         converter = _converter_on_set(field)
         if converter is not None:
-            setattr(cls, name, ConvertedVariable(name, converter))
+            setattr(cls, name, KeptVariable(name, converter))
+        elif hasattr(cls, name):
+            setattr(cls, name, MissingVariable(name))
 
     inherited = getattr(cls, "__getattr__", None)
     if inherited is not None and not getattr(inherited, "is_simherd", False):

@@ -53,6 +53,12 @@ class RuntimeContext:
     step_delta: Any = 0
     """Length of the step in units of the main clock (timedelta64 where it holds dates)."""
 
+    def __getitem__(self, label: str) -> Any:
+        """Return a field by its name, as hooks that were written for xarray-simlab read them."""
+        if label not in LABELS:
+            raise KeyError(label)
+        return getattr(self, label)
+
 
 LABELS = tuple(field.name for field in fields(RuntimeContext))
 

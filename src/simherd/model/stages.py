@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import linecache
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -28,9 +28,9 @@ from types import MappingProxyType, TracebackType
 from typing import Any, TypeAlias
 
 from simherd.model.graph import Graph, Key, Variable
-from simherd.model.process import PULLS, ConvertedVariable
+from simherd.model.process import PULLS
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
-from simherd.model.variables import VarType
+from simherd.model.variables import VarIntent, VarType
 
 __all__ = ["CompiledStages", "Stages", "Watcher", "compile_stages"]
 
@@ -43,8 +43,8 @@ _serial = count()
 class Watcher:
     """What looks in on each process of a stage: hooks at process level, and validation."""
 
-    def before(self, process: str, stage: str, context: RuntimeContext) -> bool:
-        """Return whether the process shall be skipped."""
+    def before(self, process: str, stage: str, context: RuntimeContext) -> RuntimeSignal:
+        """Return a signal: any but NONE skips the process, BREAK those after it too."""
         raise NotImplementedError
 
     def after(self, process: str, stage: str, context: RuntimeContext, answer: Any) -> Any:
@@ -60,8 +60,8 @@ class CompiledStages:
     """Name of the source in tracebacks."""
     places: Mapping[int, tuple[str, str]]
     """Process and stage that each line of the source calls."""
-    bind: Callable[[Sequence[Any], Watcher | None], Stages]
-    """Takes the process objects in the order of execution, gives the stages."""
+    bind: Callable[[Sequence[Any], Mapping[Key, list[Any]], Watcher | None], Stages]
+    """Takes process objects in the order of execution and caches by variable, gives the stages."""
 
     def locate(self, traceback: TracebackType | None) -> tuple[str, str] | None:
         """Return process and stage whose method a traceback goes through, if any."""
@@ -93,6 +93,7 @@ def compile_stages(graph: Graph, *, watched: bool = False) -> CompiledStages:
         "computes": writer.computes,
         "check": RuntimeSignal,
         "BREAK": RuntimeSignal.BREAK,
+        "NONE": RuntimeSignal.NONE,
     }
     exec(compile(source, filename, "exec"), names)
     return CompiledStages(filename, dict(writer.places), names["bind"])
@@ -109,7 +110,7 @@ class _Writer:
     computes: dict[Key, Callable[[Any], Any]] = field(default_factory=dict)
 
     def write(self) -> None:
-        self.add(0, "def bind(objects, watcher):")
+        self.add(0, "def bind(objects, caches, watcher):")
         if self.graph.order:
             self.add(1, f"{self.objects()} = objects")
         for key in self.on_demand:
@@ -146,10 +147,6 @@ class _Writer:
     def on_demand(self) -> list[Key]:
         return [k for k, v in self.graph.variables.items() if v.type is VarType.ON_DEMAND]
 
-    @cached_property
-    def cached(self) -> list[Key]:
-        return [k for k in self.on_demand if self.graph.infos[k[0]].on_demand[k[1]].is_cached]
-
     def compute_name(self, key: Key) -> str:
         return f"compute_{self.object(key[0])}_{key[1]}"
 
@@ -160,12 +157,12 @@ class _Writer:
         name, cache = self.compute_name(key), self.cache_name(key)
         self.computes[key] = self.graph.infos[key[0]].on_demand[key[1]].method
         call = f"{name}_method({self.object(key[0])})"
-        self.add(1, f"{name}_method = computes[{key!r}]", f"def {name}():")
-        if key in self.cached:
-            self.lines.insert(len(self.lines) - 1, f"    {cache} = []")
-            self.add(2, f"if not {cache}: {cache}.append({call})", f"return {cache}[0]")
-        else:
-            self.add(2, f"return {call}")
+        self.add(1, f"{name}_method = computes[{key!r}]")
+        if key not in self.graph.cached:
+            self.add(1, f"def {name}(): return {call}")
+            return
+        self.add(1, f"{cache} = caches[{key!r}]", f"def {name}():")
+        self.add(2, f"if not {cache}: {cache}.append({call})", f"return {cache}[0]")
 
     # What a process pulls
 
@@ -184,40 +181,45 @@ class _Writer:
         ]  # fmt: skip
         for variable in pulled:
             self.add(1, f"def pull_{number}_{variable.key[1]}():")
-            self.add(2, f"flush_{number}()", f"return {self.pulled_value(variable)}")
+            self.add(2, *self.pull(variable, f"flush_{number}()"))
         entries = ", ".join(f"{v.key[1]!r}: pull_{number}_{v.key[1]}" for v in pulled)
         self.add(1, f"setattr({number}, PULLS, {{{entries}}})")
 
-    def pulled_value(self, variable: Variable) -> str:
+    def pull(self, variable: Variable, flush: str) -> Iterator[str]:
+        """Yield the lines that read an on-demand variable or a group."""
         if variable.is_on_demand:
-            return self.read(variable.home)
+            yield from (flush, f"return {self.read(variable.home)}")
+            return
         members = self.graph.members(variable.declared.metadata["group"])
         if variable.type is VarType.GROUP_DICT:
             items = ", ".join(f"{key!r}: {self.read(key)}" for key in members)
-            return f"MappingProxyType({{{items}}})"
-        readers = "".join(f"lambda: {self.read(key)}, " for key in members)
-        return f"(read() for read in ({readers}))"
+            yield from (flush, f"return MappingProxyType({{{items}}})")
+            return
+        for key in members:
+            yield from (flush, f"yield {self.read(key)}")
+        yield "yield from ()"
 
-    def hand_on(self, process: str) -> Iterable[str]:
+    def hand_on(self, process: str) -> Iterator[str]:
         """Yield the lines that give what a process sets to all that hold it."""
-        for variable in self.graph.set_by(process):
-            for holder in self.graph.holders[variable.home]:
-                if holder != variable.key:
-                    yield f"try: {self.assign(holder)} = {self.read(variable.key)}"
+        for home in dict.fromkeys(v.home for v in self.graph.set_by(process)):
+            keeper = self.graph.keepers[process, home]
+            for holder in self.graph.holders[home]:
+                if holder != keeper:
+                    yield f"try: {self.assign(holder)} = {self.read(keeper)}"
                     yield "except AttributeError: pass"
         yield from (f"{self.cache_name(key)}.clear()" for key in self.stale_after(process))
 
     def assign(self, key: Key) -> str:
         """Return the target of an assignment that converts nothing a second time."""
-        described = getattr(self.graph.classes[key[0]], key[1], None)
-        if isinstance(described, ConvertedVariable):
+        variable = self.graph.variables[key]
+        if variable.intent is not VarIntent.IN and variable.set_converter is not None:
             return f"vars({self.object(key[0])})[{key[1]!r}]"
         return f"{self.object(key[0])}.{key[1]}"
 
     def stale_after(self, process: str) -> list[Key]:
         """Return the cached variables that depend on something which a process sets."""
         changed = {v.home for v in self.graph.set_by(process)}
-        return [key for key in self.cached if changed & self.needs(key[0], frozenset())]
+        return [key for key in self.graph.cached if changed & self.needs(key[0], frozenset())]
 
     def needs(self, process: str, seen: frozenset[str]) -> set[Key]:
         """Return all that an on-demand variable of a process may depend on."""
@@ -232,7 +234,7 @@ class _Writer:
         for name in calls:
             self.add(1, f"m_{self.object(name)}_{stage} = {self.object(name)}.{stage}")
         self.add(1, f"def {stage}(context):")
-        self.add(2, *(f"{self.cache_name(key)}.clear()" for key in self.cached))
+        self.add(2, *(f"{self.cache_name(key)}.clear()" for key in self.graph.cached))
         for name in calls:
             self.write_call(name, stage, depth=2)
         self.add(2, "return None")
@@ -240,7 +242,8 @@ class _Writer:
     def write_call(self, name: str, stage: str, depth: int) -> None:
         arguments = ", ".join(f"context.{arg}" for arg in self.graph.infos[name].stages[stage])
         if self.watched:
-            self.add(depth, f"if not watcher.before({name!r}, {stage!r}, context):")
+            self.add(depth, f"signal = watcher.before({name!r}, {stage!r}, context)")
+            self.add(depth, "if signal == BREAK: return None", "if signal == NONE:")
             depth += 1
         self.add(depth, f"answer = m_{self.object(name)}_{stage}({arguments})")
         self.places[len(self.lines)] = (name, stage)

@@ -1,28 +1,87 @@
-"""The values of a live model as one mapping."""
+"""The process objects of a live model and their values as one mapping."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+import attr
+
 from simherd.errors import UnsetVariableError
-from simherd.model.graph import Graph, Key
+from simherd.model.graph import Graph, Key, default_of
+from simherd.model.process import NAME
+from simherd.model.stages import CompiledStages, Stages, Watcher
 
-__all__ = ["ModelState", "assign"]
+__all__ = ["LiveProcesses", "ModelState"]
 
 
-def assign(graph: Graph, objects: Mapping[str, Any], home: Key, value: Any) -> None:
-    """Give a value to its owner and to all that hold it.
+class LiveProcesses:
+    """The process objects of one model, without values at first.
 
-    The owner's descriptor, if it has one, converts it; the others get what it made of it.
+    Parameters
+    ----------
+    graph : Graph
+        Processes and variables of the model.
+    compiled : CompiledStages
+        Its stages, to be bound to the objects; that also lets these pull from each other.
     """
-    process, name = home
-    setattr(objects[process], name, value)
-    holders = graph.holders[home]
-    if len(holders) > 1:
-        value = getattr(objects[process], name)
-        for other, alias in holders[1:]:
-            vars(objects[other])[alias] = value
+
+    def __init__(self, graph: Graph, compiled: CompiledStages) -> None:
+        self.graph = graph
+        self.objects = {name: _new_object(graph, name) for name in graph.order}
+        self.caches: dict[Key, list[Any]] = {key: [] for key in graph.cached}
+        self.stages = self.bind(compiled)
+
+    def bind(self, compiled: CompiledStages, watcher: Watcher | None = None) -> Stages:
+        """Return the stages of these objects, with a watcher where they are compiled for one."""
+        return compiled.bind(list(self.objects.values()), self.caches, watcher)
+
+    def assign(self, home: Key, value: Any) -> None:
+        """Give a value to its owner, whose converter if it has one converts it, and to all that hold it."""
+        process, name = home
+        setattr(self.objects[process], name, value)
+        self._hand_on(home)
+        self._forget_cached()
+
+    def share(self) -> None:
+        """Give the values of all owners to all that hold them, after somebody set attributes by hand."""
+        for home in self.graph.holders:
+            self._hand_on(home)
+        self._forget_cached()
+
+    def _hand_on(self, home: Key) -> None:
+        owner = vars(self.objects[home[0]])
+        if home[1] in owner:
+            for process, alias in self.graph.holders[home][1:]:
+                vars(self.objects[process])[alias] = owner[home[1]]
+
+    def strays(self) -> Iterator[Key]:
+        """Yield the variables whose process holds another value than the owner."""
+        for home, holders in self.graph.holders.items():
+            value = vars(self.objects[home[0]]).get(home[1])
+            for process, name in holders[1:]:
+                if vars(self.objects[process]).get(name) is not value:
+                    yield process, name
+
+    def delete(self, home: Key) -> None:
+        """Take a value from its owner and from all that hold it."""
+        for process, name in self.graph.holders[home]:
+            vars(self.objects[process]).pop(name, None)
+        self._forget_cached()
+
+    def _forget_cached(self) -> None:
+        for cache in self.caches.values():
+            cache.clear()
+
+
+def _new_object(graph: Graph, name: str) -> Any:
+    cls = graph.live_classes[name]
+    new: Any = object.__new__(cls)
+    setattr(new, NAME, name)
+    for field in graph.infos[name].plain:
+        if field.default is not attr.NOTHING:
+            setattr(new, field.name, default_of(field, new))
+    return new
 
 
 class ModelState(MutableMapping[Key, Any]):
@@ -31,33 +90,33 @@ class ModelState(MutableMapping[Key, Any]):
     Holds what processes own; on-demand variables and groups are not part of it.
     """
 
-    def __init__(self, graph: Graph, objects: Mapping[str, Any]) -> None:
-        self._graph = graph
-        self._objects = objects
+    def __init__(self, live: LiveProcesses) -> None:
+        self._live = live
 
     def __getitem__(self, key: Key) -> Any:
-        if key not in self._graph.holders:
-            raise KeyError(key)
+        self._check(key)
         try:
-            return getattr(self._objects[key[0]], key[1])
+            return getattr(self._live.objects[key[0]], key[1])
         except UnsetVariableError:
             raise KeyError(key) from None
 
     def __setitem__(self, key: Key, value: Any) -> None:
-        if key not in self._graph.holders:
-            raise KeyError(key)
-        assign(self._graph, self._objects, key, value)
+        self._check(key)
+        self._live.assign(key, value)
 
     def __delitem__(self, key: Key) -> None:
         self[key]
-        for process, name in self._graph.holders[key]:
-            vars(self._objects[process]).pop(name, None)
+        self._live.delete(key)
 
     def __iter__(self) -> Iterator[Key]:
-        return (key for key in self._graph.holders if self._is_set(key))
+        return (key for key in self._live.graph.holders if self._is_set(key))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def _check(self, key: Key) -> None:
+        if key not in self._live.graph.holders:
+            raise KeyError(key)
+
     def _is_set(self, key: Key) -> bool:
-        return key[1] in vars(self._objects[key[0]])
+        return key[1] in vars(self._live.objects[key[0]])

@@ -267,7 +267,8 @@ class OnDemand:
         Parameters
         ----------
         method : callable
-            A method of the process without arguments.
+            A method of the process without arguments. It sets no variables: others would not see them
+            before the process has run again.
         cache : bool, optional
             True computes once and keeps the value until the next stage, or until a process sets
             what it depends on.

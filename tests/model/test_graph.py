@@ -1,0 +1,175 @@
+"""Rules of how processes hang together: order, references, conflicts."""
+
+from __future__ import annotations
+
+import pytest
+
+import simherd as sh
+from simherd.errors import CycleError, LinkError, ModelError
+
+
+def make(name, **members):
+    return sh.process(type(name, (), members))
+
+
+A = make("A", x=sh.variable(intent="out", groups="g"))
+
+
+# Order
+
+
+def test_a_process_comes_after_those_that_set_what_it_reads(model):
+    assert list(model) == ["source", "reader"]
+    assert model.dependent_processes == {"source": [], "reader": ["source"]}
+
+
+def test_processes_that_do_not_wait_keep_the_order_of_the_mapping():
+    names = ["c", "a", "b"]
+
+    model = sh.Model({name: make(name.upper(), x=sh.variable()) for name in names})
+
+    assert list(model) == names
+
+
+def test_inout_makes_nobody_wait():
+    owner = make("Owner", x=sh.variable(intent="inout"))
+    reader = make("Reader", x=sh.foreign(owner, "x"))
+
+    model = sh.Model({"reader": reader, "owner": owner})
+
+    assert list(model) == ["reader", "owner"]
+
+
+def test_an_owner_waits_for_the_process_that_sets_its_variable():
+    owner = make("Owner", x=sh.variable())
+    setter = make("Setter", x=sh.foreign(owner, "x", "out"))
+
+    model = sh.Model({"owner": owner, "setter": setter})
+
+    assert list(model) == ["setter", "owner"]
+    assert model.input_vars == []
+
+
+def test_the_reader_of_a_group_waits_for_all_members():
+    model = sh.Model(
+        {
+            "reader": make("Reader", all=sh.group("g")),
+            "a": A,
+            "b": make("B", y=sh.variable(intent="out", groups="g")),
+        }
+    )
+
+    assert model.dependent_processes["reader"] == ["a", "b"]
+
+
+def test_a_circle_is_an_error_that_shows_the_path():
+    first = make("First", x=sh.variable(intent="out"), y=sh.global_ref("y"))
+    second = make("Second", x=sh.foreign(first, "x"), y=sh.variable(intent="out", global_name="y"))
+
+    with pytest.raises(CycleError, match="first->second->first"):
+        sh.Model({"first": first, "second": second})
+
+
+def test_a_circle_error_is_also_a_runtime_error():
+    assert issubclass(CycleError, RuntimeError)
+
+
+# References
+
+
+def test_a_foreign_variable_needs_its_process_in_the_model(reader_cls):
+    with pytest.raises(LinkError, match="'Source' missing in Model but required by foreign variable 'total'"):
+        sh.Model({"reader": reader_cls})
+
+
+def test_a_foreign_variable_finds_a_derived_process(source_cls, reader_cls):
+    derived = sh.process(type("Derived", (source_cls,), {}))
+
+    model = sh.Model({"reader": reader_cls, "derived": derived})
+
+    assert model.graph.variables["reader", "total"].home == ("derived", "total")
+
+
+def test_a_foreign_variable_with_several_candidates_is_an_error(source_cls, reader_cls):
+    with pytest.raises(ModelError, match="used by multiple processes: one, two"):
+        sh.Model({"one": source_cls, "two": source_cls, "reader": reader_cls})
+
+
+def test_a_class_may_be_used_twice_if_nobody_refers_to_it(source_cls):
+    model = sh.Model({"one": source_cls, "two": source_cls})
+
+    assert model.one is not model.two
+
+
+def test_a_foreign_variable_of_a_foreign_variable_leads_to_the_owner():
+    second = make("Second", x=sh.foreign(A, "x"))
+    third = make("Third", x=sh.foreign(second, "x"))
+
+    model = sh.Model({"third": third, "second": second, "a": A})
+
+    assert model.graph.variables["third", "x"].home == ("a", "x")
+    assert model.dependent_processes["third"] == ["a"]
+
+
+def test_a_foreign_variable_may_lead_through_a_global_one():
+    owner = make("Owner", x=sh.variable(dims="t", intent="out", global_name="the x"))
+    middle = make("Middle", x=sh.global_ref("the x"))
+    last = make("Last", x=sh.foreign(middle, "x"))
+
+    variable = sh.Model({"l": last, "m": middle, "o": owner}).graph.variables["l", "x"]
+
+    assert (variable.home, variable.dims) == (("o", "x"), (("t",),))
+
+
+def test_an_unknown_global_name_is_an_error():
+    with pytest.raises(LinkError, match="No variable with global name 'x'"):
+        sh.Model({"p": make("P", x=sh.global_ref("x"))})
+
+
+def test_a_global_name_that_is_used_twice_is_an_error_for_who_refers_to_it():
+    named = make("Named", x=sh.variable(global_name="x"))
+    referring = make("Referring", x=sh.global_ref("x"))
+
+    assert len(sh.Model({"a": named, "b": named})) == 2
+    with pytest.raises(ModelError, match="multiple variables with global name 'x': a__x, b__x"):
+        sh.Model({"a": named, "b": named, "c": referring})
+
+
+def test_two_processes_that_set_one_variable_are_an_error():
+    owner = make("Owner", x=sh.variable())
+    setters = {n: make(n.upper(), x=sh.foreign(owner, "x", "out")) for n in ("one", "two")}
+
+    with pytest.raises(ModelError, match=r"Conflict\(s\) .* owner__x by one and two"):
+        sh.Model({"owner": owner, **setters})
+
+
+# Inputs, indexes, groups
+
+
+def test_inputs_are_what_is_read_or_changed_and_set_by_nobody():
+    p = make(
+        "P", i=sh.variable(), o=sh.variable(intent="out"), io=sh.variable(intent="inout"), g=sh.group("g")
+    )
+
+    model = sh.Model({"p": p})
+
+    assert model.input_vars == [("p", "i"), ("p", "io")]
+    assert model.input_vars_dict == {"p": ["i", "io"]}
+
+
+def test_variables_are_listed_by_process():
+    model = sh.Model({"p": make("P", x=sh.variable(), i=sh.index(dims="i"))})
+
+    assert model.all_vars == [("p", "x"), ("p", "i")]
+    assert model.all_vars_dict == {"p": ["x", "i"]}
+    assert (model.index_vars, model.index_vars_dict) == ([("p", "i")], {"p": ["i"]})
+
+
+def test_a_group_has_its_members_in_the_order_of_the_mapping_in_every_copy():
+    late = make("Late", x=sh.foreign(A, "x"), y=sh.variable(intent="out", groups="g"))
+    model = sh.Model({"late": late, "a": A})
+    members = (("late", "y"), ("a", "x"))
+
+    assert model.graph.members("g") == members
+    assert model.clone().graph.members("g") == members
+    assert model.update_processes({}).graph.members("g") == members

@@ -1,0 +1,119 @@
+"""Rules of declaring variables."""
+
+from __future__ import annotations
+
+import pytest
+
+import simherd as sh
+from simherd.errors import LinkError, ModelError
+from simherd.model.process import inspect_process
+from simherd.model.variables import as_dims
+
+
+def declare(**members):
+    return sh.process(type("P", (), members))
+
+
+def metadata(declaration):
+    return inspect_process(declare(v=declaration)).variables["v"].metadata
+
+
+@pytest.mark.parametrize(
+    ("dims", "expected"),
+    [
+        ((), ((),)),
+        ([], ((),)),
+        ("", ((),)),
+        ("x", (("x",),)),
+        (["x"], (("x",),)),
+        (("y", "x"), (("y", "x"),)),
+        ([(), "x", ("y", "x")], ((), ("x",), ("y", "x"))),
+    ],
+)
+def test_a_tuple_is_one_combination_of_dims_and_a_list_gives_alternatives(dims, expected):
+    assert as_dims(dims) == expected
+
+
+@pytest.mark.parametrize("dims", [["x", "y"], [("x", "y"), ("y", "x")], [(), ()]])
+def test_alternatives_of_the_same_number_of_dims_are_an_error(dims):
+    with pytest.raises(ModelError, match="ambiguous"):
+        sh.variable(dims=dims)
+
+
+@pytest.mark.parametrize("groups", ["g", ["g"], ("g",)])
+def test_groups_are_a_name_or_several(groups):
+    assert metadata(sh.variable(groups=groups))["groups"] == ("g",)
+
+
+def test_an_unknown_intent_is_an_error():
+    with pytest.raises(ValueError, match="both"):
+        sh.variable(intent="both")
+
+
+def test_encoding_keeps_what_a_store_understands():
+    declared = metadata(sh.variable(encoding={"dtype": "f4", "fill_value": -1, "colour": "red"}))
+
+    assert declared["encoding"] == {"dtype": "f4", "fill_value": -1}
+
+
+def test_declarations_do_not_share_their_attributes():
+    attrs = {"units": "m"}
+
+    declared = metadata(sh.variable(attrs=attrs))
+    attrs["units"] = "km"
+
+    assert declared["attrs"] == {"units": "m"}
+
+
+def test_an_index_needs_dims():
+    with pytest.raises(ModelError, match="does not accept scalar values"):
+        sh.index(dims=())
+
+
+@pytest.mark.parametrize("declaration", [sh.index(dims="x"), sh.any_object(), sh.variable(intent="out")])
+def test_what_a_process_sets_is_no_argument_of_its_class(declaration):
+    cls = declare(v=declaration)
+
+    with pytest.raises(TypeError, match="v"):
+        cls(v=1)
+
+
+def test_an_on_demand_variable_needs_a_method_that_computes_it():
+    with pytest.raises(ModelError, match=r"'v' has no method .* @v\.compute"):
+        declare(v=sh.on_demand())
+
+
+def test_a_foreign_variable_has_the_description_of_its_target(source_cls):
+    owner = declare(v=sh.variable(dims="x", intent="out", description="height", attrs={"units": "m"}))
+
+    declared = metadata(sh.foreign(owner, "v"))
+
+    kept = (declared["dims"], declared["description"], declared["attrs"])
+    assert kept == ((("x",),), "height", {"units": "m"})
+
+
+@pytest.mark.parametrize("reference", [lambda cls: sh.foreign(cls, "rate", intent="inout"), None])
+def test_a_reference_cannot_be_inout(source_cls, reference):
+    with pytest.raises(ModelError, match="inout"):
+        reference(source_cls) if reference else sh.global_ref("name", intent="inout")
+
+
+def test_a_foreign_variable_and_its_target_cannot_both_be_out(source_cls):
+    with pytest.raises(ModelError, match="both have intent='out'"):
+        sh.foreign(source_cls, "total", intent="out")
+
+
+def test_a_foreign_variable_needs_a_target(source_cls):
+    with pytest.raises(LinkError, match="no variable 'nothing'"):
+        sh.foreign(source_cls, "nothing")
+
+
+def test_a_foreign_variable_needs_a_process(source_cls):
+    with pytest.raises(LinkError, match="decorated with @process"):
+        sh.foreign(int, "total")
+
+
+@pytest.mark.parametrize("kind", [sh.group, sh.group_dict])
+def test_a_foreign_variable_cannot_refer_to_a_group(kind):
+    with pytest.raises(LinkError, match="links to group variable"):
+        sh.foreign(declare(v=kind("g")), "v")
