@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,37 +17,47 @@ STEPS = 2000
 LENGTH = 10
 
 
-def bare_loop(model: sh.Model, hands_on: bool) -> Callable[[], None]:
-    """Return a loop over the same methods, with or without assigning each value to its reader."""
-    live = model.clone()
-    live.update_state({("link0", "x"): 1.0})
-    live.execute("initialize")
-    objects = list(live.values())
-    pairs = [(o, after) for o, after in zip(objects, [*objects[1:], None], strict=True)]
+def bare_loop(model: sh.Model) -> Callable[[], None]:
+    """Return a loop over the methods."""
+    steps, rests = _live_methods(model)
 
-    def calls_only() -> None:
-        steps, rests = [o.run_step for o in objects], [o.finalize_step for o in objects]
+    def loop() -> None:
         for _ in range(STEPS):
             for call in steps:
                 call()
             for call in rests:
                 call()
 
-    def with_hand_over() -> None:
-        links: list[tuple[Callable[[], None], Callable[[], None], Any, Any]] = [
-            (o.run_step, o.finalize_step, o, after) for o, after in pairs
-        ]
-        for _ in range(STEPS):
-            for call, _, start, stop in links:
-                call()
-                if stop is not None:
-                    stop.x = start.y
-            for _, rest, start, stop in links:
-                rest()
-                if stop is not None:
-                    stop.x = start.y
+    return loop
 
-    return with_hand_over if hands_on else calls_only
+
+def handing_loop(model: sh.Model) -> Callable[[], None]:
+    """Return a loop over the methods that also assigns each value to its reader."""
+    steps, rests = _live_methods(model)
+    objects = [call.__self__ for call in steps]
+    pairs = list(itertools.pairwise(objects))
+    linked_steps = list(zip(steps, pairs, strict=False))
+    linked_rests = list(zip(rests, pairs, strict=False))
+
+    def loop() -> None:
+        for _ in range(STEPS):
+            for call, (start, stop) in linked_steps:
+                call()
+                stop.x = start.y
+            steps[-1]()
+            for call, (start, stop) in linked_rests:
+                call()
+                stop.x = start.y
+            rests[-1]()
+
+    return loop
+
+
+def _live_methods(model: sh.Model) -> tuple[list[Any], list[Any]]:
+    live = model.clone()
+    live.update_state({("link0", "x"): 1.0})
+    live.execute("initialize")
+    return [p.run_step for p in live.values()], [p.finalize_step for p in live.values()]
 
 
 def simulation(model: sh.Model, outputs: int) -> Callable[[], Any]:
@@ -66,9 +77,9 @@ def main() -> None:
     """Measure and print."""
     long, short = chain(LENGTH), chain(1)
     rivals = {
-        "bare": bare_loop(long, hands_on=False),
-        "bare, handing on": bare_loop(long, hands_on=True),
-        "bare, one process": bare_loop(short, hands_on=True),
+        "bare": bare_loop(long),
+        "bare, handing on": handing_loop(long),
+        "bare, one process": handing_loop(short),
         "simherd": simulation(long, 0),
         "simherd, one process": simulation(short, 0),
         "simherd, 1 scalar": simulation(long, 1),

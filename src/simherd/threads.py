@@ -7,10 +7,11 @@ here, says which variables these are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["GUARD_VARIABLES", "guard_environment", "preserved_environment"]
+__all__ = ["GUARD_VARIABLES", "guard_environment", "lent_environment"]
 
 GUARD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -35,13 +36,36 @@ def guard_environment(threads: int = 1) -> dict[str, str]:
     return dict.fromkeys(GUARD_VARIABLES, str(threads))
 
 
+_lock = threading.Lock()
+_users = 0
+_before: dict[str, str | None] = {}
+
+
 @contextmanager
-def preserved_environment() -> Iterator[None]:
-    """Put the environment back as it was: Dask's nannies leave their guards in the client's."""
-    before = dict(os.environ)
+def lent_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for worker processes that start now, and put them back as they were.
+
+    Several may do so at once: what the first one finds is what the last one restores.
+    """
+    global _users
+    with _lock:
+        _users += 1
+        for name in values:
+            _before.setdefault(name, os.environ.get(name))
+        os.environ.update(values)
     try:
         yield
     finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _restore()
+
+
+def _restore() -> None:
+    for name, value in _before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _before.clear()

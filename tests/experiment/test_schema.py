@@ -309,23 +309,16 @@ SECTIONS = [field.name for field in fields(Experiment) if "rule" in field.metada
 WORDS = st.sampled_from(
     [
         *SECTIONS,
-        *[
-            field.name
-            for cls in (ClockSpec, BatchSpec, RunSpec, FileInput)
-            for field in fields(cls)
-        ],
+        *[field.name for cls in (ClockSpec, BatchSpec, RunSpec, FileInput) for field in fields(cls)],
         *["a__b", "low", "high", "scale", "kind", "slurm", "call", "value", "dtype", "t"],
         *["grid", "zip", "sobol", "random", "x.csv", "log", "int", "m:f", "auto"],
     ]
 )
-SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), WORDS
-)
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), WORDS)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(WORDS | st.text(max_size=3), inner, max_size=4)
+        st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(max_size=3), inner, max_size=4)
     ),
     max_leaves=10,
 )

@@ -19,6 +19,7 @@ from simherd.setup.planning import Setup, make_setup
 from simherd.store.layout import (
     ArrayLayout,
     block_size_for,
+    check_encoding,
     layout_output,
     required_multiple,
 )
@@ -36,15 +37,14 @@ class Prepared:
     setup: Setup
     """Plan and inputs."""
     encoding: Encoding
-    """How outputs are stored, by name."""
+    """How each output is stored, by name: what the model declares, then what the user says."""
     block_size: int | None
     """Simulations in a block; None lets size and workers decide."""
 
     def choose_block_size(self, schema: Schema, workers: int) -> int:
         """Return the number of simulations in a block."""
         largest = max((output.nbytes for output in schema.outputs), default=1)
-        names = [tap.name for tap in self.setup.plan.taps]
-        multiple = required_multiple(self.encoding, names)
+        multiple = required_multiple(self.encoding)
         return block_size_for(self.setup.simulations, largest, workers, self.block_size, multiple)
 
     def layouts(self, schema: Schema, block_size: int) -> list[ArrayLayout]:
@@ -57,10 +57,7 @@ class Prepared:
             layout_output(
                 output,
                 batch=batch,
-                encoding={
-                    **graph.variables[output.tap.key].encoding,
-                    **self.encoding.get(output.tap.name, {}),
-                },
+                encoding=self.encoding[output.tap.name],
                 attrs=graph.variables[output.tap.key].attrs,
             )
             for output in schema.outputs
@@ -117,7 +114,7 @@ def prepare(
     SetupError
         If anything does not fit.
     """
-    encoding = {_encoding_name(name): dict(given) for name, given in (encoding or {}).items()}
+    given = {_encoding_name(name): dict(one) for name, one in (encoding or {}).items()}
     setup = make_setup(
         dataset,
         model,
@@ -125,12 +122,17 @@ def prepare(
         check_dims=check_dims,
         validate=validate,
         hooks=hooks,
-        encoding=encoding,
+        encoding=given,
     )
-    names = [tap.name for tap in setup.plan.taps]
-    for name in encoding:
-        if name not in names:
-            raise UnknownNameError(f"encoding: {name!r} is not an output. {close_matches(name, names)}")
+    encoding = {
+        tap.name: {**model.graph.variables[tap.key].encoding, **given.get(tap.name, {})}
+        for tap in setup.plan.taps
+    }
+    for name in given:
+        if name not in encoding:
+            raise UnknownNameError(f"encoding: {name!r} is not an output. {close_matches(name, encoding)}")
+    for name, one in encoding.items():
+        check_encoding(name, one)
     return Prepared(setup=setup, encoding=encoding, block_size=_checked_block_size(block_size))
 
 

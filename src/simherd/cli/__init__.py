@@ -66,7 +66,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     help="Show the version and exit.",
 )
 def group() -> None:
-    """Run simulation models once on a laptop, or a million times on a cluster.
+    r"""Run simulation models once on a laptop, or a million times on a cluster.
 
     \b
     Start with:  simherd new experiment
@@ -79,8 +79,10 @@ def main() -> None:
     try:
         sys.exit(group.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:
-        click.echo("Aborted.", err=True)
-        sys.exit(1)
+        from simherd.cli.exits import Exit
+
+        click.echo("Interrupted.", err=True)
+        sys.exit(Exit.INCOMPLETE)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -91,4 +93,12 @@ def main() -> None:
         sys.exit(code_of(error))
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except Exception as error:
+        from simherd.cli.tracebacks import format_users_part
+
+        click.echo(format_users_part(error), err=True)
         sys.exit(1)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from simherd.plots.diagram import Diagram
 
 __all__ = ["command"]
 
@@ -44,16 +48,17 @@ def command(model: str, tasks: bool, output: str | None, kind: str, variables: b
         click.echo(f"wrote {output}")
 
 
-def _tasks(experiment: str):  # type: ignore[no-untyped-def]
+def _tasks(experiment: str) -> Diagram:
     from simherd.api.prepare import guess_schema
+    from simherd.cli.plan_text import place_of
     from simherd.experiment.assemble import assemble
     from simherd.experiment.document import read_document
     from simherd.experiment.schema import check
     from simherd.plots.diagram import task_diagram
-    from simherd.resources import usable_cores
 
     assembled = assemble(check(read_document(experiment)))
     prepared = assembled.prepared
     schema, _ = guess_schema(prepared.setup)
-    size = prepared.choose_block_size(schema, assembled.experiment.cluster.workers or usable_cores())
+    workers, _ = place_of(assembled)
+    size = prepared.choose_block_size(schema, workers)
     return task_diagram(prepared.setup.simulations, size, [output.tap.name for output in schema.outputs])

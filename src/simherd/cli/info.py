@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from simherd.progress.words import counted
+
 if TYPE_CHECKING:
     from simherd.model import Graph, Variable
 
@@ -27,7 +29,9 @@ def command(model: str) -> None:
 
 
 def _lines(graph: Graph) -> Iterator[str]:
-    yield f"{len(graph.order)} processes, {len(graph.inputs)} inputs. Order: {' -> '.join(graph.order)}"
+    processes = counted(len(graph.order), "process", "processes")
+    inputs = counted(len(graph.inputs), "input")
+    yield f"{processes}, {inputs}. Order: {' -> '.join(graph.order)}"
     for process in graph.order:
         info = graph.infos[process]
         yield ""

@@ -23,7 +23,7 @@ NEXT = {
 @click.argument("what", type=click.Choice(sorted(TEMPLATES)))
 @click.argument("path", required=False)
 def command(what: str, path: str | None) -> None:
-    """Write a commented starting file.
+    r"""Write a commented starting file.
 
     \b
     simherd new model          writes model.py

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from simherd.api.prepare import guess_schema
+from simherd.cli.paths import shown
+from simherd.clusters import split_options
 from simherd.ensemble.blocks import count_blocks
+from simherd.executors.choose import choose_executor
 from simherd.model.runtime import STAGES
+from simherd.progress.words import counted
 from simherd.resources import format_bytes, usable_cores
 
 if TYPE_CHECKING:
     from simherd.experiment.assemble import Assembled
     from simherd.store.layout import ArrayLayout
 
-__all__ = ["describe_plan"]
+__all__ = ["describe_plan", "place_of"]
 
 
 def describe_plan(assembled: Assembled) -> str:
@@ -26,7 +29,7 @@ def describe_plan(assembled: Assembled) -> str:
 def _model_lines(assembled: Assembled) -> Iterator[str]:
     graph = assembled.model.graph
     plan = assembled.prepared.setup.plan
-    yield f"Model       {assembled.experiment.model}"
+    yield f"Model       {shown(assembled.experiment.model)}"
     for stage in STAGES:
         names = [name for name in graph.order if stage in graph.infos[name].stages]
         if names:
@@ -40,19 +43,21 @@ def _model_lines(assembled: Assembled) -> Iterator[str]:
 def _batch_lines(assembled: Assembled) -> Iterator[str]:
     prepared, experiment = assembled.prepared, assembled.experiment
     schema, unknown = guess_schema(prepared.setup)
-    workers = _workers(assembled)
+    workers, place = place_of(assembled)
     block_size = prepared.choose_block_size(schema, workers)
     layouts = prepared.layouts(schema, block_size)
     simulations = prepared.setup.simulations
     if experiment.batch is not None:
         blocks = count_blocks(simulations, block_size)
         yield f"Batch       {simulations} simulations along {experiment.batch.dim!r} ({_sampling(assembled)})"
-        yield f"Blocks      {blocks} of {block_size}, one task each"
+        size = min(block_size, simulations)
+        yield f"Blocks      {counted(blocks, 'block')} of {counted(size, 'simulation')}, one task each"
     else:
         yield "Batch       none: 1 simulation"
-    yield f"Cluster     {_cluster_text(assembled, workers)}"
+    yield f"Runs on     {place}"
+    yield from _unused_options(assembled)
     store = experiment.run.store
-    yield f"Store       {'none, the result stays in memory' if store is None else os.path.relpath(store)}"
+    yield f"Store       {'none, the result stays in memory' if store is None else shown(store)}"
     yield from _table(layouts, unknown)
     total = sum(layout.nbytes for layout in layouts) + assembled.dataset.nbytes
     about = " at least" if unknown else ""
@@ -68,27 +73,31 @@ def _sampling(assembled: Assembled) -> str:
     batch = assembled.experiment.batch
     assert batch is not None
     names = ", ".join(batch.parameters or batch.columns or ()) or "all columns"
-    source = os.path.relpath(batch.table) if batch.table else batch.sampling
+    source = shown(batch.table) if batch.table else batch.sampling
     seed = "" if batch.seed is None else f", seed {batch.seed}"
     return f"{source} over {names}{seed}"
 
 
-def _workers(assembled: Assembled) -> int:
+def place_of(assembled: Assembled) -> tuple[int, str]:
+    """Return how many blocks run at once, and on what, without starting it."""
     experiment = assembled.experiment
-    if experiment.batch is None or not experiment.run.parallel:
-        return 1
-    options = experiment.cluster.options_for(experiment.cluster.kind)
-    threads = options.get("threads_per_worker", 1)
-    return int(options.get("workers") or max(1, usable_cores() // threads)) * threads
+    run, cluster = experiment.run, experiment.cluster
+    if assembled.runs_on_cluster:
+        options = cluster.options_for(cluster.kind)
+        threads: int = options.get("threads_per_worker", 1)
+        workers: int = (options.get("workers") or max(1, usable_cores() // threads)) * threads
+        return workers, f"a cluster of kind {cluster.kind!r}, {counted(workers, 'block')} at once"
+    with choose_executor(assembled.is_parallel, run.scheduler, cluster.workers) as executor:
+        return executor.workers, executor.description
 
 
-def _cluster_text(assembled: Assembled, workers: int) -> str:
-    experiment = assembled.experiment
-    if experiment.batch is None or not experiment.run.parallel:
-        return "none: serial, in this process"
-    if experiment.run.scheduler is not None:
-        return f"none: {workers} {experiment.run.scheduler} of this process"
-    return f"{experiment.cluster.kind}, {workers} block(s) at once"
+def _unused_options(assembled: Assembled) -> Iterator[str]:
+    cluster = assembled.experiment.cluster
+    if not assembled.runs_on_cluster:
+        return
+    _, unused = split_options(cluster.kind, cluster.options_for(cluster.kind))
+    if unused:
+        yield f"  not used: {', '.join(unused)} (a cluster of kind {cluster.kind!r} has no use for it)"
 
 
 def _table(layouts: Iterable[ArrayLayout], unknown: Iterable[str]) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -13,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simherd.cli.exits import Exit
+from simherd.cli.paths import shown
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from simherd.events import Event
     from simherd.experiment.assemble import Assembled
+    from simherd.progress.rate import Tally
 
 __all__ = ["command"]
 
@@ -40,24 +43,25 @@ def command(
     dry_run: bool,
     performance_report: str | None,
 ) -> None:
-    """Run an experiment file.
+    r"""Run an experiment file.
 
     \b
     simherd run experiment.yaml --workers 2
     simherd run experiment.yaml --set batch.size=20 --store rehearsal.zarr
     """
+    from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
     from simherd.experiment.document import apply_overrides, read_document
     from simherd.experiment.schema import check
 
     overrides = [
         *settings,
-        *([f"cluster.kind={cluster}"] if cluster is not None else []),
+        *([f"cluster.kind={cluster}", "run.scheduler=null"] if cluster is not None else []),
         *([f"cluster.workers={workers}"] if workers is not None else []),
         *([f"run.store={os.path.abspath(store)}"] if store is not None else []),
     ]
     checked = check(apply_overrides(read_document(experiment), overrides))
-    _check_cluster(checked)
+    check_kind(checked.cluster.kind)
     assembled = assemble(checked)
     _check_store(checked.run.store)
     if dry_run:
@@ -68,12 +72,6 @@ def command(
     ctx.exit(_run(assembled, performance_report))
 
 
-def _check_cluster(experiment: Any) -> None:
-    from simherd.clusters import check_kind
-
-    check_kind(experiment.cluster.kind)
-
-
 def _check_store(store: str | None) -> None:
     if store is not None:
         from simherd.store.zarr_store import check_writable
@@ -82,63 +80,63 @@ def _check_store(store: str | None) -> None:
 
 
 class _Watcher:
-    """Shows progress and keeps what the summary needs."""
+    """Shows progress and counts what the summary needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, simulations: int) -> None:
         from simherd.progress import progress_on
+        from simherd.progress.rate import Tally
 
         self.show = progress_on(sys.stderr)
-        self.done = 0
-        self.failed = 0
+        self.tally = Tally(simulations)
 
     def __call__(self, event: Event) -> None:
         from simherd.events import BlockFinished
 
         if isinstance(event, BlockFinished):
-            self.done += event.done
-            self.failed += event.failed
+            self.tally.add(event)
         self.show(event)
 
 
 def _run(assembled: Assembled, performance_report: str | None) -> Exit:
-    from simherd.api.run import run
-
-    watcher = _Watcher()
-    started = time.monotonic()
-    is_batch = assembled.experiment.batch is not None
+    watcher = _Watcher(assembled.prepared.setup.simulations)
+    interrupted = False
     try:
-        with _place(assembled) as where, _report(where, performance_report):
-            result = run(assembled.dataset, **assembled.options, **where, subscribers=[watcher])
+        result = _result(assembled, watcher, performance_report)
     except KeyboardInterrupt:
-        watcher.show.close()
-        _summarize(assembled, watcher, time.monotonic() - started)
-        click.echo("Interrupted: simulations that are not done stay pending.", err=True)
-        return Exit.INCOMPLETE
+        interrupted = True
     finally:
         watcher.show.close()
-    if not is_batch:
-        watcher.done = 1
-    _summarize(assembled, watcher, time.monotonic() - started)
+    _summarize(assembled, watcher.tally)
+    if interrupted:
+        click.echo("Interrupted: simulations that are not done stay pending.", err=True)
+        return Exit.INCOMPLETE
     if assembled.experiment.run.store is None:
         click.echo(str(result))
-    return Exit.SOME_FAILED if watcher.failed else Exit.DONE
+    return Exit.SOME_FAILED if watcher.tally.failed else Exit.DONE
+
+
+def _result(assembled: Assembled, watcher: _Watcher, performance_report: str | None) -> xr.Dataset:
+    from simherd.api.run import run
+
+    with _place(assembled) as where, _report(where, performance_report):
+        result = run(assembled.dataset, **assembled.options, **where, subscribers=[watcher])
+    if assembled.experiment.batch is None:
+        watcher.tally.done = 1
+    return result
 
 
 @contextmanager
 def _place(assembled: Assembled) -> Iterator[dict[str, Any]]:
     """Start what the simulations run on and give the arguments for it."""
-    experiment = assembled.experiment
-    spec = experiment.run
-    if experiment.batch is None or not spec.parallel:
-        yield {"parallel": False}
-    elif spec.scheduler is not None:
-        yield {"parallel": True, "scheduler": spec.scheduler, "workers": experiment.cluster.workers}
-    else:
-        from simherd.clusters import open_client
+    run, cluster = assembled.experiment.run, assembled.experiment.cluster
+    if not assembled.runs_on_cluster:
+        yield {"parallel": assembled.is_parallel, "scheduler": run.scheduler, "workers": cluster.workers}
+        return
+    from simherd.clusters import open_client, split_options
 
-        kind = experiment.cluster.kind
-        with open_client(kind, **experiment.cluster.options_for(kind)) as client:
-            yield {"parallel": True, "scheduler": client}
+    options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
+    with open_client(cluster.kind, **options) as client:
+        yield {"parallel": True, "scheduler": client}
 
 
 def _report(where: dict[str, Any], path: str | None) -> AbstractContextManager[Any]:
@@ -159,27 +157,22 @@ def _report(where: dict[str, Any], path: str | None) -> AbstractContextManager[A
         ) from error
     from distributed import performance_report
 
-    return performance_report(filename=path, mode="inline")  # type: ignore[no-untyped-call, no-any-return]
+    return performance_report(filename=path, mode="inline")  # type: ignore[no-untyped-call]
 
 
-def _summarize(assembled: Assembled, watcher: _Watcher, seconds: float) -> None:
-    from simherd.progress.rate import format_duration
+def _summarize(assembled: Assembled, tally: Tally) -> None:
+    from simherd.progress.words import format_duration, format_rate
     from simherd.resources import format_bytes
 
-    settled = watcher.done + watcher.failed
-    rate = f" ({settled / seconds:.3g} simulations per s)" if settled else ""
-    click.echo(f"{watcher.done} done, {watcher.failed} failed in {format_duration(seconds)}{rate}")
+    pending = tally.simulations - tally.settled
+    parts = [f"{tally.done} done", f"{tally.failed} failed", *([f"{pending} pending"] if pending else [])]
+    rate = f" ({format_rate(tally.rate)})" if tally.settled else ""
+    click.echo(f"{', '.join(parts)} in {format_duration(tally.elapsed_s)}{rate}")
     store = assembled.experiment.run.store
     if store is not None and Path(store).exists():
         from simherd.store.zarr_store import store_size
 
         nbytes, files = store_size(Path(store))
-        click.echo(f"{_shown(store)}: {format_bytes(nbytes)} in {files} files")
-    if watcher.failed and store is not None:
-        click.echo(f"Errors and tracebacks: {_shown(os.path.join(store, 'journal.jsonl'))}")
-
-
-def _shown(path: str) -> str:
-    """Return a path as short as it can be said from here."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+        click.echo(f"{shown(store)}: {format_bytes(nbytes)} in {files} files")
+    if tally.failed and store is not None:
+        click.echo(f"Errors and tracebacks: {shown(os.path.join(store, 'journal.jsonl'))}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from simherd.errors import ClusterOptionError, close_matches
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["KINDS", "check_kind", "open_client"]
+__all__ = ["KINDS", "check_kind", "open_client", "split_options"]
 
 KINDS = {"local": "simherd.clusters.local"}
 
@@ -28,6 +30,24 @@ def check_kind(kind: str) -> None:
             f"There is no cluster kind {kind!r}. {close_matches(kind, KINDS)}",
             fix="choose another kind (--cluster KIND, or cluster.kind in the experiment file).",
         )
+
+
+def split_options(kind: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options that a kind of cluster has, and those that it has no use for.
+
+    Raises
+    ------
+    ClusterOptionError
+        If there is no such kind.
+    """
+    allowed = _options_of(kind)
+    used = {name: value for name, value in options.items() if name in allowed}
+    return used, {name: value for name, value in options.items() if name not in allowed}
+
+
+def _options_of(kind: str) -> tuple[str, ...]:
+    check_kind(kind)
+    return tuple(inspect.signature(import_module(KINDS[kind]).open).parameters)
 
 
 def open_client(kind: str = "local", **options: Any) -> Client:
@@ -50,6 +70,10 @@ def open_client(kind: str = "local", **options: Any) -> Client:
     ClusterOptionError
         If the kind or an option is wrong.
     """
-    check_kind(kind)
+    _, unknown = split_options(kind, options)
+    for name in unknown:
+        raise ClusterOptionError(
+            f"A cluster of kind {kind!r} has no option {name!r}. {close_matches(name, _options_of(kind))}"
+        )
     client: Client = import_module(KINDS[kind]).open(**options)
     return client

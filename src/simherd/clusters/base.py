@@ -7,11 +7,11 @@ from typing import Any
 
 from distributed import Client, Nanny
 
-from simherd.errors import ClusterOptionError, close_matches
+from simherd.errors import ClusterOptionError
 from simherd.executors.mainless import without_main
-from simherd.threads import preserved_environment
+from simherd.threads import guard_environment, lent_environment
 
-__all__ = ["MainlessNanny", "OwningClient", "check_options", "positive"]
+__all__ = ["GuardedNanny", "OwningClient", "positive"]
 
 
 class OwningClient(Client):
@@ -22,12 +22,13 @@ class OwningClient(Client):
     cluster : distributed.deploy.Cluster
         What it connects to.
     resources : ExitStack
-        Cluster, folders and whatever else ends with the client.
+        Cluster, folders and whatever else ends with the client; the client's own once it is connected.
     """
 
     def __init__(self, cluster: Any, resources: ExitStack) -> None:
-        self._resources = resources
+        self._resources = ExitStack()
         super().__init__(cluster)  # type: ignore[no-untyped-call]
+        self._resources = resources.pop_all()
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """Close the client and then its cluster."""
@@ -37,31 +38,22 @@ class OwningClient(Client):
             self._resources.close()
 
 
-class MainlessNanny(Nanny):
-    """A nanny whose worker processes do not import the user's ``__main__``.
+class GuardedNanny(Nanny):
+    """A nanny whose worker processes do not import the user's ``__main__`` and compute with one thread.
 
-    It leaves the environment of the process that it lives in as it was.
+    It leaves the environment of the process that it lives in as it was, unlike Dask's own.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pre_spawn_env |= guard_environment()
+        self.env |= guard_environment()
+        self.preload = [*(self.preload or ()), "simherd.clusters.worker"]
 
     async def instantiate(self) -> Any:
         """Start the worker process, also when it starts again after a crash."""
-        with without_main(), preserved_environment():
+        with without_main(), lent_environment(self.pre_spawn_env):
             return await super().instantiate()
-
-
-def check_options(kind: str, options: dict[str, Any], allowed: tuple[str, ...]) -> None:
-    """Raise an error for options that a kind of cluster does not have.
-
-    Raises
-    ------
-    ClusterOptionError
-        If there are any.
-    """
-    for name in options:
-        if name not in allowed:
-            raise ClusterOptionError(
-                f"A cluster of kind {kind!r} has no option {name!r}. {close_matches(name, allowed)}"
-            )
 
 
 def positive(name: str, value: Any) -> int:

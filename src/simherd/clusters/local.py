@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import tempfile
 from contextlib import ExitStack
+from typing import Any
 
 import dask
 from distributed import LocalCluster, Worker
 from distributed.system import MEMORY_LIMIT
 
-from simherd.clusters.base import MainlessNanny, OwningClient, positive
-from simherd.errors import ClusterOptionError
+from simherd.clusters.base import GuardedNanny, OwningClient, positive
+from simherd.errors import ClusterError, ClusterOptionError
 from simherd.resources import parse_bytes, usable_cores
-from simherd.threads import guard_environment
 
 __all__ = ["open"]
 
@@ -51,6 +51,8 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     ------
     ClusterOptionError
         If an option is wrong.
+    ClusterError
+        If the workers do not start.
     """
     threads = positive("threads_per_worker", 1 if threads_per_worker is None else threads_per_worker)
     if processes not in (None, 0):
@@ -64,25 +66,28 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         folder = local_directory or stack.enter_context(
             tempfile.TemporaryDirectory(prefix="simherd-", ignore_cleanup_errors=True)
         )
-        settings = {
-            "temporary-directory": folder,
-            "distributed.nanny.pre-spawn-environ": {
-                **dask.config.get("distributed.nanny.pre-spawn-environ", {}),
-                **guard_environment(),
-            },
-        }
-        with dask.config.set(settings):
+        with dask.config.set({"temporary-directory": folder}):
             cluster = stack.enter_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
+                _start(
                     name=name,
                     n_workers=count,
                     threads_per_worker=threads,
                     processes=processes is None,
-                    worker_class=MainlessNanny if processes is None else Worker,
+                    worker_class=GuardedNanny if processes is None else Worker,
                     memory_limit=limit,
                     dashboard_address=dashboard_address,
                     local_directory=folder,
-                    silence_logs=logging.ERROR,
+                    silence_logs=logging.CRITICAL,  # what matters comes back as an exception
                 )
             )
-        return OwningClient(cluster, stack.pop_all())
+        return OwningClient(cluster, stack)
+
+
+def _start(**options: Any) -> LocalCluster:
+    try:
+        return LocalCluster(**options)  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise ClusterError(
+            f"The workers on this machine did not start: {error}.",
+            fix="look at dashboard_address and local_directory.",
+        ) from error

@@ -12,7 +12,6 @@ from simherd.engine.plan import Array, Plan
 from simherd.engine.schema import Schema
 from simherd.ensemble.blocks import count_blocks, cut_blocks
 from simherd.ensemble.task import BlockReport, Job, find_schema, run_task
-from simherd.errors import SimulationError
 from simherd.events import BlockFinished, Event, RunFinished, RunStarted, Subscriber
 from simherd.executors.base import Executor
 from simherd.executors.payload import Payload, pack
@@ -65,7 +64,7 @@ def discover_schema(batch: Batch) -> Schema:
             return found
         first = first or found
     assert first is not None
-    raise _raised(first, batch)
+    raise _raised(first)
 
 
 def _inputs_of(batch: Batch, number: int) -> dict[Key, Any]:
@@ -145,7 +144,7 @@ def run_batch(
         done, failed = done + report.done, failed + len(report.failures)
         batch.emit(_event(report))
         if report.failures and batch.on_error == "raise":
-            raise _raised(report.failures[0], batch)
+            raise _raised(report.failures[0])
     batch.emit(RunFinished(done=done, failed=failed, seconds=time.perf_counter() - started))
     return failed
 
@@ -171,11 +170,9 @@ def _event(report: BlockReport) -> BlockFinished:
     )
 
 
-def _raised(failure: Failure, batch: Batch) -> BaseException:
+def _raised(failure: Failure) -> BaseException:
     """Return the user's own error, with what happened elsewhere as a note."""
     error = failure.error
     if error.__traceback__ is None:
         error.add_note(f"On the worker:\n{failure.traceback}")
-    if not isinstance(error, Exception):
-        return SimulationError(f"Simulation {failure.number} failed: {error!r}.")
     return error

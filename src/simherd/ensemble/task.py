@@ -15,6 +15,7 @@ from simherd.engine.block import Block, BlockResult, Failure, run_block
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, scout
 from simherd.engine.simulate import Simulator
+from simherd.errors import SimulationError
 from simherd.model.graph import Key
 from simherd.store.writer import BlockWriter
 
@@ -80,9 +81,7 @@ def run_task(job: Job, block: Block) -> BlockReport:
     started = time.perf_counter()
     if job.simulator is None:
         job.simulator = Simulator(job.plan)
-    result = run_block(
-        job.simulator, block, retries=job.retries, stop_on_failure=job.stop_on_failure
-    )
+    result = run_block(job.simulator, block, retries=job.retries, stop_on_failure=job.stop_on_failure)
     if job.writer is not None:
         job.writer.write(result)
     failures = result.failures
@@ -104,5 +103,5 @@ def portable(failure: Failure) -> Failure:
     try:
         cloudpickle.loads(cloudpickle.dumps(failure.error))
     except Exception:
-        return replace(failure, error=RuntimeError(repr(failure.error)))
+        return replace(failure, error=SimulationError(repr(failure.error)))
     return failure

@@ -22,9 +22,7 @@ import simherd as sh
 
 __all__ = ["OBSERVED_IN_BED", "Epidemic", "Fit", "model", "simulate_infected"]
 
-OBSERVED_IN_BED: NDArray[np.float64] = np.array(
-    [3.0, 8, 26, 76, 225, 298, 258, 233, 189, 128, 68, 29, 14, 4]
-)
+OBSERVED_IN_BED: NDArray[np.float64] = np.array([3.0, 8, 26, 76, 225, 298, 258, 233, 189, 128, 68, 29, 14, 4])
 BOYS = 763.0
 SUBSTEPS = 4
 

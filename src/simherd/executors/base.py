@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ["Executor", "TaskFunction"]
+from simherd.errors import ClusterError
+
+__all__ = ["Executor", "TaskFunction", "workers_died"]
 
 TaskFunction: TypeAlias = Callable[[Any, Any], Any]
 """Called with the shared object and an item; it stands in an importable module."""
@@ -32,3 +34,11 @@ class Executor(Protocol):
     def __enter__(self) -> Executor: ...
 
     def __exit__(self, *exc_info: object) -> None: ...
+
+
+def workers_died(error: BaseException) -> ClusterError:
+    """Return what is said when worker processes end in the middle of their work."""
+    return ClusterError(
+        f"Worker processes died while they ran simulations ({type(error).__name__}).",
+        fix="look for too little memory or a crash in compiled code; with scheduler='sync' it shows here.",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent import futures
 from typing import Any
 
@@ -62,18 +63,21 @@ def choose_executor(parallel: bool, scheduler: Any = None, workers: int | None =
 
 
 def _default_scheduler() -> Any:
-    import sys
-
-    if "distributed" in sys.modules:
-        from distributed import get_client
-
-        try:
-            return get_client()
-        except ValueError:
-            pass
     import dask
 
-    return dask.config.get("scheduler", None) or "processes"
+    return _active_client() or dask.config.get("scheduler", None) or "processes"
+
+
+def _active_client() -> Any:
+    """Return the client in use, if there is one: nobody can have made one without importing it."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
 
 
 def _named(name: str, workers: int) -> Executor:
@@ -85,9 +89,9 @@ def _named(name: str, workers: int) -> Executor:
     if kind == "processes":
         return process_pool(workers)
     if name.lower() in ("distributed", "dask.distributed"):
-        from distributed import get_client
-
-        return ClientExecutor(get_client())
+        if (client := _active_client()) is None:
+            raise SetupError(f"scheduler={name!r}: there is no active client.", fix="open one first.")
+        return ClientExecutor(client)
     raise SetupError(f"scheduler={name!r} is not known. {close_matches(name, ALIASES)}")
 
 

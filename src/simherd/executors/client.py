@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Any
 
 from simherd.errors import ClusterError
-from simherd.executors.base import TaskFunction
+from simherd.executors.base import TaskFunction, workers_died
 from simherd.executors.payload import Payload, pack, unpack
+from simherd.progress.words import counted
 
 __all__ = ["ClientExecutor"]
 
@@ -35,8 +36,9 @@ class ClientExecutor:
     def __init__(self, client: Any) -> None:
         self.client = client
         self.workers = self._count_threads()
-        address = client.scheduler.address
-        self.description = f"{self.workers} worker thread(s) of the Dask scheduler at {address}"
+        processes = counted(len(client.nthreads()), "worker")
+        threads = f" with {self.workers} threads" if self.workers > len(client.nthreads()) else ""
+        self.description = f"{processes}{threads} of the Dask scheduler at {client.scheduler.address}"
 
     def _count_threads(self) -> int:
         threads = sum(self.client.nthreads().values())
@@ -62,6 +64,7 @@ class ClientExecutor:
         """
         payload = shared if isinstance(shared, Payload) else pack(shared)
         carried = self.client.submit(_carry, payload, pure=False)
+        self.client.replicate([carried])  # tasks go first to workers that have what they need
         waiting = iter(items)
 
         def submit() -> list[Any]:
@@ -74,7 +77,7 @@ class ClientExecutor:
         try:
             for future in running:
                 running.update(submit())
-                result = future.result()
+                result = _result_of(future)
                 future.release()
                 yield result
         finally:
@@ -92,6 +95,15 @@ def _as_completed(first: list[Any]) -> Any:
     import distributed
 
     return distributed.as_completed(first)  # type: ignore[no-untyped-call]
+
+
+def _result_of(future: Any) -> Any:
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise workers_died(error) from error
 
 
 def _carry(payload: Payload) -> Payload:

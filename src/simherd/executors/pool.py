@@ -5,13 +5,15 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
-from simherd.executors.base import TaskFunction
+from simherd.executors.base import TaskFunction, workers_died
 from simherd.executors.mainless import without_main
 from simherd.executors.payload import Payload, pack, unpack
+from simherd.progress.words import counted
+from simherd.threads import guard_environment, lent_environment
 
 __all__ = ["PoolExecutor", "process_pool", "thread_pool"]
 
@@ -66,26 +68,36 @@ class PoolExecutor:
                 done, running = futures.wait(running, return_when=futures.FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
+        except futures.BrokenExecutor as error:
+            raise workers_died(error) from error
         finally:
             for future in running:
                 future.cancel()
 
     def _submitting(self) -> AbstractContextManager[None]:
         """Return the context in which a pool may start worker processes."""
-        return without_main() if self.crosses_processes else nullcontext()
+        return _starting_workers() if self.crosses_processes else nullcontext()
 
     def __enter__(self) -> PoolExecutor:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self.owns_pool:
-            self.pool.shutdown(wait=True, cancel_futures=True)
+        if not self.owns_pool:
+            return
+        if isinstance(exc_info[1], KeyboardInterrupt | SystemExit):
+            self._stop_workers()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _stop_workers(self) -> None:
+        """End worker processes in the middle of what they do: nobody waits for it any more."""
+        for process in list((getattr(self.pool, "_processes", None) or {}).values()):
+            process.terminate()
 
 
 def thread_pool(workers: int) -> PoolExecutor:
     """Return an executor of threads."""
     pool = futures.ThreadPoolExecutor(workers, thread_name_prefix="simherd")
-    return PoolExecutor(pool, workers, _count(workers, "thread"), crosses_processes=False)
+    return PoolExecutor(pool, workers, counted(workers, "thread"), crosses_processes=False)
 
 
 def process_pool(workers: int) -> PoolExecutor:
@@ -93,12 +105,14 @@ def process_pool(workers: int) -> PoolExecutor:
     context = multiprocessing.get_context("spawn")
     pool = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     return PoolExecutor(
-        pool, workers, _count(workers, "worker process", "worker processes"), crosses_processes=True
+        pool, workers, counted(workers, "worker process", "worker processes"), crosses_processes=True
     )
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+@contextmanager
+def _starting_workers() -> Iterator[None]:
+    with without_main(), lent_environment(guard_environment()):
+        yield
 
 
 def _call(function: TaskFunction, shared: Any, item: Any) -> Any:

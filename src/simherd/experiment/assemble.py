@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simherd.errors import ExperimentError, SetupError, StoreError
+from simherd.errors import ExperimentError, SetupError
 from simherd.experiment.inputs import load_batch, load_inputs
 from simherd.experiment.loading import load_model
 from simherd.experiment.schema import ClockSpec, Experiment
@@ -38,6 +38,16 @@ class Assembled:
     """The setup."""
     prepared: Prepared
     """All that was decided before anything runs."""
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether it is a batch whose simulations run at once."""
+        return self.experiment.batch is not None and bool(self.experiment.run.parallel)
+
+    @property
+    def runs_on_cluster(self) -> bool:
+        """Whether they run on the cluster of the experiment, and not on threads or processes of this one."""
+        return self.is_parallel and self.experiment.run.scheduler is None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -97,8 +107,6 @@ def _placed(experiment: Experiment, *keys: str | int) -> Iterator[None]:
     """Say where in the file a fault of the setup stands."""
     try:
         yield
-    except StoreError:
-        raise
     except (SetupError, ExperimentError) as error:
         raise experiment.fault(*keys, message=error.message, fix=error.fix) from error
 

@@ -133,9 +133,7 @@ def _with_dims(value: Any, dims: tuple[str, ...] | None, attrs: dict[str, Any] |
         raise SetupError("attrs of an array need 'dims' too.", fix="add 'dims: [...]'.")
     dims = dims or ()
     if len(dims) != data.ndim:
-        raise SetupError(
-            f"{len(dims)} dims ({', '.join(dims)}) for {data.ndim} dimensions of data."
-        )
+        raise SetupError(f"{len(dims)} dims ({', '.join(dims)}) for {data.ndim} dimensions of data.")
     return dims, data, {**(value.attrs if is_labelled else {}), **(attrs or {})}
 
 

@@ -197,9 +197,7 @@ def _pickle_by_value(module: ModuleType) -> None:
 
 
 def _broken(name: str, error: BaseException, file: str | None = None) -> ExperimentError:
-    return ExperimentError(
-        f"Importing '{name}' gave {describe(error, file)}.", fix="correct the file."
-    )
+    return ExperimentError(f"Importing '{name}' gave {describe(error, file)}.", fix="correct the file.")
 
 
 def _no_file(path: Path, error: OSError) -> ExperimentError:

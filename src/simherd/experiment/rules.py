@@ -102,9 +102,7 @@ def build(cls: type[T], node: Node, **extra: Any) -> T:
     """
     keys = [field for field in dataclasses.fields(cls) if "rule" in field.metadata]  # type: ignore[arg-type]
     required = [field.name for field in keys if _has_no_default(field)]
-    return cls(
-        **extra, **read(node, {field.name: field.metadata["rule"] for field in keys}, required)
-    )
+    return cls(**extra, **read(node, {field.name: field.metadata["rule"] for field in keys}, required))
 
 
 def read(node: Node, rules: Mapping[str, Rule], required: Collection[str] = ()) -> dict[str, Any]:

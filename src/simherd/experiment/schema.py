@@ -114,9 +114,7 @@ def check(document: Document) -> Experiment:
     if document.data is None:
         raise root.fault("the file is empty.", fix="'simherd new experiment' writes a first one.")
     experiment = build(Experiment, root, path=document.path, document=document)
-    experiment = replace(
-        experiment, model=_model_path(experiment), main_clock=_main_clock(experiment)
-    )
+    experiment = replace(experiment, model=_model_path(experiment), main_clock=_main_clock(experiment))
     for fits in _FITS:
         fits(experiment)
     return experiment

@@ -163,9 +163,7 @@ def batch_rule(node: Node) -> BatchSpec:
 
 def _table_batch(batch: BatchSpec, node: Node) -> BatchSpec:
     if batch.size is not None:
-        raise node.child("size").fault(
-            "a table has a size of its own, its rows.", fix="remove 'size'."
-        )
+        raise node.child("size").fault("a table has a size of its own, its rows.", fix="remove 'size'.")
     columns = optional(mapping_of(text, name=variable_name))(node.child("parameters"))
     return replace(batch, parameters={}, columns=columns)
 

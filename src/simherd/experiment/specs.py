@@ -205,9 +205,7 @@ class RunSpec:
     """What a failed simulation does to the others."""
     vectorize: bool = field(default=False, metadata=rule(boolean))
     """Whether a block is advanced as arrays with a leading batch axis."""
-    block_size: int | str = field(
-        default="auto", metadata=rule(word_or("auto", integer(minimum=1)))
-    )
+    block_size: int | str = field(default="auto", metadata=rule(word_or("auto", integer(minimum=1))))
     """Simulations per task, or ``"auto"``."""
     retries: int = field(default=0, metadata=rule(integer(minimum=0)))
     """Further attempts at a simulation that failed."""
@@ -217,15 +215,11 @@ class RunSpec:
     """Whether simulations run at once; ``"both"``: the processes of each model too."""
     scheduler: str | None = field(default=None, metadata=rule(optional(text)))
     """Where tasks run without a cluster, such as ``"threads"``."""
-    check_dims: str | None = field(
-        default="strict", metadata=rule(optional(choice("strict", "transpose")))
-    )
+    check_dims: str | None = field(default="strict", metadata=rule(optional(choice("strict", "transpose"))))
     """How the dimensions of inputs are held against the declared ones."""
     validate: str | None = field(default="inputs", metadata=rule(optional(choice("inputs", "all"))))
     """Which values are validated."""
-    encoding: dict[str, dict[str, Any]] = field(
-        default_factory=dict, metadata=rule(mapping_of(mapping))
-    )
+    encoding: dict[str, dict[str, Any]] = field(default_factory=dict, metadata=rule(mapping_of(mapping)))
     """Zarr encoding by variable."""
     timeout_s: float | None = field(default=None, metadata=rule(optional(number(above=0))))
     """Longest time of one simulation, in s."""

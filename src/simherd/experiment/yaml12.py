@@ -124,9 +124,7 @@ class _Reader:
                 fix="remove it, or write it as an escape in double quotes.",
             ) from error
         except RecursionError as error:
-            raise ExperimentError(
-                f"{self.source}: nested too deeply.", fix="remove brackets."
-            ) from error
+            raise ExperimentError(f"{self.source}: nested too deeply.", fix="remove brackets.") from error
 
     def _value(self, node: yaml.Node, keys: KeyPath) -> object:
         self.lines.setdefault(keys, node.start_mark.line + 1)

@@ -4,9 +4,10 @@ Knows attrs and pure Python; no Dask, no Zarr, no xarray.
 """
 
 from simherd.model.describe import process_info, variable_info
+from simherd.model.filters import filter_variables
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.hooks import RuntimeHook, runtime_hook
-from simherd.model.model import Model, active_model, filter_variables
+from simherd.model.model import Model, active_model
 from simherd.model.process import process
 from simherd.model.runtime import RuntimeContext, RuntimeSignal, runtime
 from simherd.model.variables import (

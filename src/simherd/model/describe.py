@@ -1,87 +1,16 @@
-"""What processes, variables and models are, in words."""
+"""What processes, variables and models are, printed for people."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from simherd.errors import UnknownNameError, close_matches
-from simherd.model.variables import Attribute, VarIntent, VarType
+from simherd.model.docs import aligned, describe_process, details_of, dims_text, kind_text
+from simherd.model.graph import Graph, Variable
+from simherd.model.process import ProcessInfo, inspect_process
 
-if TYPE_CHECKING:
-    from simherd.model.graph import Graph, Variable
-    from simherd.model.process import ProcessInfo
-
-__all__ = [
-    "attributes_section",
-    "describe_model",
-    "describe_process",
-    "dims_text",
-    "process_info",
-    "variable_info",
-]
-
-WIDTH = 70
-
-
-def dims_text(declared: Attribute) -> str:
-    """Return the dimensions of a variable, alternatives joined by "or"; empty for a scalar."""
-    dims = declared.metadata["dims"]
-    return "" if dims == ((),) else " or ".join(str(d) for d in dims)
-
-
-def attributes_section(docstring: str, info: ProcessInfo) -> str:
-    """Return a docstring with a section that lists the variables of a process."""
-    if not info.variables:
-        return docstring
-    lines = ["Attributes", "----------"]
-    for name, declared in info.variables.items():
-        lines.append(f"{name} : {_kind_text(declared)}")
-        lines.extend(f"    {line}" for line in _details(declared))
-    section = "\n".join(lines)
-    if "{{attributes}}" in docstring:
-        return docstring.replace("{{attributes}}", section)
-    return f"{docstring.rstrip()}\n\n{section}\n" if docstring else section
-
-
-def _kind_text(declared: Attribute) -> str:
-    metadata = declared.metadata
-    return f"{metadata['var_type'].value} ({metadata['intent'].value})"
-
-
-def _details(declared: Attribute) -> list[str]:
-    metadata = declared.metadata
-    details = [metadata["description"] or "(no description given)"]
-    facts = {
-        "dimensions": dims_text(declared),
-        "units": metadata["attrs"].get("units", ""),
-        "groups": ", ".join(metadata["groups"]),
-        "refers to": _target_text(declared),
-        "static": "yes" if metadata["static"] else "",
-    }
-    return details + [f"{name}: {text}" for name, text in facts.items() if text]
-
-
-def _target_text(declared: Attribute) -> str:
-    metadata = declared.metadata
-    if metadata["var_type"] is VarType.FOREIGN:
-        return f"{metadata['other_process_cls'].__name__}.{metadata['var_name']}"
-    if metadata["var_type"] is VarType.GLOBAL:
-        return f"global {metadata['global_name']!r}"
-    if metadata["var_type"] in (VarType.GROUP, VarType.GROUP_DICT):
-        return f"group {metadata['group']!r}"
-    return ""
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
-
-
-def _aligned(rows: Iterable[tuple[str, str]], indent: int = 4) -> list[str]:
-    rows = list(rows)
-    width = max((len(name) for name, _ in rows), default=0)
-    return [_shorten(f"{' ' * indent}{name:<{width}}  {text}".rstrip()) for name, text in rows]
+__all__ = ["describe_model", "process_info", "variable_info"]
 
 
 def describe_model(graph: Graph) -> str:
@@ -90,7 +19,7 @@ def describe_model(graph: Graph) -> str:
     for process in graph.order:
         lines.append(process)
         inputs = [graph.variables[key] for key in graph.inputs if key[0] == process]
-        lines += _aligned((v.key[1], _input_text(v)) for v in inputs)
+        lines += aligned((v.key[1], _input_text(v)) for v in inputs)
     return "\n".join(lines)
 
 
@@ -110,31 +39,13 @@ def process_info(process: Any, buf: TextIO | None = None) -> None:
     buf : text file, optional
         Where to; standard output by default.
     """
-    _write(describe_process(process), buf)
+    cls, info = _inspect(process)
+    _write(describe_process(cls.__name__, info.variables, info.stages), buf)
 
 
-def describe_process(process: Any) -> str:
-    """Return the variables and stages of a process or process class."""
-    from simherd.model.process import inspect_process
-
+def _inspect(process: Any) -> tuple[type, ProcessInfo]:
     cls = process if isinstance(process, type) else type(process)
-    info = inspect_process(cls)
-    lines = [f"<{cls.__name__}>", "Variables:"]
-    lines += _aligned((n, _variable_text(d)) for n, d in info.variables.items())
-    lines += ["Simulation stages:", *(f"    {stage}" for stage in info.stages)]
-    return "\n".join(lines)
-
-
-def _variable_text(declared: Attribute) -> str:
-    metadata = declared.metadata
-    arrow = "--->" if metadata["intent"] is VarIntent.OUT else "<---"
-    target = _target_text(declared)
-    parts = [
-        f"[{metadata['intent'].value}]",
-        dims_text(declared),
-        f"{arrow} {target}" if target else metadata["description"],
-    ]
-    return " ".join(part for part in parts if part)
+    return cls, inspect_process(cls)
 
 
 def variable_info(process: Any, var_name: str, buf: TextIO | None = None) -> None:
@@ -154,13 +65,11 @@ def variable_info(process: Any, var_name: str, buf: TextIO | None = None) -> Non
     UnknownNameError
         If the process has no such variable.
     """
-    from simherd.model.process import inspect_process
-
-    variables = inspect_process(process if isinstance(process, type) else type(process)).variables
+    variables = _inspect(process)[1].variables
     if var_name not in variables:
         raise UnknownNameError(f"No variable {var_name!r}. {close_matches(var_name, variables)}")
     declared = variables[var_name]
-    _write("\n".join([f"{var_name} : {_kind_text(declared)}", *_details(declared)]), buf)
+    _write("\n".join([f"{var_name} : {kind_text(declared)}", *details_of(declared)]), buf)
 
 
 def _write(text: str, buf: TextIO | None) -> None:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from simherd.errors import ModelError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, build_graph, join_name
 from simherd.model.hooks import HookTable, gather_hooks
-from simherd.model.process import inspect_process
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
-from simherd.model.stages import CompiledStages, Stages, Watcher, compile_stages
+from simherd.model.stages import CompiledStages, Stages, compile_stages
 from simherd.model.state import LiveProcesses, ModelState
 from simherd.model.variables import Attribute, VarType
+from simherd.model.watching import ProcessWatcher
 
-__all__ = ["Model", "active_model", "filter_variables"]
+__all__ = ["Model", "active_model"]
 
 M = TypeVar("M", bound="Model")
 
@@ -86,7 +86,7 @@ class Model(Mapping[str, Any]):
 
     def watched_stages(self, hooks: HookTable, validate: bool) -> Stages:
         """Return stages that call hooks at process level and validate after each process."""
-        return self._live.bind(self._compile(watched=True), _ProcessWatcher(self, hooks, validate))
+        return self._live.bind(self._compile(watched=True), ProcessWatcher(self, hooks, validate))
 
     def locate(self, error: BaseException) -> tuple[str, str] | None:
         """Return the process and the stage in which an error was raised, if any."""
@@ -374,63 +374,3 @@ def _validate(instance: Any, fields: Iterable[Attribute]) -> None:
             except AttributeError:
                 continue
             field.validator(instance, field, value)
-
-
-class _ProcessWatcher(Watcher):
-    """Calls the hooks at process level and validates what a process set."""
-
-    def __init__(self, model: Model, hooks: HookTable, validate: bool) -> None:
-        self.model = model
-        self.graph = model.graph
-        self.hooks = hooks
-        self.is_validating = validate
-
-    def call(self, stage: str, trigger: str, context: RuntimeContext) -> RuntimeSignal:
-        return self.model.call_hooks(self.hooks, "process", stage, trigger, context)
-
-    def before(self, process: str, stage: str, context: RuntimeContext) -> RuntimeSignal:
-        return self.call(stage, "pre", context)
-
-    def after(self, process: str, stage: str, context: RuntimeContext, answer: Any) -> Any:
-        signal = self.call(stage, "post", context)
-        if self.is_validating:
-            self.model.check_intents()
-            self.model.validate(dict.fromkeys((process, *(v.home[0] for v in self.graph.set_by(process)))))
-        return max(RuntimeSignal(answer or 0), signal)
-
-
-def filter_variables(
-    obj: Any, var_type: str | VarType | None = None, intent: Any = None, func: Any = None
-) -> dict[Any, Attribute]:
-    """Return the variables of a process or model that fulfil all conditions given.
-
-    Parameters
-    ----------
-    obj : process class, process or Model
-        Where to look.
-    var_type : str or VarType, optional
-        Kind of variable.
-    intent : str or VarIntent, optional
-        What the process does with it.
-    func : callable, optional
-        Called with the declaration (an attrs field), returns whether it is wanted.
-
-    Returns
-    -------
-    dict
-        Declarations by name, or by (process, variable) for a model.
-    """
-    if isinstance(obj, Model):
-        found: dict[Any, Attribute] = {k: v.declared for k, v in obj.graph.variables.items()}
-    else:
-        found = dict(inspect_process(obj if isinstance(obj, type) else type(obj)).variables)
-
-    def is_wanted(declared: Attribute) -> bool:
-        metadata = declared.metadata
-        return (
-            (var_type is None or metadata["var_type"] is VarType(var_type))
-            and (intent is None or metadata["intent"] is type(metadata["intent"])(intent))
-            and (func is None or bool(func(declared)))
-        )
-
-    return {key: declared for key, declared in found.items() if is_wanted(declared)}

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, dataclass_transform, overload
 import attr
 
 from simherd.errors import ModelError, ProcessClassError, UnsetVariableError
-from simherd.model.describe import attributes_section, describe_process
+from simherd.model.docs import attributes_section, describe_process
 from simherd.model.runtime import RUNTIME_ARGS, STAGES
 from simherd.model.variables import (
     Attribute,
@@ -185,7 +185,7 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
         if not any("__repr__" in vars(base) for base in cls.__mro__[:-1]):
             cls.__repr__ = _represent  # type: ignore[assignment,method-assign]
         if autodoc:
-            cls.__doc__ = attributes_section(cls.__doc__ or "", info)
+            cls.__doc__ = attributes_section(cls.__doc__ or "", variables)
         return cls
 
     return decorate if maybe_cls is None else decorate(maybe_cls)
@@ -240,7 +240,10 @@ def _converter_on_set(field: Attribute) -> Callable[[Any], Any] | None:
 
 
 def _represent(self: Any) -> str:
-    return describe_process(self) if PROCESS in vars(type(self)) else object.__repr__(self)
+    info = vars(type(self)).get(PROCESS)
+    if info is None:
+        return object.__repr__(self)
+    return describe_process(type(self).__name__, info.variables, info.stages)
 
 
 def _install_access(cls: type, info: ProcessInfo) -> None:

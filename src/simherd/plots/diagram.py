@@ -30,6 +30,8 @@ class Arrow:
     start: str
     stop: str
     label: str = ""
+    is_feedback: bool = False
+    """Whether the reader runs first, and so reads what was set in the step before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ def model_diagram(graph: Graph, *, with_variables: bool = True) -> Diagram:
                 source, target = reader, home[0]
             if source != target and home[1] not in passed.setdefault((source, target), []):
                 passed[source, target].append(home[1])
+    rank = {name: number for number, name in enumerate(graph.order)}
     arrows = [
-        Arrow(source, target, ", ".join(names) if with_variables else "")
+        Arrow(source, target, ", ".join(names) if with_variables else "", rank[source] > rank[target])
         for (source, target), names in passed.items()
     ]
     return Diagram(boxes, arrows)

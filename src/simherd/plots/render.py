@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from simherd.errors import MissingDependencyError, SetupError, SimherdError, close_matches
-from simherd.plots.diagram import Diagram
+from simherd.plots.diagram import Arrow, Diagram
 
 __all__ = ["as_text", "write"]
 
@@ -32,11 +32,15 @@ def _as_dot(diagram: Diagram) -> str:
         '  edge [fontname="Helvetica", fontsize=10]',
     ]
     lines += [f"  {quote(b.key)} [label={quote(b.label)}, {_DOT_STYLES[b.kind]}]" for b in diagram.boxes]
-    lines += [
-        f"  {quote(a.start)} -> {quote(a.stop)}" + (f" [label={quote(a.label)}]" if a.label else "")
-        for a in diagram.arrows
-    ]
+    lines += [f"  {quote(a.start)} -> {quote(a.stop)}{_dot_options(a)}" for a in diagram.arrows]
     return "\n".join([*lines, "}"])
+
+
+def _dot_options(arrow: Arrow) -> str:
+    label = [f"label={json.dumps(arrow.label)}"] if arrow.label else []
+    feedback = ["style=dashed", "constraint=false"] if arrow.is_feedback else []
+    options = ", ".join(label + feedback)
+    return f" [{options}]" if options else ""
 
 
 def _as_mermaid(diagram: Diagram) -> str:
@@ -44,11 +48,17 @@ def _as_mermaid(diagram: Diagram) -> str:
     lines = ["flowchart LR"]
     for box in diagram.boxes:
         left, right = _MERMAID_SHAPES.get(box.kind, ("[", "]"))
-        lines.append(f"  {names[box.key]}{left}{json.dumps(box.label)}{right}")
+        lines.append(f"  {names[box.key]}{left}{_mermaid_text(box.label)}{right}")
     for arrow in diagram.arrows:
-        label = f"|{json.dumps(arrow.label)}|" if arrow.label else ""
-        lines.append(f"  {names[arrow.start]} -->{label} {names[arrow.stop]}")
+        label = f"|{_mermaid_text(arrow.label)}|" if arrow.label else ""
+        line = "-.->" if arrow.is_feedback else "-->"
+        lines.append(f"  {names[arrow.start]} {line}{label} {names[arrow.stop]}")
     return "\n".join(lines)
+
+
+def _mermaid_text(label: str) -> str:
+    quoted = label.replace('"', "#quot;")
+    return f'"{quoted}"'
 
 
 _TEXTS: Mapping[str, Callable[[Diagram], str]] = {"dot": _as_dot, "mermaid": _as_mermaid}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol, TextIO
 
-from simherd.events import Event
+from simherd.events import Event, RunStarted
+from simherd.progress.words import counted
 
-__all__ = ["Progress", "progress_on"]
+__all__ = ["Progress", "headline", "progress_on"]
 
 
 class Progress(Protocol):
@@ -30,3 +31,9 @@ def progress_on(stream: TextIO) -> Progress:
     from simherd.progress.plain import PlainProgress
 
     return PlainProgress(stream)
+
+
+def headline(event: RunStarted) -> str:
+    """Return what is about to run, in a line."""
+    simulations, blocks = counted(event.simulations, "simulation"), counted(event.blocks, "block")
+    return f"{simulations} in {blocks} on {event.where}"

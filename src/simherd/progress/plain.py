@@ -1,15 +1,17 @@
-"""Progress as lines for a log file: at each tenth of the way, and at most every few seconds."""
+"""Progress as lines for a log file: one every few seconds at first, one a minute in long runs."""
 
 from __future__ import annotations
 
 from typing import TextIO
 
 from simherd.events import BlockFinished, Event, RunStarted
-from simherd.progress.rate import Tally, format_duration
+from simherd.progress import headline
+from simherd.progress.rate import Tally
 
 __all__ = ["PlainProgress"]
 
-INTERVAL_S = 2.0
+FIRST_INTERVAL_S = 2.0
+LONGEST_INTERVAL_S = 60.0
 
 
 class PlainProgress:
@@ -24,18 +26,19 @@ class PlainProgress:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.tally = Tally(0)
-        self.written_s = 0.0
+        self.due_s = FIRST_INTERVAL_S
 
     def __call__(self, event: Event) -> None:
         """Write what an event tells."""
         if isinstance(event, RunStarted):
             self.tally = Tally(event.simulations)
-            self._write(f"{event.simulations} simulations in {event.blocks} blocks on {event.where}")
+            self._write(headline(event))
         elif isinstance(event, BlockFinished):
             self.tally.add(event)
             is_last = self.tally.settled == self.tally.simulations
-            if is_last or self.tally.elapsed_s - self.written_s >= INTERVAL_S:
-                self.written_s = self.tally.elapsed_s
+            if is_last or self.tally.elapsed_s >= self.due_s:
+                elapsed = self.tally.elapsed_s
+                self.due_s = elapsed + min(FIRST_INTERVAL_S + elapsed / 10, LONGEST_INTERVAL_S)
                 self._write(self._line())
 
     def close(self) -> None:
@@ -43,15 +46,9 @@ class PlainProgress:
 
     def _line(self) -> str:
         tally = self.tally
-        left = tally.remaining_s
-        parts = [
-            f"{tally.settled}/{tally.simulations} ({tally.settled / tally.simulations:.0%})",
-            f"{tally.failed} failed" if tally.failed else "",
-            f"{tally.rate:.3g} per s",
-            f"{len(tally.workers)} workers busy",
-            f"{format_duration(left)} left" if left else "",
-        ]
-        return ", ".join(part for part in parts if part)
+        failed = f"{tally.failed} failed, " if tally.failed else ""
+        share = tally.settled / tally.simulations
+        return f"{tally.settled}/{tally.simulations} ({share:.0%}), {failed}{tally.speed}"
 
     def _write(self, line: str) -> None:
         self.stream.write(line + "\n")

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, field
 
 from simherd.events import BlockFinished
+from simherd.progress.words import counted, format_duration, format_rate
 
-__all__ = ["Tally", "format_duration"]
+__all__ = ["Tally"]
 
 
 @dataclass(slots=True)
@@ -47,17 +48,13 @@ class Tally:
         return self.settled / max(self.elapsed_s, 1e-9)
 
     @property
+    def speed(self) -> str:
+        """Rate, workers and time left, in words."""
+        workers = f" on {counted(len(self.workers), 'worker')}" if self.workers else ""
+        left = self.remaining_s
+        return f"{format_rate(self.rate)}{workers}" + (f", {format_duration(left)} left" if left else "")
+
+    @property
     def remaining_s(self) -> float | None:
         """Time left at the present rate, in s; None before the first block."""
         return (self.simulations - self.settled) / self.rate if self.settled else None
-
-
-def format_duration(seconds: float) -> str:
-    """Return a time for people: ``"4.2 s"``, ``"3 min 05 s"``, ``"2 h 10 min"``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from simherd.events import BlockFinished, Event, RunFinished, RunStarted
-from simherd.progress.rate import Tally, format_duration
+from simherd.progress import headline
+from simherd.progress.rate import Tally
 
 __all__ = ["TerminalProgress"]
 
@@ -38,9 +39,7 @@ class TerminalProgress:
         """Show what an event tells."""
         if isinstance(event, RunStarted):
             self.tally = Tally(event.simulations)
-            self.bar.console.print(
-                f"{event.simulations} simulations in {event.blocks} blocks on {event.where}"
-            )
+            self.bar.console.print(headline(event), highlight=False, markup=False)
             self.task = self.bar.add_task("simulations", total=event.simulations, detail="")
             self.bar.start()
         elif isinstance(event, BlockFinished):
@@ -54,8 +53,5 @@ class TerminalProgress:
         self.bar.stop()
 
     def _detail(self) -> str:
-        tally = self.tally
-        left = tally.remaining_s
-        failed = f"[red]{tally.failed} failed[/red], " if tally.failed else ""
-        remaining = f", {format_duration(left)} left" if left else ""
-        return f"{failed}{tally.rate:.3g} per s on {len(tally.workers)} worker(s){remaining}"
+        failed = f"[red]{self.tally.failed} failed[/red], " if self.tally.failed else ""
+        return failed + self.tally.speed

@@ -56,8 +56,9 @@ def add_clocks(
     coords = {name: _clock_variable(name, values) for name, values in clocks.items()}
     for name in clocks:
         coords[name].attrs[CLOCK_ATTR] = np.uint8(1)
+    previous = main_clock(dataset)
     dataset = dataset.drop_vars([n for n in clocks if n in dataset.variables]).assign_coords(coords)
-    chosen = _choose_main(dataset, options.get("dim"))
+    chosen = _choose_main(clock_names(dataset), options.get("dim", previous))
     for name in clock_names(dataset):
         dataset[name].attrs.pop(MAIN_CLOCK_ATTR, None)
         dataset[name].attrs |= {k: v for k, v in options.items() if k in ("units", "calendar")}
@@ -69,32 +70,29 @@ def add_clocks(
 
 
 def _clock_variable(name: str, values: Any) -> xr.Variable:
-    if isinstance(values, xr.DataArray):
-        variable = values.variable.copy()
-    elif isinstance(values, tuple):
-        variable = xr.Variable(*values)
-    else:
-        data = np.asarray(values)
-        variable = xr.Variable((name,) if data.ndim == 1 else data.shape, data)
+    wrong = SetupError(
+        f"Invalid dimension(s) given for clock {name!r}.",
+        fix=f"give one-dimensional labels along {name!r}.",
+    )
+    try:
+        if isinstance(values, xr.DataArray):
+            variable = values.variable.copy()
+        else:
+            variable = xr.Variable(*(values if isinstance(values, tuple) else ((name,), values)))
+    except (TypeError, ValueError) as error:
+        raise wrong from error
     if variable.dims != (name,):
-        raise SetupError(
-            f"Invalid dimension(s) given for clock {name!r}: {variable.dims}.",
-            fix=f"give one-dimensional labels along {name!r}.",
-        )
+        raise wrong
     if len(variable) < 1:
         raise SetupError(f"Clock {name!r} has no labels.", fix="give at least two.")
-    return variable.to_base_variable() if hasattr(variable, "to_base_variable") else variable
+    return variable.to_base_variable()
 
 
-def _choose_main(dataset: xr.Dataset, wanted: str | None) -> str:
-    names = clock_names(dataset)
+def _choose_main(names: list[str], wanted: str | None) -> str:
     if wanted is not None:
         if wanted not in names:
             raise UnknownNameError(f"Main clock {wanted!r} is not a clock. {close_matches(wanted, names)}")
         return wanted
-    previous = main_clock(dataset)
-    if previous is not None:
-        return previous
     if len(names) == 1:
         return names[0]
     raise SetupError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,10 @@ from simherd.setup.clocks import main_clock, positions_on
 from simherd.setup.dataset import output_clocks
 from simherd.setup.names import as_key
 
-__all__ = ["Setup", "make_setup"]
+__all__ = ["JSON_ATTR", "Setup", "make_setup"]
+
+JSON_ATTR = "__simherd_json__"
+"""Marks an input that is neither number nor text and stands in a store as JSON: None, for instance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +31,7 @@ class Setup:
     """A dataset turned into a plan and the inputs of each simulation."""
 
     dataset: xr.Dataset
-    """The setup as the user gave it, without what is not needed."""
+    """The setup as the user gave it."""
     plan: Plan
     """What the simulations have in common."""
     batch_dim: str | None
@@ -154,7 +158,9 @@ def _order_dims(
 def _plain(variable: xr.Variable) -> Any:
     """Return a value as processes get it: Python scalars, dates as NumPy scalars, arrays."""
     if variable.ndim:
-        return variable.data
+        return variable.compute().data
+    if JSON_ATTR in variable.attrs:
+        return json.loads(str(variable.values))
     value = variable.values
     return value[()] if value.dtype.kind in "mM" else value.item()
 

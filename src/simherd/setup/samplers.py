@@ -177,9 +177,7 @@ def _sobol(n: int, d: int, generator: np.random.Generator) -> np.ndarray:
         # A first draw of one point: a first draw of n warns unless n is a power of 2.
         return np.concatenate([engine.random(1), engine.random(n - 1)])
     except ValueError as error:
-        raise SetupError(
-            f"Sampling 'sobol' of {n} simulations and {d} parameters: {error}"
-        ) from error
+        raise SetupError(f"Sampling 'sobol' of {n} simulations and {d} parameters: {error}") from error
 
 
 _LISTED: Mapping[str, _Listed] = {

@@ -7,7 +7,7 @@ ever write the same chunk, and nobody needs a lock.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ import numpy as np
 
 from simherd.engine.columns import fill_value_for
 from simherd.engine.schema import OutputSchema
-from simherd.errors import SetupError
+from simherd.errors import SetupError, close_matches
 
-__all__ = ["ArrayLayout", "block_size_for", "layout_output", "required_multiple"]
+__all__ = ["ArrayLayout", "block_size_for", "check_encoding", "layout_output", "required_multiple"]
 
 TARGET_BYTES = 4 * 2**20
 MAX_CHUNK_BYTES = 64 * 2**20
 BLOCKS_PER_WORKER = 4
+ENCODING_KEYS = ("dtype", "chunks", "fill_value", "compressors", "compressor")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,17 +88,38 @@ def block_size_for(
     return min(math.ceil(wanted / multiple) * multiple, math.ceil(simulations / multiple) * multiple)
 
 
-def required_multiple(encoding: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> int:
+def check_encoding(name: str, encoding: Mapping[str, Any]) -> None:
+    """Raise an error if the encoding of an output cannot be honoured.
+
+    Raises
+    ------
+    SetupError
+        If a key is not known or its chunks are not whole numbers.
+    """
+    for key in encoding:
+        if key not in ENCODING_KEYS:
+            raise SetupError(
+                f"encoding of {name!r}: {key!r} is not known. {close_matches(key, ENCODING_KEYS)}"
+            )
+    chunks = encoding.get("chunks")
+    if chunks is not None and not (
+        isinstance(chunks, list | tuple) and all(isinstance(c, int) and c > 0 for c in chunks)
+    ):
+        raise SetupError(
+            f"encoding of {name!r}: chunks {chunks!r} are not allowed.",
+            fix="give a list of whole numbers, 1 or more: one for each dimension.",
+        )
+
+
+def required_multiple(encoding: Mapping[str, Mapping[str, Any]]) -> int:
     """Return the smallest number of simulations that is whole chunks in every output.
 
     Parameters
     ----------
     encoding : mapping
         Encodings by output, whose ``chunks`` start with that of the batch.
-    names : iterable of str
-        The outputs.
     """
-    return math.lcm(*(int(c[0]) for n in names if (c := encoding.get(n, {}).get("chunks"))))
+    return math.lcm(*(chunks[0] for one in encoding.values() if (chunks := one.get("chunks"))))
 
 
 def layout_output(

@@ -6,6 +6,7 @@ never metadata, never the size of an array. So the store is valid at every momen
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
 from simherd.errors import StoreError, StoreExistsError
+from simherd.setup.planning import JSON_ATTR
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import ArrayWriter
 
@@ -43,15 +45,16 @@ def check_writable(path: Path) -> None:
             f"Cannot write the store {str(path)!r}: only folders of a file system can be written.",
             fix="give a path, or a zarr.Group of your own.",
         )
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if os.path.exists(path) and (not path.is_dir() or any(path.iterdir())):
         raise StoreExistsError(
             f"Cannot write the store {str(path)!r}: it exists already.",
             fix="write to another one (--store PATH), or remove this one first.",
         )
-    parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+    parent = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        reason = "no permission to write in" if parent.is_dir() else "not a folder:"
         raise StoreError(
-            f"Cannot write the store {str(path)!r}: no permission to write in {str(parent)!r}.",
+            f"Cannot write the store {str(path)!r}: {reason} {str(parent)!r}.",
             fix="write to another folder (--store PATH).",
         )
 
@@ -125,7 +128,7 @@ class ZarrStore:
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, its arrays loaded when they are read."""
-        options = {"chunks": {}, "consolidated": True, **(decoding or {})}
+        options = {"chunks": {}, "consolidated": not self.group.path, **(decoding or {})}
         result: xr.Dataset = xr.open_zarr(self.group.store, group=self.group.path or None, **options)
         return result
 
@@ -150,13 +153,26 @@ def _create_array(group: zarr.Group, layout: ArrayLayout) -> Any:
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a dataset without inputs that no store can hold, such as None or other objects."""
-    dropped = [
-        name
+    """Return a dataset as a store can hold it: objects as JSON, without those that JSON cannot say."""
+    objects = {
+        name: _as_json(variable)
         for name, variable in dataset.variables.items()
         if variable.dtype.kind == "O" and not all(isinstance(v, str) for v in variable.values.ravel())
-    ]
-    return dataset.drop_vars(dropped).drop_encoding()
+    }
+    texts = {name: variable for name, variable in objects.items() if variable is not None}
+    stored = dataset.drop_vars(list(objects)).assign(texts).drop_encoding()
+    fixed = {n: v.astype(object) for n, v in stored.variables.items() if v.dtype.kind == "U"}
+    return stored.assign(fixed)
+
+
+def _as_json(variable: xr.Variable) -> xr.Variable | None:
+    if variable.ndim:
+        return None
+    try:
+        text = json.dumps(variable.values.item())
+    except (TypeError, ValueError):
+        return None
+    return xr.Variable((), text, {**variable.attrs, JSON_ATTR: 1})
 
 
 def _input_encoding(variable: xr.Variable) -> dict[str, Any]:

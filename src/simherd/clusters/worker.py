@@ -1,0 +1,13 @@
+"""What a worker process of ours does first; Dask calls it when a worker starts."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+__all__ = ["dask_setup"]
+
+
+def dask_setup(worker: Any) -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the client: it tells workers to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,94 @@
+"""What variables are, in words, from their declarations alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from simherd.model.variables import Attribute, VarIntent, VarType
+
+__all__ = ["aligned", "attributes_section", "describe_process", "details_of", "dims_text", "kind_text"]
+
+WIDTH = 70
+
+
+def dims_text(declared: Attribute) -> str:
+    """Return the dimensions of a variable, alternatives joined by "or"; empty for a scalar."""
+    dims = declared.metadata["dims"]
+    return "" if dims == ((),) else " or ".join(str(d) for d in dims)
+
+
+def kind_text(declared: Attribute) -> str:
+    """Return what kind of variable it is and what the process does with it."""
+    metadata = declared.metadata
+    return f"{metadata['var_type'].value} ({metadata['intent'].value})"
+
+
+def details_of(declared: Attribute) -> list[str]:
+    """Return lines that say all about a variable."""
+    metadata = declared.metadata
+    details = [metadata["description"] or "(no description given)"]
+    facts = {
+        "dimensions": dims_text(declared),
+        "units": metadata["attrs"].get("units", ""),
+        "groups": ", ".join(metadata["groups"]),
+        "refers to": target_text(declared),
+        "static": "yes" if metadata["static"] else "",
+    }
+    return details + [f"{name}: {text}" for name, text in facts.items() if text]
+
+
+def target_text(declared: Attribute) -> str:
+    """Return what a variable stands for, where that is another one."""
+    metadata = declared.metadata
+    if metadata["var_type"] is VarType.FOREIGN:
+        return f"{metadata['other_process_cls'].__name__}.{metadata['var_name']}"
+    if metadata["var_type"] is VarType.GLOBAL:
+        return f"global {metadata['global_name']!r}"
+    if metadata["var_type"] in (VarType.GROUP, VarType.GROUP_DICT):
+        return f"group {metadata['group']!r}"
+    return ""
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
+
+
+def aligned(rows: Iterable[tuple[str, str]], indent: int = 4) -> list[str]:
+    """Return rows of names and texts with the texts below each other, cut at 70 columns."""
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0)
+    return [_shorten(f"{' ' * indent}{name:<{width}}  {text}".rstrip()) for name, text in rows]
+
+
+def attributes_section(docstring: str, variables: Mapping[str, Attribute]) -> str:
+    """Return a docstring with a section that lists the variables of a process."""
+    if not variables:
+        return docstring
+    lines = ["Attributes", "----------"]
+    for name, declared in variables.items():
+        lines.append(f"{name} : {kind_text(declared)}")
+        lines.extend(f"    {line}" for line in details_of(declared))
+    section = "\n".join(lines)
+    if "{{attributes}}" in docstring:
+        return docstring.replace("{{attributes}}", section)
+    return f"{docstring.rstrip()}\n\n{section}\n" if docstring else section
+
+
+def describe_process(name: str, variables: Mapping[str, Attribute], stages: Iterable[str]) -> str:
+    """Return the variables and stages of a process in words."""
+    lines = [f"<{name}>", "Variables:"]
+    lines += aligned((n, _variable_text(d)) for n, d in variables.items())
+    lines += ["Simulation stages:", *(f"    {stage}" for stage in stages)]
+    return "\n".join(lines)
+
+
+def _variable_text(declared: Attribute) -> str:
+    metadata = declared.metadata
+    arrow = "--->" if metadata["intent"] is VarIntent.OUT else "<---"
+    target = target_text(declared)
+    parts = [
+        f"[{metadata['intent'].value}]",
+        dims_text(declared),
+        f"{arrow} {target}" if target else metadata["description"],
+    ]
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import simherd as sh
+from simherd.errors import SetupError
+
+
+def test_one_simulation_has_no_batch_in_its_result(walk):
+    ds = walk.setup(2.0).simherd.run(walk.model)
+
+    assert ds.walk__height.dims == ("time",)
+    assert ds.walk__height.values.tolist() == [2.0, 4.0, 6.0, 6.0]
+    assert ds.walk__count.item() == 3
+    assert "simulation_status" not in ds
+
+
+def test_run_is_a_function_and_a_method(walk):
+    setup = walk.setup(2.0)
+
+    xr.testing.assert_identical(sh.run(setup, walk.model), setup.simherd.run(walk.model))
+
+
+def test_the_model_of_a_with_block_is_run(walk):
+    with walk.model:
+        assert walk.setup(2.0).simherd.run().walk__count == 3
+
+
+def test_one_simulation_goes_into_a_store(walk, tmp_path):
+    stored = walk.setup(2.0).simherd.run(walk.model, store=tmp_path / "out.zarr")
+
+    xr.testing.assert_identical(stored.load(), walk.setup(2.0).simherd.run(walk.model))
+
+
+def test_one_simulation_in_unsafe_mode_leaves_its_values_in_the_model(walk):
+    walk.setup(2.0).simherd.run(walk.model, safe_mode=False)
+
+    assert walk.model["walk"].height == 6.0
+
+
+def test_order_and_duplicates_of_a_batch_are_kept(walk):
+    gains = [3.0, 1.0, 3.0, 2.0]
+
+    ds = walk.setup(gains).simherd.run(walk.model, batch_dim="member", block_size=1)
+
+    assert ds.walk__height[:, 1].values.tolist() == [6.0, 2.0, 6.0, 4.0]
+
+
+def test_a_batch_of_one_is_a_batch(walk):
+    ds = walk.setup([2.0]).simherd.run(walk.model, batch_dim="member")
+
+    assert ds.walk__height.dims == ("member", "time")
+
+
+def test_labels_of_the_batch_are_kept(walk):
+    setup = walk.setup([2.0, 3.0]).assign_coords(member=["a", "b"])
+
+    ds = setup.simherd.run(walk.model, batch_dim="member")
+
+    assert ds.walk__height.sel(member="b", time=0).item() == 3.0
+
+
+def test_inputs_along_clock_and_batch_vary_in_both(walk):
+    gains = (("member", "time"), np.array([[1.0, 2.0, 3.0, 9.0], [0.0, 0.0, 1.0, 9.0]]))
+    setup = walk.setup([0.0, 0.0]).simherd.update_vars(walk.model, input_vars={"walk__gain": gains})
+
+    ds = setup.simherd.run(walk.model, batch_dim="member")
+
+    assert ds.walk__height.values.tolist() == [[1.0, 3.0, 6.0, 6.0], [0.0, 0.0, 1.0, 1.0]]
+
+
+def test_decoding_is_passed_to_open_zarr(walk, tmp_path):
+    ds = walk.setup([1.0]).simherd.run(
+        walk.model, batch_dim="member", store=tmp_path / "o.zarr", decoding={"chunks": None}
+    )
+
+    assert ds.walk__height.chunks is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_error": "ignore"}, "on_error='ignore'"),
+        ({"block_size": 0}, "block_size=0 is not allowed"),
+        ({"block_size": "big"}, "block_size='big' is not allowed"),
+        ({"batch_dim": "menber"}, "Did you mean 'member'"),
+        ({"parallel": True, "batch_dim": None}, "this is one simulation|has dimensions"),
+        ({"parallel": True, "scheduler": "proceses"}, "Did you mean 'processes'"),
+    ],
+)
+def test_wrong_options_are_setup_errors(walk, options, message):
+    with pytest.raises(SetupError, match=message):
+        walk.setup([1.0, 2.0]).simherd.run(walk.model, **{"batch_dim": "member", **options})
+
+
+def test_parallel_needs_a_batch(walk):
+    with pytest.raises(SetupError, match="this is one simulation"):
+        walk.setup(1.0).simherd.run(walk.model, parallel=True)
+
+
+def test_the_accessor_tells_of_clocks_and_outputs(walk):
+    accessor = walk.setup(1.0).simherd
+
+    assert accessor.master_clock_dim == "time"
+    assert accessor.nsteps == 3
+    assert accessor.clock_sizes == {"time": 4, "coarse": 2}
+    assert accessor.output_vars_by_clock == {
+        "time": ["walk__height"],
+        "coarse": ["walk__profile"],
+        None: ["walk__count"],
+    }
+    assert accessor.get_output_save_steps().coarse_save.values.tolist() == [True, False, False, True]
+
+
+def test_a_dataset_without_clocks_has_none():
+    accessor = xr.Dataset().simherd
+
+    assert accessor.nsteps == 0
+    assert accessor.master_clock_coord is None
+    assert accessor.get_output_save_steps().sizes == {}
+
+
+HEAVY = ("numpy", "xarray", "zarr", "dask", "distributed", "rich", "scipy", "matplotlib", "click")
+
+
+def test_importing_simherd_loads_nothing_heavy():
+    code = f"import sys, simherd; print([n for n in {HEAVY} if n in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("order", ["import simherd, xarray", "import xarray, simherd"])
+def test_the_accessor_is_there_whatever_is_imported_first(order):
+    code = f"{order}; print(type(xarray.Dataset().simherd).__name__)"
+
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+
+    assert done.stdout.strip() == "SimherdAccessor", done.stderr
+
+
+def test_all_public_names_exist():
+    assert all(getattr(sh, name) is not None for name in sh.__all__)
+    assert set(sh.__all__) <= set(dir(sh))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        sh.nothing  # noqa: B018

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import simherd as sh
+from simherd.errors import ClusterError, ClusterOptionError
+from simherd.threads import GUARD_VARIABLES
+
+
+def children() -> set[int]:
+    """Return the processes started by this one, but for multiprocessing's own resource tracker."""
+    from multiprocessing.resource_tracker import _resource_tracker
+
+    table = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in table.stdout.splitlines()]
+    mine = {int(pid) for pid, parent, state in rows if int(parent) == os.getpid() and state != "Z"}
+    return {pid for pid in mine if Path(f"/proc/{pid}/comm").exists()} - {_resource_tracker._pid}
+
+
+def environment() -> dict[str, str]:
+    """Return the environment without what pytest itself changes in it and what Dask marks it with."""
+    others = ("PYTEST_CURRENT_TEST", "__DASK_PARENT_PID")
+    return {name: value for name, value in os.environ.items() if name not in others}
+
+
+@pytest.fixture
+def nothing_left(tmp_path, monkeypatch):
+    """Check that a test leaves no process, no file and no environment variable behind."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before, processes = environment(), children()
+    yield
+    deadline = time.monotonic() + 5
+    while children() - processes and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert children() - processes == set()
+    assert list(scratch.iterdir()) == []
+    assert environment() == before
+
+
+@pytest.mark.cluster
+def test_a_cluster_leaves_nothing_behind(nothing_left):
+    with sh.open_client("local", workers=2) as client:
+        assert sorted(client.map(abs, [-1, -2]), key=id)
+        assert len(client.nthreads()) == 2
+
+
+@pytest.mark.cluster
+def test_a_cluster_leaves_nothing_behind_after_an_error(nothing_left):
+    with pytest.raises(ZeroDivisionError), sh.open_client("local", workers=2):
+        raise ZeroDivisionError
+
+
+@pytest.mark.cluster
+def test_close_does_the_same_without_with(nothing_left):
+    client = sh.open_client("local", workers=1)
+
+    client.close()
+    client.close()
+
+
+@pytest.mark.cluster
+def test_a_cluster_that_cannot_start_leaves_nothing_behind(nothing_left):
+    with pytest.raises(ClusterError, match="did not start"):
+        sh.open_client("local", workers=1, local_directory="/dev/null/nowhere")
+
+
+@pytest.mark.cluster
+def test_a_worker_that_is_started_again_leaves_the_environment_alone(nothing_left):
+    with sh.open_client("local", workers=2) as client:
+        before = dict(os.environ)
+        client.restart()
+
+        assert dict(os.environ) == before
+        assert client.submit(os.getenv, "OMP_NUM_THREADS", pure=False).result() == "1"
+
+
+@pytest.mark.cluster
+def test_thread_guards_reach_the_workers(two_workers):
+    for name in GUARD_VARIABLES:
+        assert set(two_workers.run(os.getenv, name).values()) == {"1"}, name
+
+
+@pytest.mark.cluster
+def test_threads_only_starts_no_process():
+    before = children()
+
+    with sh.open_client("local", workers=1, threads_per_worker=3, processes=0) as client:
+        assert list(client.nthreads().values()) == [3]
+        assert client.submit(os.getpid).result() == os.getpid()
+        assert children() == before
+
+
+@pytest.mark.cluster
+def test_memory_is_shared_among_the_workers():
+    with sh.open_client("local", workers=2, memory="1 GiB", processes=0) as client:
+        limits = [w["memory_limit"] for w in client.scheduler_info()["workers"].values()]
+
+    assert limits == [2**29, 2**29]
+
+
+@pytest.mark.cluster
+def test_files_of_workers_go_where_they_are_told(tmp_path):
+    with sh.open_client("local", workers=1, local_directory=str(tmp_path)) as client:
+        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
+
+    assert Path(place).is_relative_to(tmp_path)
+    assert tmp_path.exists()
+
+
+@pytest.mark.cluster
+def test_the_dashboard_and_the_scheduler_listen_on_this_machine_only(two_workers):
+    assert "//127.0.0.1:" in two_workers.scheduler.address
+    assert "//127.0.0.1:" in two_workers.dashboard_link
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "workers=0 is not allowed"),
+        ({"workers": -1}, "workers=-1 is not allowed"),
+        ({"workers": 1.5}, r"workers=1\.5 is not allowed"),
+        ({"workers": True}, "workers=True is not allowed"),
+        ({"workers": "2"}, "workers='2' is not allowed"),
+        ({"threads_per_worker": 0}, "threads_per_worker=0 is not allowed"),
+        ({"processes": 2}, "processes=2 is not allowed"),
+        ({"memory": "plenty"}, "'plenty' is not a size of memory"),
+        ({"memory": 0}, "is not a size of memory"),
+        ({"wrokers": 2}, "has no option 'wrokers'. Did you mean 'workers'"),
+        ({"walltime": "01:00:00"}, "has no option 'walltime'"),
+        ({"kind": "lokal"}, "There is no cluster kind 'lokal'. Did you mean 'local'"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_error(options, message, nothing_left):
+    with pytest.raises(ClusterOptionError, match=message):
+        sh.open_client(**options)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from simherd.events import BlockFinished, RunFinished, RunStarted
+from simherd.progress import headline, progress_on
+from simherd.progress import rate as rate_module
+from simherd.progress.plain import PlainProgress
+from simherd.progress.rate import Tally
+from simherd.progress.terminal import TerminalProgress
+from simherd.progress.words import counted, format_duration, format_rate
+
+START = RunStarted(simulations=100, blocks=10, workers=2, where="2 worker processes")
+
+
+def block(start, failed=0, worker="1/1"):
+    return BlockFinished(start=start, done=10 - failed, failed=failed, seconds=1.0, worker=worker)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a clock that is set by hand: ``clock.s = 12.0``."""
+
+    class Clock:
+        s = 0.0
+
+        def monotonic(self):
+            return self.s
+
+    made = Clock()
+    monkeypatch.setattr(rate_module, "time", made)
+    return made
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+def test_a_terminal_gets_a_bar_and_all_else_lines():
+    assert isinstance(progress_on(Stream(True)), TerminalProgress)
+    assert isinstance(progress_on(Stream(False)), PlainProgress)
+
+
+def test_the_headline_counts_in_words():
+    one = RunStarted(simulations=1, blocks=1, workers=1, where="serial, in this process")
+
+    assert headline(START) == "100 simulations in 10 blocks on 2 worker processes"
+    assert headline(one) == "1 simulation in 1 block on serial, in this process"
+
+
+def test_a_tally_counts_blocks_failures_and_workers():
+    tally = Tally(100)
+
+    tally.add(block(0, failed=3))
+    tally.add(block(10, worker="2/2"))
+
+    assert (tally.done, tally.failed, tally.settled) == (17, 3, 20)
+    assert len(tally.workers) == 2
+
+
+def test_rate_and_time_left_follow_the_clock(clock):
+    tally = Tally(100, started=0.0)
+    assert tally.remaining_s is None
+
+    clock.s = 4.0
+    tally.add(block(0))
+    tally.add(block(10, worker="2/2"))
+
+    assert tally.rate == 5.0
+    assert tally.remaining_s == 16.0
+    assert tally.speed == "5 per s on 2 workers, 16.0 s left"
+
+
+def test_lines_come_now_and_then_and_at_the_end(clock):
+    stream = io.StringIO()
+    show = PlainProgress(stream)
+
+    show(START)
+    show.tally.started = 0.0
+    for number in range(10):
+        clock.s = number + 1.0
+        show(block(10 * number, failed=number == 0))
+    show(RunFinished(done=99, failed=1, seconds=10.0))
+    show.close()
+
+    assert stream.getvalue().splitlines() == [
+        "100 simulations in 10 blocks on 2 worker processes",
+        "20/100 (20%), 1 failed, 10 per s on 1 worker, 8.0 s left",
+        "50/100 (50%), 1 failed, 10 per s on 1 worker, 5.0 s left",
+        "80/100 (80%), 1 failed, 10 per s on 1 worker, 2.0 s left",
+        "100/100 (100%), 1 failed, 10 per s on 1 worker",
+    ]
+
+
+def test_long_runs_get_a_line_a_minute(clock):
+    stream = io.StringIO()
+    show = PlainProgress(stream)
+    show(RunStarted(simulations=10**6, blocks=10**5, workers=2, where="2 threads"))
+    show.tally.started = 0.0
+
+    for second in range(0, 7200, 10):
+        clock.s = float(second)
+        show(block(second))
+
+    assert 100 < len(stream.getvalue().splitlines()) < 150
+
+
+def test_the_bar_shows_how_far_it_is_and_what_failed(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Stream(True)
+    show = TerminalProgress(stream)
+
+    show(START)
+    show(block(0, failed=2))
+    show(block(10, worker="2/2"))
+    show(RunFinished(done=18, failed=2, seconds=1.0))
+    show.close()
+
+    text = stream.getvalue()
+    assert "100 simulations in 10 blocks on 2 worker processes" in text
+    assert "20/100" in text
+    assert "2 failed" in text
+    assert "on 2 workers" in text
+
+
+def test_a_bar_can_be_closed_before_it_began():
+    TerminalProgress(Stream(True)).close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (4.2, "4.2 s"), (59.97, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
+)
+def test_durations_are_for_people(seconds, text):
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(0.01234, "0.0123 per s"), (6.344, "6.34 per s"), (99.96, "100 per s"), (7791.4, "7,791 per s")],
+)
+def test_rates_are_for_people(rate, text):
+    assert format_rate(rate) == text
+
+
+def test_nouns_follow_their_numbers():
+    assert counted(1, "block") == "1 block"
+    assert counted(0, "block") == "0 blocks"
+    assert counted(2, "worker process", "worker processes") == "2 worker processes"

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import simherd as sh
+from simherd.errors import SetupError, UnknownNameError
+from simherd.setup.dataset import filter_vars, output_clocks, reset_vars, update_clocks, update_vars
+
+
+def test_inputs_have_their_defaults_units_and_descriptions(walk):
+    setup = sh.create_setup(walk.model)
+
+    assert setup.walk__gain.item() == 1.0
+    assert setup.walk__gain.attrs == {"units": "m", "description": "climb per step"}
+    assert setup.grid__size.dtype.kind == "i"
+
+
+def test_without_fill_default_only_given_inputs_are_there(walk):
+    setup = sh.create_setup(walk.model, input_vars={"walk__gain": 2.0}, fill_default=False)
+
+    assert list(setup.data_vars) == ["walk__gain"]
+
+
+def test_the_model_of_a_with_block_is_used(walk):
+    with walk.model:
+        assert "walk__gain" in sh.create_setup()
+
+    with pytest.raises(SetupError, match="No model found in context"):
+        sh.create_setup()
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False, "", None, "text", 3 + 1j])
+def test_scalars_stay_what_they_are(walk, value):
+    setup = sh.create_setup(walk.model, input_vars={"walk__gain": value})
+
+    assert setup.walk__gain.values[()] == value or setup.walk__gain.values[()] is value
+
+
+def test_attributes_of_a_value_win_over_the_declared_ones(walk):
+    value = ((), 2.0, {"units": "km"})
+
+    setup = sh.create_setup(walk.model, input_vars={"walk__gain": value})
+
+    assert setup.walk__gain.attrs == {"units": "km", "description": "climb per step"}
+
+
+def test_a_value_with_undeclared_dimensions_is_an_error(walk):
+    with pytest.raises(SetupError, match="walk__gain: the value has 1 dimension"):
+        sh.create_setup(walk.model, input_vars={"walk__gain": np.zeros(3)})
+
+
+def test_a_variable_that_a_process_sets_is_no_input(walk):
+    with pytest.raises(UnknownNameError, match="'walk__height' is not an input"):
+        sh.create_setup(walk.model, input_vars={"walk__height": 3.0})
+
+
+def test_inputs_of_different_sizes_along_one_dimension_are_an_error(walk):
+    inputs = {"walk__gain": ("member", [1.0, 2.0]), "walk__pause": ("member", [0.0, 0.0, 0.0])}
+
+    with pytest.raises(SetupError, match="do not fit together"):
+        sh.create_setup(walk.model, input_vars=inputs)
+
+
+def test_outputs_keep_their_clocks_when_clocks_are_updated(walk):
+    setup = update_clocks(walk.setup(1.0), clocks={"time": np.arange(0.0, 7.0)})
+
+    assert output_clocks(setup) == {"walk__height": "time", "walk__profile": "coarse", "walk__count": None}
+
+
+def test_the_last_clock_given_to_an_output_counts(walk):
+    setup = update_vars(walk.setup(1.0), walk.model, output_vars={"walk__count": "coarse"})
+
+    assert output_clocks(setup)["walk__count"] == "coarse"
+    assert "__simherd_output_vars__" not in setup.attrs
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"walk__hight": None}, "Did you mean 'walk__height'"),
+        ({"walk__height": "tine"}, "Did you mean 'time'"),
+    ],
+)
+def test_an_unknown_output_or_clock_comes_with_the_close_match(walk, outputs, message):
+    with pytest.raises(UnknownNameError, match=message):
+        update_vars(walk.setup(1.0), walk.model, output_vars=outputs)
+
+
+def test_reset_gives_defaults_back_and_leaves_the_rest(walk):
+    setup = reset_vars(walk.setup(5.0), walk.model)
+
+    assert setup.walk__gain == 1.0
+    assert output_clocks(setup) == output_clocks(walk.setup(5.0))
+
+
+def test_filter_drops_what_the_model_does_not_have(walk):
+    setup = walk.setup(1.0).assign(stranger=("z", [1, 2]))
+    setup.attrs["__simherd_output_vars__"] += ",gone__away"
+
+    filtered = filter_vars(setup, walk.model)
+
+    assert "stranger" not in filtered
+    assert output_clocks(filtered) == output_clocks(walk.setup(1.0))
+
+
+def test_a_setup_is_not_changed_by_what_is_made_of_it(walk):
+    setup = walk.setup(1.0)
+    before = setup.copy(deep=True)
+
+    update_vars(setup, walk.model, input_vars={"walk__gain": 3.0}, output_vars={"walk__height": None})
+    update_clocks(setup, clocks={"third": [0.0, 1.0]})
+
+    xr.testing.assert_identical(setup, before)
+    assert output_clocks(setup) == output_clocks(before)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from simherd.errors import SetupError, UnknownNameError
+from simherd.setup.names import as_key, flatten_keys
+
+
+@pytest.mark.parametrize("name", ["walk__gain", ("walk", "gain")])
+def test_a_variable_has_one_key_however_it_is_named(walk, name):
+    assert as_key(name, walk.model.graph) == ("walk", "gain")
+
+
+@pytest.mark.parametrize("name", ["walk__gian", ("walk", "gian"), "gain", 3, ("walk",), "walk__"])
+def test_a_name_that_the_model_lacks_is_an_error_with_what_to_do(walk, name):
+    with pytest.raises(UnknownNameError, match="simherd info"):
+        as_key(name, walk.model.graph)
+
+
+def test_a_misspelt_name_comes_with_the_close_match(walk):
+    with pytest.raises(UnknownNameError, match=r"Did you mean .*'walk__gain'"):
+        as_key("walk__gian", walk.model.graph)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"walk": {"gain": 2}}, {("walk", "gain"): 2}, {"walk__gain": 2}],
+    ids=["nested", "tuple", "flat"],
+)
+def test_nested_tuple_and_flat_names_mean_the_same(walk, given):
+    assert flatten_keys(given, walk.model.graph) == {("walk", "gain"): 2}
+
+
+def test_a_variable_given_in_two_forms_is_an_error(walk):
+    with pytest.raises(SetupError, match="walk__gain is given twice"):
+        flatten_keys({"walk__gain": 1, ("walk", "gain"): 2}, walk.model.graph)
+
+
+def test_a_mapping_is_a_value_where_the_name_is_no_process(walk):
+    assert flatten_keys({"walk__gain": {"a": 1}}, walk.model.graph) == {("walk", "gain"): {"a": 1}}

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simherd.errors import SetupError
+from simherd.store.layout import block_size_for, check_encoding, required_multiple
+
+sizes = st.integers(1, 10**6)
+
+
+@given(
+    simulations=sizes,
+    nbytes=st.integers(0, 10**9),
+    workers=st.integers(1, 1000),
+    multiple=st.integers(1, 100),
+)
+def test_a_block_is_a_positive_multiple_and_no_longer_than_the_batch_needs(
+    simulations, nbytes, workers, multiple
+):
+    size = block_size_for(simulations, nbytes, workers, None, multiple)
+
+    assert size >= 1
+    assert size % multiple == 0
+    assert size < simulations + multiple
+
+
+@given(simulations=sizes, requested=sizes)
+def test_a_requested_block_size_holds_up_to_the_size_of_the_batch(simulations, requested):
+    assert block_size_for(simulations, 8, 2, requested) == min(requested, simulations)
+
+
+def test_each_worker_gets_about_four_blocks():
+    assert block_size_for(64, 8, workers=2) == 8
+
+
+def test_large_simulations_make_small_blocks():
+    assert block_size_for(10**6, 2**20, workers=2) == 4
+    assert block_size_for(10**6, 2**30, workers=2) == 1
+
+
+def test_blocks_are_whole_chunks_of_every_output():
+    encoding = {"a": {"chunks": (4, 1)}, "b": {"chunks": [6]}, "c": {}, "d": {"chunks": None}}
+
+    assert required_multiple(encoding) == 12
+
+
+@pytest.mark.parametrize("chunks", [0, 5, [0], [-1, 2], "auto", [2.5], {"member": 2}])
+def test_chunks_are_a_list_of_positive_whole_numbers(chunks):
+    with pytest.raises(SetupError, match=r"chunks .* are not allowed"):
+        check_encoding("a", {"chunks": chunks})
+
+
+def test_an_unknown_encoding_comes_with_the_close_match():
+    with pytest.raises(SetupError, match="Did you mean 'dtype'"):
+        check_encoding("a", {"dtpye": "f4"})
