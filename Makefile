@@ -37,10 +37,10 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp
 	scripts/packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 quick: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m "not cluster and not slow"
+	$(BIN)/python -m pytest -n 2 -m "not cluster and not slow"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

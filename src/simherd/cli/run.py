@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simherd.cli.exits import Exit
+from simherd.errors import SimherdError
 from simherd.cli.paths import shown
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def command(
     check_kind(checked.cluster.kind)
     assembled = assemble(checked)
     _check_store(checked.run.store)
+    _check_report(performance_report)
     if dry_run:
         from simherd.cli.plan_text import describe_plan
 
@@ -77,6 +79,15 @@ def _check_store(store: str | None) -> None:
         from simherd.store.zarr_store import check_writable
 
         check_writable(Path(store))
+
+
+def _check_report(path: str | None) -> None:
+    """Find out before the run, not after it, that a report cannot be written."""
+    if path is not None and not os.access(Path(path).absolute().parent, os.W_OK):
+        raise SimherdError(
+            f"Cannot write the performance report {path!r}: its folder does not exist or is not writable.",
+            fix="name a file in another folder.",
+        )
 
 
 class _Watcher:
@@ -135,6 +146,7 @@ def _place(assembled: Assembled) -> Iterator[dict[str, Any]]:
     from simherd.clusters import open_client, split_options
 
     options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
+    click.echo(f"Starting a cluster of kind {cluster.kind!r} ...", err=True)
     with open_client(cluster.kind, **options) as client:
         yield {"parallel": True, "scheduler": client}
 

@@ -101,7 +101,7 @@ class _Watch(Column):
         )
 
 
-def scout(simulator: Simulator, values: Mapping[Key, Any]) -> Schema:
+def scout(simulator: Simulator, values: Mapping[Key, Any], number: int = 0) -> Schema:
     """Find out the schema by running a simulation as far as it takes.
 
     It ends after the first step if the type of every output is declared, or float64 or complex128 by
@@ -113,12 +113,14 @@ def scout(simulator: Simulator, values: Mapping[Key, Any]) -> Schema:
         Runs the simulation.
     values : mapping
         Inputs of one simulation of the batch.
+    number : int, optional
+        Position of the simulation in the batch.
     """
     taps = simulator.plan.taps
     columns = [_Watch(tap.name, 1, 1, tap.dtype) for tap in taps]
     scouting = _Scouting(simulator, columns)
     with suppress(_AllSeen):
-        scouting.run(values, columns, 0, 0)
+        scouting.run(values, columns, 0, number)
     return schema_of(scouting, columns)
 
 

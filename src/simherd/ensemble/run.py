@@ -58,8 +58,8 @@ def discover_schema(batch: Batch) -> Schema:
     tried = min(SCOUTED if batch.on_error == "record" else 1, batch.plan.batch_size)
     shared = _share(batch, batch.plan)
     for number in range(tried):
-        values = _inputs_of(batch, number)
-        (found,) = batch.executor.map(find_schema, shared, [values])
+        simulation = (number, _inputs_of(batch, number))
+        (found,) = batch.executor.map(find_schema, shared, [simulation])
         if isinstance(found, Schema):
             return found
         first = first or found

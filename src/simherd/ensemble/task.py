@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -65,15 +66,14 @@ class BlockReport:
     """The values, if they are not written yet."""
 
 
-def find_schema(plan: Plan, values: Mapping[Key, Any]) -> Schema | Failure:
-    """Run a simulation far enough to see what its outputs look like."""
-    import traceback
-
+def find_schema(plan: Plan, simulation: tuple[int, Mapping[Key, Any]]) -> Schema | Failure:
+    """Run a simulation, its number and inputs given, far enough to see what its outputs look like."""
+    number, values = simulation
     try:
-        return scout(Simulator(plan), values)
+        return scout(Simulator(plan), values, number)
     except Exception as error:
         text = "".join(traceback.format_exception(error))
-        return portable(Failure(number=0, error=error, traceback=text))
+        return portable(Failure(number=number, error=error, traceback=text))
 
 
 def run_task(job: Job, block: Block) -> BlockReport:

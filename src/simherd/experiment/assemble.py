@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Assembled", "assemble"]
 
-UNAVAILABLE = {"vectorize": False, "seed": None, "timeout_s": None}
+AVAILABLE = {"vectorize": (False,), "seed": (None,), "timeout_s": (None,), "parallel": (True, False)}
+"""What fields of ``run:`` may be in this version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,10 +96,11 @@ def assemble(experiment: Experiment) -> Assembled:
 
 
 def _check_available(experiment: Experiment) -> None:
-    for name, default in UNAVAILABLE.items():
-        if getattr(experiment.run, name) != default:
+    for name, available in AVAILABLE.items():
+        value = getattr(experiment.run, name)
+        if value not in available:
             raise experiment.fault(
-                "run", name, message="is not available in this version.", fix="leave it out."
+                "run", name, message=f"{value!r} is not available in this version.", fix="leave it out."
             )
 
 

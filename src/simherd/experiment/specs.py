@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from simherd.errors import ClusterOptionError
 from simherd.experiment.rules import (
     Node,
     Rule,
@@ -23,6 +24,7 @@ from simherd.experiment.rules import (
     text,
     word_or,
 )
+from simherd.resources import parse_bytes
 
 if TYPE_CHECKING:
     from simherd.setup.parameters import Parameter
@@ -73,13 +75,22 @@ def _sampling(node: Node) -> str:
     return str(choice(*METHODS, fix=fix)(node))
 
 
+def _memory(node: Node) -> str:
+    value = text(node)
+    try:
+        parse_bytes(value)
+    except ClusterOptionError as error:
+        raise node.fault(error.message, fix=error.fix) from error
+    return value
+
+
 OPTION_RULES: dict[str, Rule] = {
     "jobs": integer(minimum=1),
     "workers": optional(integer(minimum=1)),
     "threads_per_worker": optional(integer(minimum=1)),
     "cores": integer(minimum=1),
     "processes": integer(minimum=0),
-    "memory": text,
+    "memory": _memory,
     "walltime": text,
     "interface": text,
     "local_directory": text,
