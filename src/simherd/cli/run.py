@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simherd.cli.exits import Exit
-from simherd.errors import SimherdError
 from simherd.cli.paths import shown
+from simherd.errors import SimherdError
 
 if TYPE_CHECKING:
     import xarray as xr
