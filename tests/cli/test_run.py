@@ -290,6 +290,14 @@ def _processes_of(group: int) -> list[str]:
     return [row[3] for row in rows if int(row[0]) == group and not row[2].startswith("Z")]
 
 
+def _left_behind(group: int) -> list[str]:
+    """Return the processes of a group that do not end within a moment: the kernel takes one to reap."""
+    deadline = time.monotonic() + 3
+    while (found := _processes_of(group)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
 @pytest.mark.parametrize(
     ("run", "to_group"),
     [
@@ -329,6 +337,6 @@ def test_ctrl_c_ends_a_run_soon_and_leaves_a_store_that_opens(experiment, tmp_pa
     assert "Interrupted: simulations that are not done stay pending." in err
     assert "Traceback" not in err
     assert re.search(r"\d+ done, 0 failed, \d+ pending in", out)
-    assert _processes_of(process.pid) == []
+    assert _left_behind(process.pid) == []
     status = xr.open_zarr(tmp_path / "out.zarr").simulation_status.values
     assert set(status) == {0, 1}
