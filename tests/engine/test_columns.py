@@ -73,15 +73,35 @@ def test_what_stands_for_a_missing_number_or_date_is_unequal_to_itself(dtype):
     assert missing != missing
 
 
-@pytest.mark.parametrize("values", [[np.zeros(2), np.zeros(3)], [np.zeros(2), 1.0], [1.0, np.zeros(2)]])
-def test_another_shape_is_an_error(values):
-    with pytest.raises(OutputError, match=r"'p__x' has shape .* keeps its shape"):
+@pytest.mark.parametrize("values", [[np.zeros(2), 1.0], [1.0, np.zeros(2)], [np.zeros(2), np.zeros((2, 1))]])
+def test_another_number_of_dimensions_is_an_error(values):
+    with pytest.raises(OutputError, match=r"'p__x' has a value of shape .* expected is"):
         fill(values)
 
 
-def test_a_declared_shape_is_kept():
-    with pytest.raises(OutputError, match=r"has shape \(2,\), expected is \(3,\)"):
-        fill([np.zeros(2)], shape=(3,))
+@pytest.mark.parametrize("values", [[np.zeros(2)], [np.zeros(3), np.zeros(4)]])
+def test_the_size_of_a_known_dimension_is_kept(values):
+    with pytest.raises(OutputError, match=r"has a value of shape \(\d,\), expected is .*\(3,\)"):
+        fill(values, sizes=[(), (3,)])
+
+
+def test_values_that_grow_and_shrink_are_filled_up():
+    found = fill([np.array([1.0]), np.array([2.0, 3.0, 4.0]), np.array([5.0, 6.0])])
+
+    np.testing.assert_array_equal(found, [[1, np.nan, np.nan], [2, 3, 4], [5, 6, np.nan]])
+
+
+def test_growing_keeps_zeros_and_what_other_simulations_saved():
+    column = Column("p__x", 2, 2)
+
+    column.put(0, 0, np.array([0, 7]))
+    column.put(1, 0, np.array([1, 2, 3]))
+
+    missing = np.iinfo(np.int64).max
+    assert column.values.tolist() == [
+        [[0, 7, missing], [missing] * 3],
+        [[1, 2, 3], [missing] * 3],
+    ]
 
 
 @pytest.mark.parametrize(("dtype", "value"), [("f4", 0.5), ("f4", 3), ("i4", True), ("f8", np.float32(0.5))])

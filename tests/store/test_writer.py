@@ -20,7 +20,7 @@ def result(start, size, values=None):
 
 def writer(total=10, block_size=4):
     return ArrayWriter(
-        [np.full(total, np.nan)], [False], np.zeros(total, "u1"), np.full(total, np.nan), block_size, False
+        [np.full(total, np.nan)], [False], np.zeros(total, "u1"), np.full(total, np.nan), block_size
     )
 
 
@@ -57,7 +57,7 @@ def test_the_status_is_written_last():
             raise OSError("disk full")
 
     made = writer()
-    broken = ArrayWriter([Refusing()], [True], made.status, made.seconds, 4, False)
+    broken = ArrayWriter([Refusing()], [True], made.status, made.seconds, 4)
 
     with pytest.raises(OSError, match="disk full"):
         broken.write(result(0, 4, np.zeros((4, 1))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -75,7 +76,12 @@ class Prepared:
         }
         base = self.setup.dataset
         base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
-        return base.assign_attrs(simherd_version=version("simherd"))
+        return base.assign_attrs(simherd_version=_version())
+
+
+@cache
+def _version() -> str:
+    return version("simherd")
 
 
 def _index_dims(declared: Sequence[tuple[str, ...]], values: np.ndarray[Any, Any]) -> tuple[str, ...]:

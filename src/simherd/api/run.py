@@ -12,8 +12,7 @@ import xarray as xr
 
 from simherd.api.prepare import Prepared, prepare
 from simherd.engine.block import Failure
-from simherd.engine.plan import Plan
-from simherd.engine.schema import Schema, schema_of
+from simherd.engine.schema import Schema, hold_to, schema_of
 from simherd.engine.simulate import Simulator
 from simherd.ensemble.run import Batch, discover_schema, run_batch
 from simherd.errors import SetupError, close_matches
@@ -153,7 +152,8 @@ def _run_one(
     opened = _make_store(prepared, schema, target, 1)
     for array, tap, column in zip(opened.arrays, prepared.setup.plan.taps, columns, strict=True):
         assert column.values is not None
-        array[...] = column.values[0] if tap.clock is not None else column.values[0, 0]
+        values = column.values[0] if tap.clock is not None else column.values[0, 0]
+        array[tuple(map(slice, values.shape))] = values
     return _open(opened, decoding)
 
 
@@ -163,27 +163,20 @@ def _run_batch(
     schema = discover_schema(batch)
     block_size = prepared.choose_block_size(schema, batch.executor.workers)
     store = _make_store(prepared, schema, target, block_size)
-    writer = store.writer([tap.clock is not None for tap in batch.plan.taps], block_size)
     journal: Callable[[Iterable[Failure]], None] | None = None
     if isinstance(target, Path):
         journal = partial(record_failures, target)
-    run_batch(replace(batch, plan=_with_schema(batch.plan, schema)), writer, block_size, journal)
+    run_batch(replace(batch, plan=hold_to(batch.plan, schema)), store, block_size, journal)
     return _open(store, decoding)
-
-
-def _with_schema(plan: Plan, schema: Schema) -> Plan:
-    """Return a plan whose outputs are held to the types and shapes that their arrays have."""
-    taps = [replace(o.tap, dtype=o.dtype, shape=o.shape) for o in schema.outputs]
-    return replace(plan, taps=tuple(taps))
 
 
 def _make_store(prepared: Prepared, schema: Schema, target: Any, block_size: int) -> Any:
     base, layouts = prepared.base(schema), prepared.layouts(schema, block_size)
     if target is None:
-        return MemoryStore(base, layouts)
+        return MemoryStore(base, layouts, block_size)
     from simherd.store.zarr_store import ZarrStore
 
-    return ZarrStore(target, base, layouts)
+    return ZarrStore(target, base, layouts, block_size)
 
 
 def _open(store: Any, decoding: Mapping[str, Any] | None) -> xr.Dataset:

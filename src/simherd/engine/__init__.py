@@ -6,7 +6,7 @@ Knows no Dask, Zarr or xarray: values come in as plain arrays and go out as plai
 from simherd.engine.block import Block, BlockResult, Failure, Status, run_block
 from simherd.engine.columns import Column, fill_value_for
 from simherd.engine.plan import Array, Plan, Tap
-from simherd.engine.schema import OutputSchema, Schema, schema_of, scout
+from simherd.engine.schema import OutputSchema, Schema, hold_to, output_schema, schema_of, scout
 from simherd.engine.simulate import Simulator, check_static
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Tap",
     "check_static",
     "fill_value_for",
+    "hold_to",
+    "output_schema",
     "run_block",
     "schema_of",
     "scout",

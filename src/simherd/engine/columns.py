@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,25 @@ def _as_stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(object) if dtype.kind in "UST" else dtype
 
 
+def _matches(sizes: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
+    return len(sizes) == len(shape) and all(s in (None, n) for s, n in zip(sizes, shape, strict=True))
+
+
+def _shown(shapes: Sequence[tuple[int | None, ...]]) -> str:
+    """Return shapes in words, with * for a size that may change."""
+    texts = [str(tuple("*" if n is None else n for n in shape)) for shape in shapes]
+    return " or ".join(texts).replace("'", "")
+
+
 _PLAIN = (np.ndarray, float, int, bool, complex)
 
 
 class Column:
     """The values of one output for the simulations of a block.
 
-    The first value decides shape and type; a later one of a wider type widens the column, so that 5
-    followed by 1.7 gives 5.0 and 1.7. A type or shape that is declared stays.
+    The first value decides shape and type. A later one of a wider type widens the column, so that 5
+    followed by 1.7 gives 5.0 and 1.7; a longer one makes it grow, and what shorter ones lack is filled
+    up. A type that is declared stays, and so does the size of a dimension that is known.
 
     Parameters
     ----------
@@ -51,10 +63,12 @@ class Column:
     dtype : dtype-like, optional
         The declared type.
     shape : tuple of int, optional
-        The declared shape of a value.
+        The shape to start with.
+    sizes : sequence of tuple, optional
+        For each number of dimensions that a value may have its sizes, None where they may change.
     """
 
-    __slots__ = ("declared", "dtype", "filled", "kind", "name", "saves", "shape", "size", "values")
+    __slots__ = ("declared", "dtype", "filled", "kind", "name", "saves", "shape", "size", "sizes", "values")
 
     def __init__(
         self,
@@ -63,6 +77,7 @@ class Column:
         saves: int,
         dtype: Any = None,
         shape: tuple[int, ...] | None = None,
+        sizes: Sequence[tuple[int | None, ...]] = (),
     ) -> None:
         self.name = name
         self.size = size
@@ -73,6 +88,7 @@ class Column:
         self.kind: type | None = None
         self.dtype: np.dtype[Any] | None = None
         self.shape = shape
+        self.sizes = sizes
 
     def put(self, row: int, position: int, value: Any) -> None:
         """Save a value of simulation `row` of the block; its positions are filled in their order.
@@ -101,19 +117,27 @@ class Column:
 
     def _put_other(self, row: int, position: int, array: Array) -> None:
         array = self._as_declared(array.astype(_as_stored(array.dtype), copy=False))
-        if self.shape is None:
-            self.shape = array.shape
         if array.shape != self.shape:
-            raise OutputError(
-                f"Output {self.name!r} has shape {array.shape}, expected is {self.shape}; "
-                f"an output keeps its shape within a batch.",
-                fix="give arrays of one shape, filled up with NaN where they are shorter.",
-            )
+            self._fit(array.shape)
         if self.values is None:
             self._allocate(array.dtype)
         elif array.dtype != self.dtype:
             self._widen(array.dtype)
-        self.values[row, position] = array  # type: ignore[index]
+        self.values[(row, position, *map(slice, array.shape))] = array  # type: ignore[index]
+
+    def _fit(self, shape: tuple[int, ...]) -> None:
+        """Make room for a value of another shape, if it may have it."""
+        known = self.shape
+        free: tuple[int | None, ...] = (None,) * len(shape if known is None else known)
+        allowed = [sizes for sizes in self.sizes or (free,) if known is None or len(sizes) == len(known)]
+        if not any(_matches(sizes, shape) for sizes in allowed):
+            raise OutputError(
+                f"Output {self.name!r} has a value of shape {shape}, expected is {_shown(allowed)}.",
+                fix="give values with the declared dimensions, in their sizes.",
+            )
+        self.shape = shape if known is None else tuple(map(max, known, shape))
+        if self.values is not None and self.shape != known:
+            self._reallocate(self.values, self.values.dtype)
 
     def _as_declared(self, array: Array) -> Array:
         if self.declared is None or array.dtype == self.declared:
@@ -144,9 +168,18 @@ class Column:
             ) from error
         if wide == old.dtype:
             return
-        self._allocate(wide)
+        self._reallocate(old, wide)
+
+    def _reallocate(self, old: Array, dtype: np.dtype[Any]) -> None:
+        """Move what was saved to an array of the present shape and another type."""
+        self._allocate(dtype)
+        within = tuple(map(slice, old.shape[2:]))
         for row, filled in enumerate(self.filled):
-            self.values[row, :filled] = old[row, :filled]  # type: ignore[index]
+            self.values[(row, slice(filled), *within)] = old[row, :filled]  # type: ignore[index]
+
+    def next_free(self, row: int) -> int:
+        """Return the position at which the next value of a simulation is saved."""
+        return self.filled[row]
 
     def clear(self, row: int) -> None:
         """Forget what a simulation saved, because it failed."""

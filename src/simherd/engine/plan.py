@@ -34,6 +34,8 @@ class Tap:
     """Type of its values, where it is declared or known."""
     shape: tuple[int, ...] | None = None
     """Shape of a value, where it is known."""
+    sizes: tuple[tuple[int | None, ...], ...] = ()
+    """Sizes that values may have, one per declared combination of dimensions; None may change."""
 
     @property
     def name(self) -> str:

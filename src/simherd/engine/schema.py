@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simherd.engine.columns import Column
-from simherd.engine.plan import Array, Tap
+from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.simulate import Simulator
 from simherd.errors import OutputError
 from simherd.model.graph import Key
@@ -18,7 +18,7 @@ from simherd.model.hooks import HookTable
 from simherd.model.model import Model
 from simherd.model.runtime import RuntimeContext
 
-__all__ = ["OutputSchema", "Schema", "schema_of", "scout"]
+__all__ = ["OutputSchema", "Schema", "hold_to", "output_schema", "schema_of", "scout"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,14 +62,77 @@ def schema_of(simulator: Simulator, columns: Sequence[Column]) -> Schema:
     OutputError
         If an output has no value, or a number of dimensions that is not declared.
     """
-    outputs = tuple(
-        _output_schema(simulator.plan.model, tap, column)
-        for tap, column in zip(simulator.plan.taps, columns, strict=True)
-    )
-    return Schema(outputs=outputs, indexes=simulator.index_values)
+    model = simulator.plan.model
+    outputs = [
+        output_schema(model, tap, column) for tap, column in zip(simulator.plan.taps, columns, strict=True)
+    ]
+    sizes = _common_sizes(outputs, _index_sizes(model, simulator.index_values))
+    outputs = [replace(one, shape=tuple(sizes[dim] for dim in one.dims)) for one in outputs]
+    return Schema(outputs=tuple(outputs), indexes=simulator.index_values)
 
 
-def _output_schema(model: Model, tap: Tap, column: Column) -> OutputSchema:
+def _index_sizes(model: Model, indexes: Mapping[Key, Array]) -> dict[str, int]:
+    return {
+        dims[0]: len(values)
+        for key, values in indexes.items()
+        for dims in model.graph.variables[key].dims
+        if len(dims) == values.ndim == 1
+    }
+
+
+def _common_sizes(outputs: Sequence[OutputSchema], indexed: Mapping[str, int]) -> dict[str, int]:
+    """Return the size of each dimension: the largest that an output or its index variable has.
+
+    Raises
+    ------
+    OutputError
+        If an output is larger than the index variable of its dimension.
+    """
+    sizes = dict(indexed)
+    for one in outputs:
+        for dim, size in zip(one.dims, one.shape, strict=True):
+            if size > indexed.get(dim, size):
+                raise OutputError(
+                    f"Output {one.tap.name!r} has {size} values along {dim!r}, its index variable has "
+                    f"{indexed[dim]}.",
+                    fix="check the order of its dimensions.",
+                )
+            sizes[dim] = max(size, sizes.get(dim, 0))
+    return sizes
+
+
+def hold_to(plan: Plan, schema: Schema) -> Plan:
+    """Return a plan whose outputs start with the shapes of a schema and keep its types.
+
+    Dimensions that index variables label keep their size; others may grow.
+    """
+    fixed = _index_sizes(plan.model, schema.indexes)
+    taps = [
+        replace(
+            one.tap,
+            dtype=one.dtype,
+            shape=one.shape,
+            sizes=(tuple(fixed.get(d, n) for d, n in zip(one.dims, _sizes_of(one), strict=True)),),
+        )
+        for one in schema.outputs
+    ]
+    return replace(plan, taps=tuple(taps))
+
+
+def _sizes_of(output: OutputSchema) -> tuple[int | None, ...]:
+    """Return the sizes that are known of an output, None where they may change."""
+    unknown = (None,) * len(output.dims)
+    return next((s for s in output.tap.sizes if len(s) == len(output.dims)), unknown)
+
+
+def output_schema(model: Model, tap: Tap, column: Column) -> OutputSchema:
+    """Return the schema of an output.
+
+    Raises
+    ------
+    OutputError
+        If it has no value, or a number of dimensions that is not declared.
+    """
     if column.values is None:
         raise OutputError(f"Output {tap.name!r} has no value at the end of the simulation.")
     shape = column.values.shape[2:]
@@ -117,7 +180,7 @@ def scout(simulator: Simulator, values: Mapping[Key, Any], number: int = 0) -> S
         Position of the simulation in the batch.
     """
     taps = simulator.plan.taps
-    columns = [_Watch(tap.name, 1, 1, tap.dtype) for tap in taps]
+    columns = [_Watch(tap.name, 1, 1, tap.dtype, None, tap.sizes) for tap in taps]
     scouting = _Scouting(simulator, columns)
     with suppress(_AllSeen):
         scouting.run(values, columns, 0, number)

@@ -62,7 +62,7 @@ class Simulator:
 
     def columns(self, size: int) -> list[Column]:
         """Return empty columns for the outputs of `size` simulations."""
-        return [Column(tap.name, size, tap.saves, tap.dtype, tap.shape) for tap in self.plan.taps]
+        return [Column(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes) for tap in self.plan.taps]
 
     def run(self, values: Mapping[Key, Any], columns: Sequence[Column], row: int, number: int = -1) -> Model:
         """Run one simulation.
@@ -177,7 +177,7 @@ class Simulator:
         """Save what is due at the end, each at the next free position of its clock."""
         objects = list(model.values())
         for number, name, column in self.last:
-            columns[column].put(row, columns[column].filled[row], getattr(objects[number], name))
+            columns[column].put(row, columns[column].next_free(row), getattr(objects[number], name))
 
     def _finalize_after(self, error: BaseException, finalize: StageCall, context: RuntimeContext) -> None:
         """Let processes clean up after an error, which stays the one that the user sees."""

@@ -16,7 +16,7 @@ from simherd.events import BlockFinished, Event, RunFinished, RunStarted, Subscr
 from simherd.executors.base import Executor
 from simherd.executors.payload import Payload, pack
 from simherd.model.graph import Key, join_name
-from simherd.store.writer import BlockWriter
+from simherd.store.writer import BlockStore
 
 __all__ = ["Batch", "discover_schema", "run_batch"]
 
@@ -92,7 +92,7 @@ def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
 
 def run_batch(
     batch: Batch,
-    writer: BlockWriter,
+    store: BlockStore,
     block_size: int,
     journal: Callable[[Iterable[Failure]], None] | None = None,
 ) -> int:
@@ -102,8 +102,8 @@ def run_batch(
     ----------
     batch : Batch
         The simulations.
-    writer : BlockWriter
-        Writes results: on the workers if it travels, else here.
+    store : BlockStore
+        What results end up in: written by the workers if it travels and has room, else here.
     block_size : int
         Simulations in a block.
     journal : callable, optional
@@ -120,10 +120,9 @@ def run_batch(
         What a simulation raised, with ``on_error="raise"``. What was finished by then is written.
     """
     executor, simulations = batch.executor, batch.plan.batch_size
-    writes_there = writer.travels or not executor.crosses_processes
     job = Job(
         plan=batch.plan,
-        writer=writer if writes_there else None,
+        writer=store.writer() if store.travels else None,
         retries=batch.retries,
         stop_on_failure=batch.on_error == "raise",
         crosses_processes=executor.crosses_processes,
@@ -140,24 +139,16 @@ def run_batch(
     started, done, failed = time.perf_counter(), 0, 0
     blocks = cut_blocks(simulations, block_size, batch.inputs)
     for report in executor.map(run_task, shared, blocks):
-        _settle(report, writer, journal)
+        if report.result is not None:
+            store.settle(report.result)
+        if journal is not None:
+            journal(report.failures)
         done, failed = done + report.done, failed + len(report.failures)
         batch.emit(_event(report))
         if report.failures and batch.on_error == "raise":
             raise _raised(report.failures[0])
     batch.emit(RunFinished(done=done, failed=failed, seconds=time.perf_counter() - started))
     return failed
-
-
-def _settle(
-    report: BlockReport,
-    writer: BlockWriter,
-    journal: Callable[[Iterable[Failure]], None] | None,
-) -> None:
-    if report.result is not None:
-        writer.write(report.result)
-    if journal is not None:
-        journal(report.failures)
 
 
 def _event(report: BlockReport) -> BlockFinished:

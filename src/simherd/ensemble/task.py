@@ -30,7 +30,7 @@ class Job:
     plan: Plan
     """What the simulations have in common."""
     writer: BlockWriter | None
-    """Writes results where the block runs; None sends them back."""
+    """Writes results where the block runs, as long as it has room; None sends all back."""
     retries: int
     """Further attempts at a simulation that raises."""
     stop_on_failure: bool
@@ -82,7 +82,8 @@ def run_task(job: Job, block: Block) -> BlockReport:
     if job.simulator is None:
         job.simulator = Simulator(job.plan)
     result = run_block(job.simulator, block, retries=job.retries, stop_on_failure=job.stop_on_failure)
-    if job.writer is not None:
+    is_written = job.writer is not None and job.writer.has_room(result)
+    if is_written and job.writer is not None:
         job.writer.write(result)
     failures = result.failures
     if job.crosses_processes:
@@ -94,7 +95,7 @@ def run_task(job: Job, block: Block) -> BlockReport:
         failures=failures,
         seconds=time.perf_counter() - started,
         worker=f"{os.getpid()}/{threading.get_native_id()}",
-        result=None if job.writer is not None else result,
+        result=None if is_written else result,
     )
 
 

@@ -16,6 +16,7 @@ from simherd.errors import MissingInputError, SetupError, UnknownNameError, clos
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.hooks import gather_hooks
 from simherd.model.model import Model
+from simherd.model.variables import VarIntent
 from simherd.setup.clocks import main_clock, positions_on
 from simherd.setup.dataset import output_clocks
 from simherd.setup.names import as_key
@@ -172,10 +173,28 @@ def _taps(
     encoding: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Tap, ...]:
     labels = dataset[clock].values if clock is not None else ()
+    known = _known_sizes(dataset, graph)
     taps = []
     for name, saved_on in output_clocks(dataset).items():
         variable = graph.variables[as_key(name, graph)]
         steps = () if saved_on is None else positions_on(labels, dataset[saved_on], saved_on, str(clock))
         dtype = {**variable.encoding, **encoding.get(name, {})}.get("dtype")
-        taps.append(Tap(key=variable.key, home=variable.home, clock=saved_on, steps=steps, dtype=dtype))
+        taps.append(
+            Tap(
+                key=variable.key,
+                home=variable.home,
+                clock=saved_on,
+                steps=steps,
+                dtype=dtype,
+                sizes=tuple(tuple(known.get(dim) for dim in dims) for dims in variable.dims),
+            )
+        )
     return tuple(taps)
+
+
+def _known_sizes(dataset: xr.Dataset, graph: Graph) -> dict[str, int]:
+    """Return the sizes of dimensions that no simulation changes: those of inputs that are only read."""
+    read_only = [key for key in graph.inputs if graph.variables[key].intent is VarIntent.IN]
+    declared = {dim for key in read_only for dims in graph.variables[key].dims for dim in dims}
+    present = {dim for key in read_only for dim in dataset[join_name(key)].dims}
+    return {str(dim): dataset.sizes[dim] for dim in present & declared}

@@ -2,13 +2,14 @@
 
 from simherd.store.journal import record_failures
 from simherd.store.layout import ArrayLayout, block_size_for, layout_output, required_multiple
-from simherd.store.writer import SECONDS, STATUS, ArrayWriter, BlockWriter
+from simherd.store.writer import SECONDS, STATUS, ArrayWriter, BlockStore, BlockWriter
 
 __all__ = [
     "SECONDS",
     "STATUS",
     "ArrayLayout",
     "ArrayWriter",
+    "BlockStore",
     "BlockWriter",
     "block_size_for",
     "layout_output",

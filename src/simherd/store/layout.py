@@ -43,6 +43,8 @@ class ArrayLayout:
     """What missing chunks read as."""
     attrs: Mapping[str, Any]
     """Description, units and other attributes."""
+    has_clock: bool = False
+    """Whether the axis after the batch is that of a clock."""
     compressors: Any = "default"
     """Zarr codecs; "default" for those of the project, None for no compression."""
 
@@ -166,6 +168,7 @@ def layout_output(
         dtype=dtype,
         fill_value=encoding.get("fill_value", fill_value_for(dtype)),
         attrs=attrs,
+        has_clock=output.tap.clock is not None,
         compressors=encoding.get("compressors", encoding.get("compressor", "default")),
     )
 

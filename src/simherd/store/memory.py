@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from simherd.engine.block import BlockResult
+from simherd.engine.columns import fill_value_for
+from simherd.engine.plan import Array
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import ArrayWriter
 
@@ -22,22 +25,40 @@ class MemoryStore:
         Inputs and coordinates.
     layouts : sequence of ArrayLayout
         The outputs, in the order of the plan, then status and seconds in a batch.
+    block_size : int, optional
+        Simulations in a block.
     """
 
-    def __init__(self, base: xr.Dataset, layouts: Sequence[ArrayLayout]) -> None:
+    travels = False
+
+    def __init__(self, base: xr.Dataset, layouts: Sequence[ArrayLayout], block_size: int = 1) -> None:
         self.base = base
         self.layouts = layouts
+        self.block_size = block_size
         self.arrays = [np.full(one.shape, one.fill_value, one.dtype) for one in layouts]
 
-    def writer(self, has_clock: Sequence[bool], block_size: int) -> ArrayWriter:
+    def writer(self) -> ArrayWriter:
         """Return what writes the blocks of a batch."""
         *outputs, status, seconds = self.arrays
-        return ArrayWriter(outputs, has_clock, status, seconds, block_size, travels=False)
+        has_clock = [one.has_clock for one in self.layouts[:-2]]
+        return ArrayWriter(outputs, has_clock, status, seconds, self.block_size)
+
+    def settle(self, result: BlockResult) -> None:
+        """Write a block, after making room for it."""
+        for number, shape in self.writer().longer(result).items():
+            self.arrays[number] = _enlarged(self.arrays[number], shape)
+        self.writer().write(result)
 
     def open(self) -> xr.Dataset:
         """Return the result."""
         variables = {
-            one.name: xr.Variable(one.dims, array, dict(one.attrs))
+            one.name: xr.Variable(one.dims, array, dict(one.attrs), fastpath=True)
             for one, array in zip(self.layouts, self.arrays, strict=True)
         }
         return self.base.drop_vars([n for n in variables if n in self.base.variables]).assign(variables)
+
+
+def _enlarged(array: Array, shape: tuple[int, ...]) -> Array:
+    larger = np.full(shape, fill_value_for(array.dtype), array.dtype)
+    larger[tuple(map(slice, array.shape))] = array
+    return larger

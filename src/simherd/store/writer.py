@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,20 +12,36 @@ from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
 
-__all__ = ["SECONDS", "STATUS", "ArrayWriter", "BlockWriter"]
+__all__ = ["SECONDS", "STATUS", "ArrayWriter", "BlockStore", "BlockWriter"]
 
 STATUS = "simulation_status"
 SECONDS = "simulation_seconds"
 
 
 class BlockWriter(Protocol):
-    """What takes the results of blocks."""
+    """What writes the results of blocks."""
+
+    def has_room(self, result: BlockResult) -> bool:
+        """Return whether the arrays are large enough."""
+        ...
+
+    def write(self, result: BlockResult) -> None:
+        """Write the values of a block, then its status."""
+        ...
+
+
+class BlockStore(Protocol):
+    """What results end up in."""
 
     travels: bool
     """Whether workers write for themselves; else results come back and are written here."""
 
-    def write(self, result: BlockResult) -> None:
-        """Write the values of a block, then its status."""
+    def writer(self) -> BlockWriter:
+        """Return what writes blocks where they run."""
+        ...
+
+    def settle(self, result: BlockResult) -> None:
+        """Write a block that came back, after making room for it."""
         ...
 
 
@@ -50,8 +66,22 @@ class ArrayWriter:
     """The array of ``simulation_seconds``."""
     block_size: int
     """Simulations in a block."""
-    travels: bool
-    """Whether workers can write these arrays."""
+
+    def has_room(self, result: BlockResult) -> bool:
+        """Return whether no value is longer than its array."""
+        return all(values is None or not _is_longer(array, values) for array, values in self._pairs(result))
+
+    def longer(self, result: BlockResult) -> dict[int, tuple[int, ...]]:
+        """Return the shapes that outputs need, by number, where their arrays are too short."""
+        return {
+            number: (array.shape[0], *map(max, array.shape[1:], values.shape[1:]))
+            for number, (array, values) in enumerate(self._pairs(result))
+            if values is not None and _is_longer(array, values)
+        }
+
+    def _pairs(self, result: BlockResult) -> Iterator[tuple[Any, Array | None]]:
+        for array, values, has_clock in zip(self.outputs, result.values, self.has_clock, strict=True):
+            yield array, values if values is None or has_clock else values[:, 0]
 
     def write(self, result: BlockResult) -> None:
         """Write the values of a block, then its status: what is said to be done is there.
@@ -62,9 +92,9 @@ class ArrayWriter:
             If the block is not aligned with the chunks of the store.
         """
         where = self._rows(result)
-        for array, values, has_clock in zip(self.outputs, result.values, self.has_clock, strict=True):
+        for array, values in self._pairs(result):
             if values is not None:
-                array[where] = _as_stored(values if has_clock else values[:, 0], array.dtype)
+                array[(where, *map(slice, values.shape[1:]))] = _as_stored(values, array.dtype)
         self.seconds[where] = result.seconds
         self.status[where] = result.status
 
@@ -81,6 +111,10 @@ class ArrayWriter:
                 f"out of {total}."
             )
         return slice(result.start, stop)
+
+
+def _is_longer(array: Any, values: Array) -> bool:
+    return any(size > room for size, room in zip(values.shape[1:], array.shape[1:], strict=True))
 
 
 def _as_stored(values: Array, dtype: Any) -> Array:

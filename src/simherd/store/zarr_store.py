@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
+from simherd.engine.block import BlockResult
 from simherd.errors import StoreError, StoreExistsError
 from simherd.setup.planning import JSON_ATTR
 from simherd.store.layout import ArrayLayout
@@ -76,6 +78,8 @@ class ZarrStore:
         Inputs and coordinates, written at once.
     layouts : sequence of ArrayLayout
         The outputs, in the order of the plan, then status and seconds in a batch.
+    block_size : int, optional
+        Simulations in a block.
 
     Raises
     ------
@@ -85,9 +89,17 @@ class ZarrStore:
         If it cannot be written.
     """
 
-    def __init__(self, target: Path | zarr.Group, base: xr.Dataset, layouts: Sequence[ArrayLayout]) -> None:
+    def __init__(
+        self,
+        target: Path | zarr.Group,
+        base: xr.Dataset,
+        layouts: Sequence[ArrayLayout] = (),
+        block_size: int = 1,
+    ) -> None:
         if isinstance(target, Path):
             check_writable(target)
+        self.layouts = list(layouts)
+        self.block_size = block_size
         try:
             self.group = self._create(target, base, layouts)
         except OSError as error:
@@ -107,30 +119,80 @@ class ZarrStore:
                 fix="give an empty group.",
             )
         stored = _storable(base.drop_vars([n for n in names if n in base.variables]))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
-            stored.to_zarr(
-                group.store,
-                group=group.path or None,
-                mode="a",
-                consolidated=False,
-                encoding={str(n): _input_encoding(v) for n, v in stored.variables.items()},
-            )
-            self.arrays = [_create_array(group, one) for one in layouts]
-            zarr.consolidate_metadata(group.store, path=group.path or None)
+        with _quiet_zarr():
+            _write(group, stored)
+        self.arrays = [_create_array(group, one) for one in layouts]
+        _consolidate(group)
         return group
 
-    def writer(self, has_clock: Sequence[bool], block_size: int) -> ArrayWriter:
+    @property
+    def travels(self) -> bool:
+        """Whether workers can write for themselves."""
+        return isinstance(self.group.store, LocalStore)
+
+    def writer(self) -> ArrayWriter:
         """Return what writes the blocks of a batch."""
         *outputs, status, seconds = self.arrays
-        travels = isinstance(self.group.store, LocalStore)
-        return ArrayWriter(outputs, has_clock, status, seconds, block_size, travels)
+        has_clock = [one.has_clock for one in self.layouts[:-2]]
+        return ArrayWriter(outputs, has_clock, status, seconds, self.block_size)
+
+    def settle(self, result: BlockResult) -> None:
+        """Write a block that came back, after making room for it.
+
+        Making arrays longer changes their metadata only: the chunks that others write meanwhile stay
+        where they are.
+        """
+        writer = self.writer()
+        longer = writer.longer(result)
+        for number, shape in longer.items():
+            self.arrays[number].resize(shape)
+        if longer:
+            _consolidate(self.group)
+        writer.write(result)
+
+    def add(self, layout: ArrayLayout) -> Any:
+        """Make one more array and return it."""
+        array = _create_array(self.group, layout)
+        self.layouts.append(layout)
+        self.arrays.append(array)
+        _consolidate(self.group)
+        return array
+
+    def add_coords(self, base: xr.Dataset) -> None:
+        """Write coordinates that became known only now."""
+        new = base[[name for name in base.coords if str(name) not in self.group]]
+        with _quiet_zarr():
+            _write(self.group, _storable(new.drop_attrs(deep=False)))
+        _consolidate(self.group)
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, its arrays loaded when they are read."""
         options = {"chunks": {}, "consolidated": not self.group.path, **(decoding or {})}
         result: xr.Dataset = xr.open_zarr(self.group.store, group=self.group.path or None, **options)
         return result
+
+
+@contextmanager
+def _quiet_zarr() -> Iterator[None]:
+    """Leave out what Zarr says of texts and consolidated metadata, which xarray writes the same way."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+        yield
+
+
+def _write(group: zarr.Group, dataset: xr.Dataset) -> None:
+    dataset.to_zarr(
+        group.store,
+        group=group.path or None,
+        mode="a",
+        consolidated=False,
+        encoding={str(n): _input_encoding(v) for n, v in dataset.variables.items()},
+    )
+
+
+def _consolidate(group: zarr.Group) -> None:
+    with _quiet_zarr():
+        zarr.consolidate_metadata(group.store, path=group.path or None)
 
 
 def _create_array(group: zarr.Group, layout: ArrayLayout) -> Any:

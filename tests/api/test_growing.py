@@ -1,0 +1,96 @@
+"""Outputs whose arrays grow or shrink while a simulation runs."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import simherd as sh
+
+
+@sh.process
+class Flock:
+    """Birds that come and go."""
+
+    first = sh.variable(default=1, description="birds at the start")
+    gain = sh.variable(default=1, description="birds that come at each step")
+    weight = sh.variable(dims="bird", intent="out")
+
+    def initialize(self):
+        self.weight = np.arange(float(self.first))
+
+    def finalize_step(self):
+        self.weight = np.arange(float(len(self.weight) + self.gain))
+
+
+model = sh.Model({"flock": Flock})
+
+
+def setup(**inputs):
+    return sh.create_setup(
+        model,
+        clocks={"time": np.arange(4)},
+        input_vars={f"flock__{name}": value for name, value in inputs.items()},
+        output_vars={"flock__weight": "time"},
+    )
+
+
+def expected(first, gain, birds):
+    rows = np.full((4, birds), np.nan)
+    for step in range(4):
+        rows[step, : first + step * gain] = np.arange(first + step * gain)
+    return rows
+
+
+@pytest.mark.parametrize("store", [None, "out.zarr"])
+@pytest.mark.parametrize(("first", "gain"), [(1, 2), (7, -2)])
+def test_an_output_of_one_simulation_is_as_long_as_its_longest_value(tmp_path, store, first, gain):
+    target = store and tmp_path / store
+
+    result = setup(first=first, gain=gain).simherd.run(model, store=target)
+
+    np.testing.assert_array_equal(result.flock__weight, expected(first, gain, 7))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"parallel": True, "scheduler": "threads"},
+        pytest.param({"parallel": True, "scheduler": "processes", "workers": 2}, id="processes"),
+    ],
+)
+@pytest.mark.parametrize("store", [None, "out.zarr"])
+@pytest.mark.parametrize("gains", [[0, 1, 3, 2], [3, 2, 1, 0], [1, 1, 5, 1, 1]])
+def test_an_output_of_a_batch_is_as_long_as_the_longest_of_all(tmp_path, options, store, gains):
+    batch = setup(gain=("member", np.array(gains)))
+
+    result = batch.simherd.run(
+        model, batch_dim="member", store=store and tmp_path / store, block_size=2, **options
+    )
+
+    birds = 1 + 3 * max(gains)
+    assert result.simulation_status.values.tolist() == [1] * len(gains)
+    np.testing.assert_array_equal(result.flock__weight, [expected(1, gain, birds) for gain in gains])
+    if store:
+        with xr.open_zarr(tmp_path / store) as opened:
+            assert opened.flock__weight.shape == (len(gains), 4, birds)
+
+
+@sh.process
+class Labelled:
+    """An output that has other sizes than the labels of its dimensions."""
+
+    x = sh.index(dims="x")
+    y = sh.index(dims="y")
+    field = sh.variable(dims=("y", "x"), intent="out")
+
+    def initialize(self):
+        self.x, self.y = np.arange(3), np.arange(2)
+        self.field = np.zeros((3, 2))
+
+
+def test_an_output_longer_than_the_labels_of_its_dimension_is_an_error():
+    transposed = sh.Model({"p": Labelled})
+
+    with pytest.raises(sh.errors.OutputError, match=r"'p__field' has 3 values along 'y'.*has 2"):
+        sh.create_setup(transposed, {"t": [0, 1]}, output_vars={"p__field": None}).simherd.run(transposed)
