@@ -115,3 +115,21 @@ def bare_tiny(starts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
         profiles[row, steps] = profile
         totals[row] = total
     return profiles, totals
+
+
+@sh.process
+class Field:
+    """An array that is new, and hard to compress, at each step."""
+
+    SIZE = 1000
+    values = sh.variable(dims="x", intent="out")
+
+    def initialize(self) -> None:
+        self.values = np.zeros(self.SIZE)
+
+    @sh.runtime(args="step")
+    def run_step(self, step: int) -> None:
+        self.values = self.values * 0.999 + np.sin(step)
+
+
+field = sh.Model({"field": Field})

@@ -19,9 +19,11 @@ from simherd.errors import SetupError, close_matches
 from simherd.events import Subscriber
 from simherd.executors.choose import choose_executor
 from simherd.model.model import Model
+from simherd.resources import parse_bytes
 from simherd.setup.dataset import find_model
 from simherd.store.journal import record_failures
-from simherd.store.memory import MemoryStore
+from simherd.store.layout import ArrayLayout
+from simherd.store.memory import MemoryStore, write_whole
 
 __all__ = ["run"]
 
@@ -44,6 +46,7 @@ def run(
     block_size: int | str = "auto",
     on_error: str = "raise",
     retries: int = 0,
+    memory_limit: int | str = "256 MiB",
     subscribers: Iterable[Subscriber] = (),
 ) -> xr.Dataset:
     """Run one simulation, or a batch of them.
@@ -86,6 +89,9 @@ def run(
         in ``simulation_status`` and go on.
     retries : int, optional
         Further attempts at a simulation that raises.
+    memory_limit : int or str, optional
+        Memory that the outputs of one simulation may take before they are written to `store`; longer
+        ones are written chunk by chunk along their clock while it runs.
     subscribers : iterable of callable, optional
         Called with each event of the run, see `simherd.events`.
 
@@ -129,7 +135,7 @@ def run(
                 "parallel=True runs the simulations of a batch at once; this is one simulation.",
                 fix="give batch_dim, or leave parallel out.",
             )
-        return _run_one(prepared, target, decoding, safe_mode)
+        return _run_one(prepared, target, decoding, safe_mode, parse_bytes(memory_limit))
     with choose_executor(parallel, scheduler, workers) as executor:
         batch = Batch(
             plan=prepared.setup.plan,
@@ -143,18 +149,25 @@ def run(
 
 
 def _run_one(
-    prepared: Prepared, target: Any, decoding: Mapping[str, Any] | None, safe_mode: bool
+    prepared: Prepared,
+    target: Any,
+    decoding: Mapping[str, Any] | None,
+    safe_mode: bool,
+    memory_limit: int,
 ) -> xr.Dataset:
     simulator = Simulator(prepared.setup.plan, clones=safe_mode)
-    columns = simulator.columns(1)
-    simulator.run({}, columns, 0)
-    schema = schema_of(simulator, columns)
-    opened = _make_store(prepared, schema, target, 1)
-    for array, tap, column in zip(opened.arrays, prepared.setup.plan.taps, columns, strict=True):
-        assert column.values is not None
-        values = column.values[0] if tap.clock is not None else column.values[0, 0]
-        array[tuple(map(slice, values.shape))] = values
-    return _open(opened, decoding)
+    if target is None:
+        columns = simulator.columns(1)
+        simulator.run({}, columns, 0)
+        store = MemoryStore(*_contents(prepared, schema_of(simulator, columns), 1))
+        for array, column in zip(store.arrays, columns, strict=True):
+            write_whole(array, column)
+        return store.open()
+    from simherd.api.streaming import StreamedResult
+
+    result = StreamedResult(prepared, target, memory_limit)
+    simulator.run({}, result.columns, 0)
+    return result.finish(simulator, decoding)
 
 
 def _run_batch(
@@ -170,8 +183,12 @@ def _run_batch(
     return _open(store, decoding)
 
 
+def _contents(prepared: Prepared, schema: Schema, block_size: int) -> tuple[xr.Dataset, list[ArrayLayout]]:
+    return prepared.base(schema), prepared.layouts(schema, block_size)
+
+
 def _make_store(prepared: Prepared, schema: Schema, target: Any, block_size: int) -> Any:
-    base, layouts = prepared.base(schema), prepared.layouts(schema, block_size)
+    base, layouts = _contents(prepared, schema, block_size)
     if target is None:
         return MemoryStore(base, layouts, block_size)
     from simherd.store.zarr_store import ZarrStore

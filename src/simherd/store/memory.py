@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from simherd.engine.block import BlockResult
-from simherd.engine.columns import fill_value_for
+from simherd.engine.columns import Column, fill_value_for
 from simherd.engine.plan import Array
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import ArrayWriter
 
-__all__ = ["MemoryStore"]
+__all__ = ["MemoryStore", "write_whole"]
 
 
 class MemoryStore:
@@ -62,3 +63,10 @@ def _enlarged(array: Array, shape: tuple[int, ...]) -> Array:
     larger = np.full(shape, fill_value_for(array.dtype), array.dtype)
     larger[tuple(map(slice, array.shape))] = array
     return larger
+
+
+def write_whole(array: Any, column: Column) -> None:
+    """Write all values of an output of one simulation."""
+    assert column.values is not None
+    values = column.values[0] if array.ndim == column.values.ndim - 1 else column.values[0, 0]
+    array[tuple(map(slice, values.shape))] = values

@@ -147,7 +147,7 @@ class ZarrStore:
         for number, shape in longer.items():
             self.arrays[number].resize(shape)
         if longer:
-            _consolidate(self.group)
+            self.consolidate()
         writer.write(result)
 
     def add(self, layout: ArrayLayout) -> Any:
@@ -155,15 +155,19 @@ class ZarrStore:
         array = _create_array(self.group, layout)
         self.layouts.append(layout)
         self.arrays.append(array)
-        _consolidate(self.group)
+        self.consolidate()
         return array
+
+    def consolidate(self) -> None:
+        """Gather the metadata of all arrays in one place, from where they are read at once."""
+        _consolidate(self.group)
 
     def add_coords(self, base: xr.Dataset) -> None:
         """Write coordinates that became known only now."""
         new = base[[name for name in base.coords if str(name) not in self.group]]
-        with _quiet_zarr():
-            _write(self.group, _storable(new.drop_attrs(deep=False)))
-        _consolidate(self.group)
+        if new.coords:
+            with _quiet_zarr():
+                _write(self.group, _storable(new))
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, its arrays loaded when they are read."""

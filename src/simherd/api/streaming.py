@@ -1,0 +1,91 @@
+"""One long simulation whose outputs are written while it runs, within a limit of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+from simherd.api.prepare import Prepared
+from simherd.engine.plan import Array
+from simherd.engine.schema import OutputSchema, Schema, output_schema, schema_of
+from simherd.engine.simulate import Simulator
+from simherd.engine.streaming import StreamedColumn
+from simherd.store.layout import layout_output
+from simherd.store.memory import write_whole
+from simherd.store.zarr_store import ZarrStore
+
+__all__ = ["StreamedResult"]
+
+
+class StreamedResult:
+    """The store of one simulation, made when the first window of an output is complete.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What is decided about the run.
+    target : Path or zarr.Group
+        Where the store is made.
+    memory_limit : int
+        Bytes that the values of all outputs may take before they are written.
+    """
+
+    def __init__(self, prepared: Prepared, target: Any, memory_limit: int) -> None:
+        taps = prepared.setup.plan.taps
+        self.prepared = prepared
+        self.target = target
+        self.store: ZarrStore | None = None
+        self.arrays: dict[str, Any] = {}
+        budget = memory_limit // max(len(taps), 1)
+        self.columns = [StreamedColumn(tap, budget, self._given_chunk(tap.name), self.write) for tap in taps]
+
+    def _given_chunk(self, name: str) -> int | None:
+        chunks = self.prepared.encoding[name].get("chunks")
+        return None if chunks is None else int(chunks[0])
+
+    def write(self, column: StreamedColumn, start: int, values: Array) -> None:
+        """Write values of an output from a position of its clock on."""
+        self._begin(Schema(outputs=(), indexes={}))
+        if column.name not in self.arrays:
+            schema = output_schema(self.prepared.setup.plan.model, column.tap, column)
+            self.arrays[column.name] = self._add(schema, column.saves)
+        array = self.arrays[column.name]
+        _lengthen(array, (array.shape[0], *values.shape[1:]))
+        array[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values
+
+    def _begin(self, schema: Schema) -> ZarrStore:
+        """Make the store, unless it is made."""
+        if self.store is None:
+            self.store = ZarrStore(self.target, self.prepared.base(schema))
+        return self.store
+
+    def _add(self, output: OutputSchema, window: int | None = None) -> Any:
+        encoding = dict(self.prepared.encoding[output.tap.name])
+        if window is not None:
+            encoding.setdefault("chunks", (window, *(max(size, 1) for size in output.shape)))
+        attrs = self.prepared.setup.plan.model.graph.variables[output.tap.key].attrs
+        layout = layout_output(output, batch=None, encoding=encoding, attrs=attrs)
+        return self._begin(Schema(outputs=(), indexes={})).add(layout)
+
+    def finish(self, simulator: Simulator, decoding: Mapping[str, Any] | None) -> xr.Dataset:
+        """Write what is left in memory and open the store."""
+        schema = schema_of(simulator, self.columns)
+        store = self._begin(schema)
+        store.add_coords(self.prepared.base(schema))
+        for output, column in zip(schema.outputs, self.columns, strict=True):
+            if column.is_streaming:
+                column.hand_on()
+                array = self.arrays[column.name]
+                _lengthen(array, (array.shape[0], *output.shape))
+            else:
+                write_whole(self._add(output), column)
+        store.consolidate()
+        return store.open(decoding)
+
+
+def _lengthen(array: Any, shape: tuple[int, ...]) -> None:
+    wanted = tuple(map(max, array.shape, shape))
+    if wanted != array.shape:
+        array.resize(wanted)
