@@ -84,7 +84,10 @@ def _fixed_costs() -> tuple[float, float]:
 
 
 def _import_seconds() -> float:
-    code = "import time, numpy, attr; t = time.perf_counter(); import simherd; simherd.Model; print(time.perf_counter() - t)"
+    code = (
+        "import time, numpy, attr; start = time.perf_counter();"
+        "import simherd; simherd.Model; print(time.perf_counter() - start)"
+    )
     runs = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
         for _ in range(7)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["GUARD_VARIABLES", "guard_environment", "lent_environment"]
+__all__ = ["GUARD_THREADS", "GUARD_VARIABLES", "guard_environment", "guarded_here", "lent_environment"]
 
 GUARD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -31,9 +31,25 @@ GUARD_VARIABLES = (
 )
 
 
-def guard_environment(threads: int = 1) -> dict[str, str]:
+GUARD_THREADS = 1
+"""Threads of numerical libraries in each simulation of a batch, wherever it runs.
+
+It is the same everywhere, because a sum over two threads has other last bits than over one.
+"""
+
+
+def guard_environment(threads: int = GUARD_THREADS) -> dict[str, str]:
     """Return the environment that keeps numerical libraries to a number of threads."""
     return dict.fromkeys(GUARD_VARIABLES, str(threads))
+
+
+@contextmanager
+def guarded_here() -> Iterator[None]:
+    """Keep the libraries that this process has loaded to the threads that workers have."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(GUARD_THREADS):
+        yield
 
 
 _lock = threading.Lock()

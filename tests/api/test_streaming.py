@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
 def test_peak_memory_stays_within_the_limit_and_a_chunk(tmp_path):
-    source = open(__file__, encoding="utf-8").read().split("\n@pytest")[0].replace("import pytest\n", "")
+    source = Path(__file__).read_text().split("\n@pytest")[0].replace("import pytest\n", "")
     (tmp_path / "wave.py").write_text(source)
     limit, chunk, steps = 32 * 2**20, 4 * 2**20, 20_000
     script = SCRIPT.format(folder=str(tmp_path), limit=limit, steps=steps, store=str(tmp_path / "out.zarr"))

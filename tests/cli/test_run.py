@@ -234,8 +234,8 @@ To write    508 B before compression, inputs included
 @pytest.mark.parametrize(
     ("run", "place"),
     [
-        ({"parallel": False}, "serial, in this process"),
-        ({"scheduler": "sync"}, "serial, in this process"),
+        ({"parallel": False}, "this process, one after another"),
+        ({"scheduler": "sync"}, "this process, one after another"),
         ({"scheduler": "threads"}, "2 threads"),
         ({"scheduler": "processes"}, "2 worker processes"),
         ({}, "a cluster of kind 'local', 2 blocks at once"),

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 import simherd as sh
-from simherd.errors import PicklingError, SimherdError, SimulationError
+from simherd.errors import OutputError, PicklingError, SetupError, SimherdError, SimulationError
 from simherd.events import BlockFinished, RunFinished, RunStarted
 
 # Worker processes cannot import this file: its classes travel by value.
@@ -78,8 +78,123 @@ def test_the_first_simulation_may_fail(walk, where):
 
 
 def test_a_batch_that_fails_from_the_start_says_why(walk, where):
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(SimulationError, match=r"All 20 simulations .* failed.*nothing was written.*negative"):
         run(walk, -np.ones(20), on_error="record", **where)
+
+
+def test_a_batch_goes_on_when_its_first_simulations_fail(walk, where):
+    gains = np.array([-1.0] * 30 + [1.0] * 3)
+
+    result = run(walk, gains, on_error="record", **where)
+
+    assert result.simulation_status.values.tolist() == [2] * 30 + [1] * 3
+
+
+def test_an_input_that_a_simulation_changes_stays_as_it_is_for_the_others(where):
+    @sh.process
+    class Changing:
+        a = sh.variable()
+        converted = sh.variable(dims="n", converter=np.asarray)
+        listed = sh.variable(default=None)
+        r = sh.variable(dims="k", intent="out")
+
+        def initialize(self):
+            self.converted += self.a
+            self.listed["l"].append(1)
+            self.r = np.array([self.converted[0], len(self.listed["l"])])
+
+    model = sh.Model({"p": Changing})
+    inputs = {"p__a": ("member", [1.0, 2.0, 3.0]), "p__converted": np.zeros(2), "p__listed": {"l": []}}
+    setup = sh.create_setup(model, input_vars=inputs, output_vars={"p__r": None})
+
+    result = setup.simherd.run(model, batch_dim="member", block_size=3, **where)
+
+    assert result.p__r.values.tolist() == [[1, 1], [2, 1], [3, 1]]
+
+
+def test_index_variables_that_differ_are_found_wherever_simulations_run(where):
+    @sh.process
+    class Scaled:
+        a = sh.variable()
+        x = sh.index(dims="x")
+        r = sh.variable(dims="x", intent="out")
+
+        def initialize(self):
+            self.x = np.arange(2) * self.a
+            self.r = self.x * 2.0
+
+    model = sh.Model({"p": Scaled})
+    inputs = {"p__a": ("member", [1.0, 2.0])}
+    setup = sh.create_setup(model, input_vars=inputs, output_vars={"p__r": None})
+
+    with pytest.raises(OutputError, match="Index variable p__x differs"):
+        setup.simherd.run(model, batch_dim="member", block_size=1, **where)
+
+
+def test_what_an_output_saved_at_the_end_held_before_does_not_matter(where):
+    @sh.process
+    class Late:
+        a = sh.variable()
+        r = sh.variable(intent="out")
+        grown = sh.variable(dims="k", intent="out")
+        mean = sh.on_demand()
+
+        def initialize(self):
+            self.r, self.grown, self._count = None, np.empty(0), 0
+
+        def finalize_step(self):
+            self.r = self.a * 2.0
+            self.grown = np.append(self.grown, self.a)
+            self._count += 1
+
+        @mean.compute
+        def _mean(self):
+            return self.a / self._count
+
+    model = sh.Model({"p": Late})
+    inputs = {"p__a": ("member", [1.0, 2.0])}
+    outputs = {"p__r": None, "p__grown": None, "p__mean": None}
+    setup = sh.create_setup(model, {"t": np.arange(4)}, input_vars=inputs, output_vars=outputs)
+
+    result = setup.simherd.run(model, batch_dim="member", **where)
+
+    assert result.p__r.dtype == np.float64
+    assert result.p__r.values.tolist() == [2, 4]
+    assert result.p__grown.values.tolist() == [[1, 1, 1], [2, 2, 2]]
+    assert result.p__mean.values.tolist() == [1 / 3, 2 / 3]
+
+
+def test_an_input_that_is_an_output_too_is_kept_and_the_result_runs_again(where):
+    @sh.process
+    class Lake:
+        level = sh.variable(intent="inout")
+
+        def finalize_step(self):
+            self.level += 1.0
+
+    model = sh.Model({"lake": Lake})
+    setup = sh.create_setup(
+        model,
+        {"t": np.arange(3)},
+        input_vars={"lake__level": ("member", [1.0, 5.0])},
+        output_vars={"lake__level": "t"},
+    )
+
+    first = setup.simherd.run(model, batch_dim="member", **where)
+    again = first.simherd.run(model, batch_dim="member", **where)
+
+    assert first.lake__level.values.tolist() == [[1, 2, 3], [5, 6, 7]]
+    assert first.lake__level__input.values.tolist() == [1, 5]
+    assert again.lake__level.values.tolist() == [[1, 2, 3], [5, 6, 7]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"retries": -1}, "retries=-1"), ({"retries": "2"}, "retries='2'"), ({"workers": 0}, "workers=0")],
+)
+def test_counts_that_are_none_are_errors(walk, options, message):
+    with pytest.raises(SetupError, match=f"{message} is not allowed"):
+        run(walk, np.ones(2), **options)
 
 
 def test_retries_are_further_attempts(tmp_path):

@@ -141,9 +141,9 @@ def test_worker_processes_are_others_than_this(processes, calling):
         ("threading", "2 threads"),
         ("processes", "2 worker processes"),
         ("multiprocessing", "2 worker processes"),
-        ("sync", "serial, in this process"),
-        ("synchronous", "serial, in this process"),
-        ("single-threaded", "serial, in this process"),
+        ("sync", "this process, one after another"),
+        ("synchronous", "this process, one after another"),
+        ("single-threaded", "this process, one after another"),
         ("Threads", "2 threads"),
     ],
 )

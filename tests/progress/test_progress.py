@@ -49,10 +49,10 @@ def test_a_terminal_gets_a_bar_and_all_else_lines():
 
 
 def test_the_headline_counts_in_words():
-    one = RunStarted(simulations=1, blocks=1, workers=1, where="serial, in this process")
+    one = RunStarted(simulations=1, blocks=1, workers=1, where="this process, one after another")
 
     assert headline(START) == "100 simulations in 10 blocks on 2 worker processes"
-    assert headline(one) == "1 simulation in 1 block on serial, in this process"
+    assert headline(one) == "1 simulation in 1 block on this process, one after another"
 
 
 def test_a_tally_counts_blocks_failures_and_workers():

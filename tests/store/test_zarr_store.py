@@ -12,7 +12,7 @@ import zarr
 
 import simherd as sh
 from simherd.errors import SetupError, StoreError, StoreExistsError, UnknownNameError
-from simherd.store.zarr_store import check_writable, store_size
+from simherd.store.zarr_store import as_folder, check_writable, store_size
 
 GAINS = np.array([1.0, 2.0, 0.0, 3.0, 0.5, 0.0, 1.5])
 
@@ -324,4 +324,4 @@ def test_a_place_that_proves_unwritable_is_a_store_error(walk):
 
 def test_addresses_are_refused(tmp_path):
     with pytest.raises(StoreError, match="only folders of a file system"):
-        check_writable("s3://bucket/out.zarr")
+        as_folder("s3://bucket/out.zarr")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from simherd.engine.block import Status
 from simherd.engine.plan import Tap
 from simherd.engine.schema import OutputSchema, Schema
 from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import join_name
 from simherd.model.model import Model
+from simherd.setup.names import INPUT_SUFFIX
 from simherd.setup.planning import Setup, make_setup
 from simherd.store.layout import (
     ArrayLayout,
@@ -25,6 +28,7 @@ from simherd.store.layout import (
     required_multiple,
 )
 from simherd.store.writer import SECONDS, STATUS
+from simherd.threads import GUARD_THREADS
 
 __all__ = ["Prepared", "guess_schema", "prepare"]
 
@@ -65,6 +69,14 @@ class Prepared:
         ]
         return outputs if batch is None else [*outputs, *_outcome_layouts(*batch)]
 
+    def _without_outputs(self, dataset: xr.Dataset) -> xr.Dataset:
+        """Return a dataset in which inputs that are outputs too stand under names of their own."""
+        inputs = {join_name(key) for key in self.setup.plan.model.graph.inputs}
+        for name in (tap.name for tap in self.setup.plan.taps if tap.name in dataset.variables):
+            is_input = name in inputs
+            dataset = dataset.rename({name: name + INPUT_SUFFIX}) if is_input else dataset.drop_vars(name)
+        return dataset
+
     def base(self, schema: Schema) -> xr.Dataset:
         """Return inputs, clocks and index coordinates, with where they come from."""
         graph = self.setup.plan.model.graph
@@ -74,14 +86,16 @@ class Prepared:
             )
             for key, values in schema.indexes.items()
         }
-        base = self.setup.dataset
+        base = self._without_outputs(self.setup.dataset)
         base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
-        return base.assign_attrs(simherd_version=_version())
+        return base.assign_attrs(_provenance())
 
 
 @cache
-def _version() -> str:
-    return version("simherd")
+def _provenance() -> dict[str, str | int]:
+    """Return what a result may depend on besides its inputs."""
+    found = {f"{name}_version": version(name) for name in ("simherd", "numpy", "xarray", "zarr")}
+    return {**found, "python_version": platform.python_version(), "threads_per_simulation": GUARD_THREADS}
 
 
 def _index_dims(declared: Sequence[tuple[str, ...]], values: np.ndarray[Any, Any]) -> tuple[str, ...]:
@@ -92,8 +106,8 @@ def _outcome_layouts(dim: str, simulations: int, block_size: int) -> list[ArrayL
     common: dict[str, Any] = {"dims": (dim,), "shape": (simulations,), "chunks": (block_size,)}
     status_attrs = {
         "description": "what became of each simulation",
-        "flag_values": [0, 1, 2],
-        "flag_meanings": "pending done failed",
+        "flag_values": [status.value for status in Status],
+        "flag_meanings": " ".join(status.name.lower() for status in Status),
     }
     seconds_attrs = {"description": "time that each simulation took", "units": "s"}
     return [

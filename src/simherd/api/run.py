@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from simherd.api.prepare import Prepared, prepare
-from simherd.engine.block import Failure
 from simherd.engine.schema import Schema, hold_to, schema_of
 from simherd.engine.simulate import Simulator
 from simherd.ensemble.run import Batch, discover_schema, run_batch
@@ -21,7 +19,6 @@ from simherd.executors.choose import choose_executor
 from simherd.model.model import Model
 from simherd.resources import parse_bytes
 from simherd.setup.dataset import find_model
-from simherd.store.journal import record_failures
 from simherd.store.layout import ArrayLayout
 from simherd.store.memory import MemoryStore, write_whole
 
@@ -114,6 +111,9 @@ def run(
     """
     if on_error not in ("raise", "record"):
         raise SetupError(f"on_error={on_error!r}. {close_matches(on_error, ('raise', 'record'))}")
+    _check_count("retries", retries, 0)
+    if workers is not None:
+        _check_count("workers", workers, 1)
     prepared = prepare(
         dataset,
         find_model(model),
@@ -124,10 +124,11 @@ def run(
         validate=validate,
         hooks=hooks,
     )
-    target = Path(store) if isinstance(store, str | Path) else store
-    if isinstance(target, Path):
-        from simherd.store.zarr_store import check_writable
+    target = store
+    if isinstance(store, str | Path):
+        from simherd.store.zarr_store import as_folder, check_writable
 
+        target = as_folder(store)
         check_writable(target)
     if batch_dim is None:
         if parallel:
@@ -146,6 +147,11 @@ def run(
             subscribers=tuple(subscribers),
         )
         return _run_batch(prepared, batch, target, decoding)
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SetupError(f"{name}={value!r} is not allowed: a whole number, {least} or more, is needed.")
 
 
 def _run_one(
@@ -176,10 +182,7 @@ def _run_batch(
     schema = discover_schema(batch)
     block_size = prepared.choose_block_size(schema, batch.executor.workers)
     store = _make_store(prepared, schema, target, block_size)
-    journal: Callable[[Iterable[Failure]], None] | None = None
-    if isinstance(target, Path):
-        journal = partial(record_failures, target)
-    run_batch(replace(batch, plan=hold_to(batch.plan, schema)), store, block_size, journal)
+    run_batch(replace(batch, plan=hold_to(batch.plan, schema)), store, block_size)
     return _open(store, decoding)
 
 

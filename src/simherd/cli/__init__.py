@@ -74,8 +74,21 @@ def group() -> None:
     """
 
 
+def _end_like_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does: tidily, with its summary."""
+    import signal
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
+            signal.signal(getattr(signal, name), interrupt)
+
+
 def main() -> None:
     """Run the command line; errors become one message and an exit code."""
+    _end_like_ctrl_c()
     try:
         sys.exit(group.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:

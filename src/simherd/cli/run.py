@@ -59,7 +59,7 @@ def command(
         *settings,
         *([f"cluster.kind={cluster}", "run.scheduler=null"] if cluster is not None else []),
         *([f"cluster.workers={workers}"] if workers is not None else []),
-        *([f"run.store={os.path.abspath(store)}"] if store is not None else []),
+        *([f"run.store={_absolute(store)}"] if store is not None else []),
     ]
     checked = check(apply_overrides(read_document(experiment), overrides))
     check_kind(checked.cluster.kind)
@@ -74,18 +74,25 @@ def command(
     ctx.exit(_run(assembled, performance_report))
 
 
+def _absolute(store: str) -> str:
+    """Return a path as seen from here: in the experiment it would count from the file's folder."""
+    return store if "://" in store else os.path.abspath(store)
+
+
 def _check_store(store: str | None) -> None:
     if store is not None:
-        from simherd.store.zarr_store import check_writable
+        from simherd.store.zarr_store import as_folder, check_writable
 
-        check_writable(Path(store))
+        check_writable(as_folder(store))
 
 
 def _check_report(path: str | None) -> None:
     """Find out before the run, not after it, that a report cannot be written."""
-    if path is not None and not os.access(Path(path).absolute().parent, os.W_OK):
+    if path is None:
+        return
+    if Path(path).is_dir() or not os.access(Path(path).absolute().parent, os.W_OK):
         raise SimherdError(
-            f"Cannot write the performance report {path!r}: its folder does not exist or is not writable.",
+            f"Cannot write the performance report {path!r}: a folder, or in one that cannot be written.",
             fix="name a file in another folder.",
         )
 
@@ -117,6 +124,8 @@ def _run(assembled: Assembled, performance_report: str | None) -> Exit:
         interrupted = True
     finally:
         watcher.show.close()
+    if interrupted:
+        _recount(assembled.experiment.run.store, watcher.tally)
     _summarize(assembled, watcher.tally)
     if interrupted:
         click.echo("Interrupted: simulations that are not done stay pending.", err=True)
@@ -124,6 +133,17 @@ def _run(assembled: Assembled, performance_report: str | None) -> Exit:
     if assembled.experiment.run.store is None:
         click.echo(str(result))
     return Exit.SOME_FAILED if watcher.tally.failed else Exit.DONE
+
+
+def _recount(store: str | None, tally: Tally) -> None:
+    """Count what is in the store: blocks that ended after the interruption wrote theirs too."""
+    from simherd.engine.block import Status
+    from simherd.store.zarr_store import read_status
+
+    status = read_status(store)
+    if status is not None:
+        tally.done = int((status == Status.DONE).sum())
+        tally.failed = int((status == Status.FAILED).sum())
 
 
 def _result(assembled: Assembled, watcher: _Watcher, performance_report: str | None) -> xr.Dataset:

@@ -68,6 +68,8 @@ class Plan:
     """The outputs."""
     indexes: tuple[Key, ...] = ()
     """Index variables, saved once."""
+    index_values: Mapping[Key, Array] = field(default_factory=dict)
+    """Values of index variables that all simulations have, where they are known."""
     batch_size: int = -1
     """Simulations in the batch, -1 outside one."""
     validate: str | None = "inputs"

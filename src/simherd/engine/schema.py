@@ -104,7 +104,7 @@ def _common_sizes(outputs: Sequence[OutputSchema], indexed: Mapping[str, int]) -
 def hold_to(plan: Plan, schema: Schema) -> Plan:
     """Return a plan whose outputs start with the shapes of a schema and keep its types.
 
-    Dimensions that index variables label keep their size; others may grow.
+    Index variables keep their values, and the dimensions that they label their size; others may grow.
     """
     fixed = _index_sizes(plan.model, schema.indexes)
     taps = [
@@ -116,7 +116,7 @@ def hold_to(plan: Plan, schema: Schema) -> Plan:
         )
         for one in schema.outputs
     ]
-    return replace(plan, taps=tuple(taps))
+    return replace(plan, taps=tuple(taps), index_values=schema.indexes)
 
 
 def _sizes_of(output: OutputSchema) -> tuple[int | None, ...]:
@@ -167,8 +167,10 @@ class _Watch(Column):
 def scout(simulator: Simulator, values: Mapping[Key, Any], number: int = 0) -> Schema:
     """Find out the schema by running a simulation as far as it takes.
 
-    It ends after the first step if the type of every output is declared, or float64 or complex128 by
-    then, which no later real number widens. Others are watched to the end, since 5 may be followed by 1.7.
+    It ends with the first step after which every output has been saved and has a type that is declared,
+    or float64 or complex128, which no later real number widens. Outputs of other types are watched to the
+    end, since 5 may be followed by 1.7; so are those that are saved at the end only, since what they hold
+    before may be anything.
 
     Parameters
     ----------
@@ -196,23 +198,17 @@ class _Scouting(Simulator):
 
     def _calls(self, model: Model) -> dict[str, Any]:
         calls = dict(super()._calls(model))
-        run_step = calls["run_step"]
+        finalize_step = calls["finalize_step"]
 
-        def run_and_look(context: RuntimeContext) -> Any:
-            signal = run_step(context)
-            self._look(model)
-            return signal
+        def stop_or_go_on(context: RuntimeContext) -> Any:
+            self._stop_if_settled(model)
+            return finalize_step(context)
 
-        return {**calls, "run_step": run_and_look}
+        return {**calls, "finalize_step": stop_or_go_on}
 
-    def _look(self, model: Model) -> None:
-        objects = list(model.values())
-        for column, (number, name) in zip(self.watched, self.places, strict=True):
-            try:
-                column.put(0, 0, getattr(objects[number], name))
-            except AttributeError:
-                return
-        indexes = self.read_indexes(model)
-        if all(column.is_settled for column in self.watched) and len(indexes) == len(self.plan.indexes):
-            self.index_values = indexes
-            raise _AllSeen("All outputs have been seen.")
+    def _stop_if_settled(self, model: Model) -> None:
+        if all(column.is_settled for column in self.watched):
+            indexes = self.read_indexes(model)
+            if len(indexes) == len(self.plan.indexes):
+                self.index_values = indexes
+                raise _AllSeen

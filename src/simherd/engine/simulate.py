@@ -40,7 +40,7 @@ class Simulator:
         self.places = [(numbers[tap.home[0]], tap.home[1]) for tap in plan.taps]
         self.due = self._due()
         self.last = self._due_at_end()
-        self.index_values: dict[Key, Array] = {}
+        self.index_values = dict(plan.index_values)
         self.is_first = True
 
     def _due(self) -> list[list[Save]]:

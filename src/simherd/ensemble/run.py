@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 from simherd.engine.block import Failure
@@ -12,6 +14,7 @@ from simherd.engine.plan import Array, Plan
 from simherd.engine.schema import Schema
 from simherd.ensemble.blocks import count_blocks, cut_blocks
 from simherd.ensemble.task import BlockReport, Job, find_schema, run_task
+from simherd.errors import SimulationError
 from simherd.events import BlockFinished, Event, RunFinished, RunStarted, Subscriber
 from simherd.executors.base import Executor
 from simherd.executors.payload import Payload, pack
@@ -20,7 +23,7 @@ from simherd.store.writer import BlockStore
 
 __all__ = ["Batch", "discover_schema", "run_batch"]
 
-SCOUTED = 8
+SCOUTED = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,24 +50,51 @@ class Batch:
 
 
 def discover_schema(batch: Batch) -> Schema:
-    """Return what the outputs of a batch look like, found out by its first simulation that works.
+    """Return what the outputs of a batch look like, found out by the first simulation that works.
+
+    With ``on_error="record"`` up to 64 others, spread over the batch, are tried if the first one fails.
 
     Raises
     ------
+    SimulationError
+        If all that were tried fail.
     Exception
-        What the first simulation raised, if it is to be raised or the first eight of them fail.
+        What the first simulation raised, with ``on_error="raise"``.
     """
-    first: Failure | None = None
-    tried = min(SCOUTED if batch.on_error == "record" else 1, batch.plan.batch_size)
     shared = _share(batch, batch.plan)
-    for number in range(tried):
-        simulation = (number, _inputs_of(batch, number))
-        (found,) = batch.executor.map(find_schema, shared, [simulation])
-        if isinstance(found, Schema):
-            return found
-        first = first or found
-    assert first is not None
-    raise _raised(first)
+    numbers = _spread(batch.plan.batch_size)
+    first = _scouted(batch, shared, numbers[:1])
+    if isinstance(first, Schema):
+        return first
+    if batch.on_error == "raise":
+        raise _raised(first)
+    found = _scouted(batch, shared, numbers[1:]) if len(numbers) > 1 else first
+    if isinstance(found, Schema):
+        return found
+    raise SimulationError(
+        f"All {len(numbers)} simulations that were tried failed, so nothing is known of the outputs and "
+        f"nothing was written. The first one raised {first.error!r}.",
+        fix="run one of them on its own: its error then comes with a traceback (--set run.on_error=raise).",
+    ) from first.error
+
+
+def _spread(simulations: int) -> list[int]:
+    """Return the positions of up to 64 simulations, the first one first, then far from each other."""
+    count = min(simulations, SCOUTED)
+    stride = next(
+        s for s in range(max(round(simulations * 0.618), 1), simulations + 2) if gcd(s, simulations) == 1
+    )
+    return [number * stride % simulations for number in range(count)]
+
+
+def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Failure:
+    """Return the first schema that one of some simulations gives, else the last failure."""
+    items = ((number, _inputs_of(batch, number), batch.retries) for number in numbers)
+    with closing(batch.executor.map(find_schema, shared, items)) as results:
+        for result in results:
+            if isinstance(result, Schema):
+                return result
+    return result  # type: ignore[no-any-return]
 
 
 def _inputs_of(batch: Batch, number: int) -> dict[Key, Any]:
@@ -94,7 +124,6 @@ def run_batch(
     batch: Batch,
     store: BlockStore,
     block_size: int,
-    journal: Callable[[Iterable[Failure]], None] | None = None,
 ) -> int:
     """Run all blocks of a batch and write what they give.
 
@@ -106,8 +135,6 @@ def run_batch(
         What results end up in: written by the workers if it travels and has room, else here.
     block_size : int
         Simulations in a block.
-    journal : callable, optional
-        Records failed simulations.
 
     Returns
     -------
@@ -141,8 +168,6 @@ def run_batch(
     for report in executor.map(run_task, shared, blocks):
         if report.result is not None:
             store.settle(report.result)
-        if journal is not None:
-            journal(report.failures)
         done, failed = done + report.done, failed + len(report.failures)
         batch.emit(_event(report))
         if report.failures and batch.on_error == "raise":

@@ -12,7 +12,7 @@ from typing import Any
 
 import cloudpickle
 
-from simherd.engine.block import Block, BlockResult, Failure, run_block
+from simherd.engine.block import Block, BlockResult, Failure, Status, run_block
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, scout
 from simherd.engine.simulate import Simulator
@@ -66,14 +66,25 @@ class BlockReport:
     """The values, if they are not written yet."""
 
 
-def find_schema(plan: Plan, simulation: tuple[int, Mapping[Key, Any]]) -> Schema | Failure:
-    """Run a simulation, its number and inputs given, far enough to see what its outputs look like."""
-    number, values = simulation
-    try:
-        return scout(Simulator(plan), values, number)
-    except Exception as error:
-        text = "".join(traceback.format_exception(error))
-        return portable(Failure(number=number, error=error, traceback=text))
+def find_schema(plan: Plan, simulation: tuple[int, Mapping[Key, Any], int]) -> Schema | Failure:
+    """Run a simulation far enough to see what its outputs look like.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the simulations have in common.
+    simulation : (int, mapping, int)
+        Its position in the batch, its inputs, and how often it is tried again.
+    """
+    number, values, retries = simulation
+    for attempt in range(retries + 1):
+        try:
+            return scout(Simulator(plan), values, number)
+        except Exception as error:
+            if attempt == retries:
+                text = "".join(traceback.format_exception(error))
+                failure = Failure(number=number, error=error, traceback=text)
+    return portable(failure)
 
 
 def run_task(job: Job, block: Block) -> BlockReport:
@@ -88,10 +99,10 @@ def run_task(job: Job, block: Block) -> BlockReport:
     failures = result.failures
     if job.crosses_processes:
         failures = tuple(portable(failure) for failure in failures)
-        result = replace(result, failures=())
+        result = replace(result, failures=failures)
     return BlockReport(
         start=block.start,
-        done=int((result.status == 1).sum()),
+        done=int((result.status == Status.DONE).sum()),
         failures=failures,
         seconds=time.perf_counter() - started,
         worker=f"{os.getpid()}/{threading.get_native_id()}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol, TypeAlias
 
 from simherd.errors import ClusterError
@@ -23,7 +23,7 @@ class Executor(Protocol):
     crosses_processes: bool
     """Whether shared object, items and results are pickled on their way."""
 
-    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Iterator[Any]:
+    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
         """Yield ``function(shared, item)`` for all items, in the order in which they finish.
 
         Items are drawn as workers take them: never more than a few times the number of workers are

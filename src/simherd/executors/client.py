@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import islice
 from typing import Any
 
@@ -56,7 +56,7 @@ class ClientExecutor:
                 fix="look at the logs of the workers.",
             ) from error
 
-    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Iterator[Any]:
+    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
         """Yield results as they come, at most twice as many tasks on their way as there are threads.
 
         The shared object travels once to each worker: as the result of a task, which the scheduler

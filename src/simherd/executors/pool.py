@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent import futures
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
@@ -13,7 +13,7 @@ from simherd.executors.base import TaskFunction, workers_died
 from simherd.executors.mainless import without_main
 from simherd.executors.payload import Payload, pack, unpack
 from simherd.progress.words import counted
-from simherd.threads import guard_environment, lent_environment
+from simherd.threads import guard_environment, guarded_here, lent_environment
 
 __all__ = ["PoolExecutor", "process_pool", "thread_pool"]
 
@@ -51,7 +51,7 @@ class PoolExecutor:
         self.crosses_processes = crosses_processes
         self.owns_pool = owns_pool
 
-    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Iterator[Any]:
+    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
         """Yield results as they come, at most twice as many calls on their way as there are workers."""
         call: Callable[[Any, Any, Any], Any] = _call
         if self.crosses_processes:
@@ -116,7 +116,8 @@ def _starting_workers() -> Iterator[None]:
 
 
 def _call(function: TaskFunction, shared: Any, item: Any) -> Any:
-    return function(shared, item)
+    with guarded_here():
+        return function(shared, item)
 
 
 def _call_packed(function: TaskFunction, payload: Payload, item: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from simherd.executors.base import TaskFunction
+from simherd.threads import guarded_here
 
 __all__ = ["SerialExecutor"]
 
@@ -14,12 +15,15 @@ class SerialExecutor:
     """Runs items where it is called."""
 
     workers = 1
-    description = "serial, in this process"
+    description = "this process, one after another"
     crosses_processes = False
 
-    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Iterator[Any]:
+    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
         """Yield results in the order of items."""
-        return (function(shared, item) for item in items)
+        for item in items:
+            with guarded_here():
+                result = function(shared, item)
+            yield result
 
     def __enter__(self) -> SerialExecutor:
         return self

@@ -232,8 +232,8 @@ class Model(Mapping[str, Any]):
 
     def _assign_input(self, key: Key, value: Any) -> None:
         variable = self._graph.variables[key]
-        value = variable.converter(value) if variable.converter else copy.copy(value)
-        self._live.assign(key, value)
+        value = _own(value)
+        self._live.assign(key, variable.converter(value) if variable.converter else value)
 
     def validate(self, p_names: Iterable[str] | None = None) -> None:
         """Call the validators of all variables that have a value.
@@ -357,6 +357,14 @@ class Model(Mapping[str, Any]):
 
 
 _LIVE = ("_live_processes", "_token", "_compiled")
+
+
+def _own(value: Any) -> Any:
+    """Return a value that a simulation may change in place without anyone else noticing."""
+    if isinstance(value, str | bool | int | float | complex | None):
+        return value
+    is_array = hasattr(value, "dtype") and hasattr(value, "shape")
+    return copy.copy(value) if is_array and value.dtype != object else copy.deepcopy(value)
 
 
 def _by_process(keys: Iterable[Key]) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.model import Model, active_model
 from simherd.setup.clocks import add_clocks, clock_names
-from simherd.setup.names import as_key, flatten_keys
+from simherd.setup.names import INPUT_SUFFIX, as_key, flatten_keys
 
 __all__ = [
     "create_setup",
@@ -208,7 +208,8 @@ def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -
                 f"{close_matches(join_name(key), known)}"
             )
         variables[join_name(key)] = _as_variable(graph.variables[key], value)
-    replaced = [name for name in variables if name in dataset.variables]
+    names = [name + suffix for name in variables for suffix in ("", INPUT_SUFFIX)]
+    replaced = [name for name in names if name in dataset.variables]
     try:
         return dataset.drop_vars(replaced).assign(variables)
     except ValueError as error:

@@ -8,7 +8,10 @@ from typing import Any
 from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, join_name
 
-__all__ = ["as_key", "flatten_keys"]
+__all__ = ["INPUT_SUFFIX", "as_key", "flatten_keys"]
+
+INPUT_SUFFIX = "__input"
+"""What a result adds to the name of an input whose own name an output of the same variable has."""
 
 
 def as_key(name: Any, graph: Graph) -> Key:

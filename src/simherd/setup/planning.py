@@ -19,7 +19,7 @@ from simherd.model.model import Model
 from simherd.model.variables import VarIntent
 from simherd.setup.clocks import main_clock, positions_on
 from simherd.setup.dataset import output_clocks
-from simherd.setup.names import as_key
+from simherd.setup.names import INPUT_SUFFIX, as_key
 
 __all__ = ["JSON_ATTR", "Setup", "make_setup"]
 
@@ -82,6 +82,7 @@ def make_setup(
     """
     _check_choice("check_dims", check_dims, ("strict", "transpose", None))
     _check_choice("validate", validate, ("inputs", "all", None))
+    dataset = _with_original_inputs(dataset, model.graph)
     clock = main_clock(dataset)
     if batch_dim is not None and batch_dim not in dataset.sizes:
         raise UnknownNameError(
@@ -115,6 +116,14 @@ def make_setup(
     )
     check_static(plan)
     return Setup(dataset=dataset, plan=plan, batch_dim=batch_dim, batch_inputs=batched)
+
+
+def _with_original_inputs(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
+    """Return a setup that was a result with its inputs in place of the outputs of the same name."""
+    for name in map(join_name, graph.inputs):
+        if name + INPUT_SUFFIX in dataset.variables:
+            dataset = dataset.drop_vars(name, errors="ignore").rename({name + INPUT_SUFFIX: name})
+    return dataset
 
 
 def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

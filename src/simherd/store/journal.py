@@ -14,11 +14,14 @@ JOURNAL = "journal.jsonl"
 
 
 def record_failures(store: Path, failures: Iterable[Failure]) -> None:
-    """Append failed simulations, with their tracebacks, to the journal of a store."""
+    """Append failed simulations, with their tracebacks, to the journal of a store.
+
+    In one write at the end of the file, so that lines of several workers do not mix.
+    """
     lines = [
         json.dumps({"simulation": f.number, "error": repr(f.error), "traceback": f.traceback}) + "\n"
         for f in failures
     ]
     if lines:
-        with (store / JOURNAL).open("a", encoding="utf-8") as journal:
-            journal.writelines(lines)
+        with (store / JOURNAL).open("ab", buffering=0) as journal:
+            journal.write("".join(lines).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
+from simherd.store.journal import record_failures
 
 __all__ = ["SECONDS", "STATUS", "ArrayWriter", "BlockStore", "BlockWriter"]
 
@@ -66,6 +68,8 @@ class ArrayWriter:
     """The array of ``simulation_seconds``."""
     block_size: int
     """Simulations in a block."""
+    journal: Path | None = None
+    """Folder whose journal tells why simulations failed."""
 
     def has_room(self, result: BlockResult) -> bool:
         """Return whether no value is longer than its array."""
@@ -84,7 +88,9 @@ class ArrayWriter:
             yield array, values if values is None or has_clock else values[:, 0]
 
     def write(self, result: BlockResult) -> None:
-        """Write the values of a block, then its status: what is said to be done is there.
+        """Write the values of a block, why simulations failed, then their status.
+
+        What is said to be done is there, whenever the run is cut off.
 
         Raises
         ------
@@ -95,6 +101,8 @@ class ArrayWriter:
         for array, values in self._pairs(result):
             if values is not None:
                 array[(where, *map(slice, values.shape[1:]))] = _as_stored(values, array.dtype)
+        if self.journal is not None:
+            record_failures(self.journal, result.failures)
         self.seconds[where] = result.seconds
         self.status[where] = result.status
 

@@ -21,12 +21,13 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
 from simherd.engine.block import BlockResult
+from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreExistsError
 from simherd.setup.planning import JSON_ATTR
 from simherd.store.layout import ArrayLayout
-from simherd.store.writer import ArrayWriter
+from simherd.store.writer import STATUS, ArrayWriter
 
-__all__ = ["ZarrStore", "check_writable", "store_size"]
+__all__ = ["ZarrStore", "as_folder", "check_writable", "read_status", "store_size"]
 
 CHUNK_KEYS: Any = {"name": "default", "separator": "."}
 INPUT_CHUNK_BYTES = 64 * 2**20
@@ -42,11 +43,6 @@ def check_writable(path: Path) -> None:
     StoreError
         If its folder cannot be written.
     """
-    if "://" in str(path):
-        raise StoreError(
-            f"Cannot write the store {str(path)!r}: only folders of a file system can be written.",
-            fix="give a path, or a zarr.Group of your own.",
-        )
     if os.path.exists(path) and (not path.is_dir() or any(path.iterdir())):
         raise StoreExistsError(
             f"Cannot write the store {str(path)!r}: it exists already.",
@@ -61,10 +57,35 @@ def check_writable(path: Path) -> None:
         )
 
 
+def as_folder(store: str | Path) -> Path:
+    """Return the path of a store.
+
+    Raises
+    ------
+    StoreError
+        If it is an address such as ``s3://...``.
+    """
+    if "://" in str(store):
+        raise StoreError(
+            f"Cannot write the store {str(store)!r}: only folders of a file system can be written.",
+            fix="give a path, or a zarr.Group of your own.",
+        )
+    return Path(store)
+
+
 def store_size(path: Path) -> tuple[int, int]:
     """Return bytes and number of files of a store."""
     files = [entry for entry in path.rglob("*") if entry.is_file()]
     return sum(entry.stat().st_size for entry in files), len(files)
+
+
+def read_status(store: str | None) -> Array | None:
+    """Return what became of the simulations of a store, or None if it has none yet."""
+    try:
+        group = zarr.open_group(str(store), mode="r")
+        return np.asarray(group[STATUS])
+    except (FileNotFoundError, KeyError):
+        return None
 
 
 class ZarrStore:
@@ -128,13 +149,19 @@ class ZarrStore:
     @property
     def travels(self) -> bool:
         """Whether workers can write for themselves."""
-        return isinstance(self.group.store, LocalStore)
+        return self.folder is not None
 
     def writer(self) -> ArrayWriter:
         """Return what writes the blocks of a batch."""
         *outputs, status, seconds = self.arrays
         has_clock = [one.has_clock for one in self.layouts[:-2]]
-        return ArrayWriter(outputs, has_clock, status, seconds, self.block_size)
+        return ArrayWriter(outputs, has_clock, status, seconds, self.block_size, self.folder)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the group, if it is in one."""
+        store = self.group.store
+        return Path(store.root) / self.group.path if isinstance(store, LocalStore) else None
 
     def settle(self, result: BlockResult) -> None:
         """Write a block that came back, after making room for it.
