@@ -35,6 +35,18 @@ __all__ = [
 ]
 
 
+def _leave_method(self: Any, method: Any = None, *, cache: bool = False) -> Any:
+    """Return a method as it is: only on-demand variables are computed when they are read.
+
+    xarray-simlab lets every variable decorate a method so, and packages do it to no effect.
+    """
+    return (lambda found: found) if method is None else method
+
+
+# On the class of attrs' fields, as there: attrs takes for a field only what has exactly this class
+type(attr.ib()).compute = _leave_method
+
+
 def _all_groups(group: str | None, groups: str | Iterable[str] | None) -> tuple[str, ...]:
     found = (groups,) if isinstance(groups, str) else tuple(groups or ())
     if group is None:
