@@ -1,5 +1,6 @@
 import threading
 
+import numcodecs
 import numpy as np
 import pytest
 import xarray as xr
@@ -146,6 +147,31 @@ def test_a_synchronizer_is_ignored_with_a_warning(batch, model):
         result = batch.xsimlab.run(model=model, batch_dim="sample", parallel=True, encoding=encoding)
 
     assert result["field__total"].isel(t=-1).values.tolist() == [27.0, 9.0, 18.0]
+
+
+@pytest.mark.parametrize(
+    ("compressor", "codec"),
+    [
+        (numcodecs.Blosc("zstd", clevel=3), "BloscCodec"),
+        (numcodecs.Zstd(level=2), "ZstdCodec"),
+        (numcodecs.GZip(level=1), "GzipCodec"),
+        (None, None),
+    ],
+)
+def test_a_compressor_for_zarr_2_is_that_of_zarr_3(setup, model, tmp_path, compressor, codec):
+    import zarr
+
+    encoding = {"field__value": {"compressor": compressor}}
+    setup.xsimlab.run(model=model, store=tmp_path / "out.zarr", encoding=encoding)
+
+    found = zarr.open_group(tmp_path / "out.zarr")["field__value"].compressors
+    assert [type(one).__name__ for one in found] == ([] if codec is None else [codec])
+
+
+def test_a_compressor_that_zarr_3_lacks_is_ignored_with_a_warning(setup, model, tmp_path):
+    encoding = {"field__value": {"compressor": numcodecs.BZ2()}}
+    with pytest.warns(UserWarning, match="compressor .* is ignored"):
+        setup.xsimlab.run(model=model, store=tmp_path / "out.zarr", encoding=encoding)
 
 
 def test_a_mapping_or_a_store_of_zarr_holds_the_result(setup, model):

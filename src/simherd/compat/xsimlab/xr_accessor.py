@@ -13,14 +13,13 @@ import xarray as xr
 
 from simherd.api.run import run
 from simherd.compat.xsimlab import marks
+from simherd.compat.xsimlab.encoding import usable_encoding
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
 from simherd.setup import clocks as native_clocks
 from simherd.setup import dataset as native
 
 __all__ = ["SimlabAccessor", "as_variable_key", "create_setup"]
-
-_NOT_FOR_ZARR_3 = ("synchronizer",)
 
 
 class SimlabAccessor:
@@ -156,7 +155,7 @@ class SimlabAccessor:
             check_dims=check_dims,
             validate=validate,
             store=_as_group(store),
-            encoding=self._usable_encoding(encoding or {}),
+            encoding=self._encoding(model, encoding or {}),
             decoding=decoding,
             hooks=hooks,
             parallel=in_parallel,
@@ -165,22 +164,14 @@ class SimlabAccessor:
         )
         return self._as_result(result, model)
 
-    def _usable_encoding(self, encoding: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Return encodings of outputs without what Zarr has no more."""
-        outputs = {join_name(key) for key in self.output_vars}
-        usable = {}
-        for name, given in encoding.items():
-            dropped = [key for key in given if key in _NOT_FOR_ZARR_3]
-            if dropped:
-                warnings.warn(
-                    f"encoding of {name!r}: {', '.join(dropped)} is ignored; simulations never write "
-                    f"the same chunk.",
-                    UserWarning,
-                    stacklevel=3,
-                )
-            if name in outputs:
-                usable[name] = {key: value for key, value in given.items() if key not in dropped}
-        return usable
+    def _encoding(self, model: Model, given: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """Return how outputs are stored: as declared, else as given, without what Zarr 3 has no more."""
+        found = {}
+        for key in self.output_vars:
+            name = join_name(key)
+            declared = model.graph.variables[key].encoding
+            found[name] = usable_encoding(name, {**declared, **given.get(name, {})})
+        return found
 
     def _as_result(self, result: xr.Dataset, model: Model) -> xr.Dataset:
         indexes = {name for _, name in model.index_vars}
