@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from simherd.errors import ModelError, UnknownNameError, close_matches
-from simherd.model.describe import dims_text
+from simherd.model.docs import dims_text
 from simherd.model.graph import Variable, join_name
 from simherd.model.model import Model
 

@@ -164,7 +164,7 @@ class SimlabAccessor:
         )
         return self._as_result(result, model)
 
-    def _encoding(self, model: Model, given: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    def _encoding(self, model: Model, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return how outputs are stored: as declared, else as given, without what Zarr 3 has no more."""
         found = {}
         for key in self.output_vars:
