@@ -253,3 +253,26 @@ def test_labels_that_differ_by_rounding_between_simulations_are_the_same():
     made = xs.create_setup(model, {"t": [0, 1]}, None, inputs, {"solver__value": None})
 
     assert made.xsimlab.run(model=model, batch_dim="b")["time"].values.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_transposed_input_has_its_own_order_of_dimensions_in_the_result():
+    @xs.process
+    class Plane:
+        values = xs.variable(dims=("y", "x"), intent="inout")
+        first = xs.variable(intent="out", dims="x")
+
+        def run_step(self):
+            self.values = self.values + 1
+            self.first = self.values[0]
+
+    model = xs.Model({"plane": Plane})
+    inputs = {"plane__values": (("x", "y"), [[1, 2, 3], [4, 5, 6]])}
+    outputs = {"plane__values": "t", "plane__first": None}
+    made = xs.create_setup(model, {"t": [0, 1]}, None, inputs, outputs)
+    with pytest.raises(ValueError, match="dimensions"):
+        made.xsimlab.run(model=model)
+    result = made.xsimlab.run(model=model, check_dims="transpose")
+
+    assert result["plane__values"].dims == ("t", "x", "y")
+    assert result["plane__values"].isel(t=-1).values.tolist() == [[2, 3, 4], [5, 6, 7]]
+    assert result["plane__first"].values.tolist() == [2, 5]

@@ -162,7 +162,8 @@ class SimlabAccessor:
             scheduler=_default_scheduler() if in_parallel and scheduler is None else scheduler,
             safe_mode=safe_mode,
         )
-        return self._as_result(result, model)
+        result = self._as_result(result, model)
+        return self._transposed_back(result) if check_dims == "transpose" else result
 
     def _encoding(self, model: Model, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return how outputs are stored: as declared, else as given, without what Zarr 3 has no more."""
@@ -182,6 +183,15 @@ class SimlabAccessor:
         result.attrs = dict(self._ds.attrs)
         for bearer in (result, *result.coords.values()):
             bearer.attrs.pop(marks.OUTPUT_VARS, None)
+        return result
+
+    def _transposed_back(self, result: xr.Dataset) -> xr.Dataset:
+        """Return a result whose outputs that are inputs too have these inputs' order of dimensions."""
+        names = [n for n in map(join_name, self.output_vars) if n in self._ds.variables]
+        for name in names:
+            dims = result[name].dims
+            given = [dim for dim in self._ds[name].dims if dim in dims]
+            result[name] = result[name].transpose(*(dim for dim in dims if dim not in given), *given)
         return result
 
 
