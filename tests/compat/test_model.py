@@ -76,6 +76,13 @@ def test_processes_are_found_by_name(model):
     assert model._processes["owner"] is model.owner
 
 
+def test_a_process_of_a_model_cannot_be_overwritten(model):
+    model.note = "allowed"
+
+    with pytest.raises(AttributeError, match="update_processes"):
+        model.owner = 1
+
+
 def test_clones_and_changed_models_are_of_the_same_class():
     model = Special()
 

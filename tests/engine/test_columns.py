@@ -155,3 +155,4 @@ def test_a_text_is_kept_as_a_text_and_not_as_an_array_of_one():
     column.put(0, 1, "longer")
 
     assert column.values.tolist() == [["a", "longer"]]
+    assert [type(value) for value in column.values[0]] == [str, str]

@@ -43,6 +43,12 @@ class Model(native.Model):
         for instance in self.values():
             vars(instance)[MODEL] = self
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        graph = vars(self).get("_graph")
+        if graph is not None and name in graph.classes:
+            raise AttributeError(f"Process {name!r} of a model cannot be replaced: see update_processes.")
+        super().__setattr__(name, value)
+
     @property
     def _processes(self) -> dict[str, Any]:
         return dict(self)
