@@ -276,3 +276,51 @@ def test_a_transposed_input_has_its_own_order_of_dimensions_in_the_result():
     assert result["plane__values"].dims == ("t", "x", "y")
     assert result["plane__values"].isel(t=-1).values.tolist() == [[2, 3, 4], [5, 6, 7]]
     assert result["plane__first"].values.tolist() == [2, 5]
+
+
+@pytest.mark.parametrize("batch_dim", [None, "b"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_texts_are_saved_at_the_end_and_on_clocks(batch_dim, stored, tmp_path):
+    @xs.process
+    class Speaker:
+        word = xs.variable(default="a")
+        text = xs.variable(intent="out")
+        last = xs.variable(intent="out")
+
+        @xs.runtime(args="step")
+        def run_step(self, step):
+            self.text = self.word * (step + 1)
+            self.last = self.text
+
+    model = xs.Model({"speaker": Speaker})
+    words = "a" if batch_dim is None else ("b", ["a", "xy"])
+    outputs = {"speaker__text": "t", "speaker__last": None}
+    made = xs.create_setup(model, {"t": [0, 1, 2]}, None, {"speaker__word": words}, outputs)
+    result = made.xsimlab.run(
+        model=model, batch_dim=batch_dim, store=tmp_path / "out.zarr" if stored else None
+    )
+
+    text, last = result["speaker__text"].values.tolist(), result["speaker__last"].values.tolist()
+    one, other = ["a", "aa", "aa"], ["xy", "xyxy", "xyxy"]
+    assert text == (one if batch_dim is None else [one, other])
+    assert last == ("aa" if batch_dim is None else ["aa", "xyxy"])
+
+
+def test_outputs_grow_and_shrink_with_their_arrays():
+    @xs.process
+    class Front:
+        grows = xs.variable(dims="x", intent="out")
+        shrinks = xs.variable(dims="y", intent="out")
+
+        @xs.runtime(args="step")
+        def run_step(self, step):
+            self.grows = np.arange(step + 1.0)
+            self.shrinks = np.arange(2.0 - step)
+
+    model = xs.Model({"front": Front})
+    outputs = {"front__grows": "t", "front__shrinks": "t"}
+    result = xs.create_setup(model, {"t": [0, 1, 2]}, None, {}, outputs).xsimlab.run(model=model)
+
+    nan = np.nan
+    np.testing.assert_array_equal(result["front__grows"], [[0, nan], [0, 1], [0, 1]])
+    np.testing.assert_array_equal(result["front__shrinks"], [[0, 1], [0, nan], [0, nan]])
