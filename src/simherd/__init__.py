@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simherd._accessor import register_when_xarray_loads
 
 if TYPE_CHECKING:
-    from simherd import errors, events
+    from simherd import errors, events, monitoring
     from simherd.api.run import run
     from simherd.clusters import open_client
     from simherd.model import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         process_info,
         runtime,
         runtime_hook,
+        validators,
         variable,
         variable_info,
     )
@@ -51,6 +52,7 @@ __all__ = [
     "group",
     "group_dict",
     "index",
+    "monitoring",
     "on_demand",
     "open_client",
     "process",
@@ -58,6 +60,7 @@ __all__ = [
     "run",
     "runtime",
     "runtime_hook",
+    "validators",
     "variable",
     "variable_info",
 ]
@@ -67,7 +70,12 @@ _ELSEWHERE = {
     "open_client": "simherd.clusters",
     "run": "simherd.api.run",
 }
-_MODULES = ("errors", "events")
+_MODULES = {
+    "errors": "simherd.errors",
+    "events": "simherd.events",
+    "monitoring": "simherd.monitoring",
+    "validators": "simherd.model.validators",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -78,7 +86,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'simherd' has no attribute {name!r}")
     if name in _MODULES:
-        return import_module(f"simherd.{name}")
+        return import_module(_MODULES[name])
     found = getattr(import_module(_ELSEWHERE.get(name, "simherd.model")), name)
     globals()[name] = found
     return found

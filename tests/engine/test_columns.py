@@ -147,3 +147,12 @@ def test_a_cleared_row_is_missing_again():
 
     np.testing.assert_array_equal(column.values, [[np.nan, np.nan], [7, 0.5]])
     assert column.filled == [0, 2]
+
+
+def test_a_text_is_kept_as_a_text_and_not_as_an_array_of_one():
+    column = Column("out", 1, 2)
+    column.put(0, 0, "a")
+    column.put(0, 1, "longer")
+
+    assert column.values.tolist() == [["a", "longer"]]
+    assert [type(value) for value in column.values[0]] == [str, str]

@@ -58,7 +58,9 @@ class StreamedResult:
     def _begin(self, schema: Schema) -> ZarrStore:
         """Make the store, unless it is made."""
         if self.store is None:
-            self.store = ZarrStore(self.target, self.prepared.base(schema))
+            outputs = [tap.name for tap in self.prepared.setup.plan.taps]
+            base = self.prepared.base(schema).drop_vars(outputs, errors="ignore")
+            self.store = ZarrStore(self.target, base)
         return self.store
 
     def _add(self, output: OutputSchema, window: int | None = None) -> Any:

@@ -123,7 +123,7 @@ class Column:
             self._allocate(array.dtype)
         elif array.dtype != self.dtype:
             self._widen(array.dtype)
-        self.values[(row, position, *map(slice, array.shape))] = array  # type: ignore[index]
+        self.values[(row, position, *map(slice, array.shape))] = array[()]  # type: ignore[index]
 
     def _fit(self, shape: tuple[int, ...]) -> None:
         """Make room for a value of another shape, if it may have it."""

@@ -16,6 +16,8 @@ from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
 
 __all__ = ["Simulator"]
 
+LABEL_TOLERANCE = 1e-9  # of the largest label
+
 Save: TypeAlias = tuple[int, str, int, int]
 StageCall: TypeAlias = Callable[[RuntimeContext], RuntimeSignal | None]
 
@@ -212,12 +214,20 @@ class Simulator:
         found = self.read_indexes(model)
         self.index_values = self.index_values or found
         for key, values in found.items():
-            if not np.array_equal(values, self.index_values.get(key, ())):
+            if not _are_same_labels(values, self.index_values.get(key, np.empty(0))):
                 raise OutputError(
                     f"Index variable {join_name(key)} differs between simulations of the batch, so its "
                     f"dimension cannot be labelled.",
                     fix="save it as an output variable instead of an index.",
                 )
+
+
+def _are_same_labels(values: Array, others: Array) -> bool:
+    """Return whether labels are equal, numbers up to the rounding of a computation that gave them."""
+    if values.shape != others.shape or values.dtype.kind != "f" or others.dtype.kind != "f":
+        return np.array_equal(values, others)
+    tolerance = LABEL_TOLERANCE * np.max(np.abs(others), initial=0.0)
+    return np.allclose(values, others, rtol=0.0, atol=tolerance, equal_nan=True)
 
 
 def check_static(plan: Plan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, TypeVar, overload
@@ -31,8 +31,11 @@ class RuntimeSignal(IntEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class RuntimeContext:
-    """Where a simulation stands; the engine moves it on."""
+class RuntimeContext(Mapping[str, Any]):
+    """Where a simulation stands; the engine moves it on.
+
+    Also a mapping of the names of its fields to their values.
+    """
 
     batch_size: int = -1
     """Simulations in the batch, -1 outside one."""
@@ -58,6 +61,12 @@ class RuntimeContext:
         if label not in LABELS:
             raise KeyError(label)
         return getattr(self, label)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(LABELS)
+
+    def __len__(self) -> int:
+        return len(LABELS)
 
 
 LABELS = tuple(field.name for field in fields(RuntimeContext))

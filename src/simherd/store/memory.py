@@ -68,5 +68,5 @@ def _enlarged(array: Array, shape: tuple[int, ...]) -> Array:
 def write_whole(array: Any, column: Column) -> None:
     """Write all values of an output of one simulation."""
     assert column.values is not None
-    values = column.values[0] if array.ndim == column.values.ndim - 1 else column.values[0, 0]
+    values = column.values[0] if array.ndim == column.values.ndim - 1 else column.values[0, 0, ...]
     array[tuple(map(slice, values.shape))] = values

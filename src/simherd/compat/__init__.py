@@ -1,0 +1,1 @@
+"""Other packages' interfaces on top of ours: their users' models run unchanged."""

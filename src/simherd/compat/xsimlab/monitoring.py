@@ -1,0 +1,5 @@
+"""Progress; see `simherd.monitoring`."""
+
+from simherd.monitoring import ProgressBar
+
+__all__ = ["ProgressBar"]

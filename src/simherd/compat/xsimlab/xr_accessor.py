@@ -1,0 +1,317 @@
+"""``dataset.xsimlab`` and ``dataset.filter``: setups and runs as methods of a Dataset."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simherd.api.run import run
+from simherd.compat.xsimlab import marks
+from simherd.compat.xsimlab.encoding import usable_encoding
+from simherd.model.graph import Key, join_name
+from simherd.model.model import Model
+from simherd.setup import clocks as native_clocks
+from simherd.setup import dataset as native
+
+__all__ = ["SimlabAccessor", "as_variable_key", "create_setup"]
+
+
+class SimlabAccessor:
+    """Methods of a Dataset that is a setup or a result.
+
+    Parameters
+    ----------
+    ds : Dataset
+        The setup; marked as one by xarray-simlab 0.5.0, by this module or by simherd.
+    """
+
+    _clock_key = marks.CLOCK
+    _master_clock_key = marks.MASTER_CLOCK
+    _output_vars_key = marks.OUTPUT_VARS
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    @property
+    def _ours(self) -> xr.Dataset:
+        return marks.to_ours(self._ds)
+
+    @property
+    def clock_coords(self) -> Mapping[str, xr.DataArray]:
+        """Clocks by name."""
+        return MappingProxyType({n: self._ds[n] for n in native_clocks.clock_names(self._ours)})
+
+    @property
+    def clock_sizes(self) -> Mapping[str, int]:
+        """Number of labels of each clock."""
+        return MappingProxyType({name: coord.size for name, coord in self.clock_coords.items()})
+
+    @property
+    def master_clock_dim(self) -> str | None:
+        """Name of the main clock."""
+        return native_clocks.main_clock(self._ours)
+
+    @property
+    def master_clock_coord(self) -> xr.DataArray | None:
+        """The main clock."""
+        name = self.master_clock_dim
+        return None if name is None else self._ds[name]
+
+    @property
+    def nsteps(self) -> int:
+        """Number of steps of the main clock."""
+        coord = self.master_clock_coord
+        return 0 if coord is None else max(coord.size - 1, 0)
+
+    @property
+    def output_vars(self) -> Mapping[Key, str | None]:
+        """Outputs, as (process, variable), and the clock of each; None is saved at the end."""
+        found = native.output_clocks(self._ours)
+        return MappingProxyType({as_variable_key(name): clock for name, clock in found.items()})
+
+    @property
+    def output_vars_by_clock(self) -> Mapping[str | None, list[Key]]:
+        """Outputs, as (process, variable), by clock."""
+        found: dict[str | None, list[Key]] = {}
+        for key, clock in self.output_vars.items():
+            found.setdefault(clock, []).append(key)
+        return MappingProxyType(found)
+
+    def get_output_save_steps(self) -> xr.Dataset:
+        """Return for each clock but the main one at which labels of that it saves, as booleans."""
+        main = self.master_clock_coord
+        if main is None:
+            return xr.Dataset()
+        saves = xr.Dataset(coords={main.name: main})
+        for name, coord in self.clock_coords.items():
+            if name != main.name:
+                mask = np.zeros(main.size, bool)
+                mask[list(native_clocks.positions_on(main.values, coord.values, name, str(main.name)))] = True
+                saves[name] = (str(main.name), mask)
+        return saves
+
+    def update_clocks(
+        self,
+        model: Model | None = None,
+        clocks: Mapping[str, Any] | None = None,
+        master_clock: str | Mapping[str, Any] | None = None,
+    ) -> xr.Dataset:
+        """Return a setup with clocks added or replaced; see `simherd.setup.update_clocks`."""
+        if not clocks and master_clock is None:
+            return self._ds.copy()
+        return marks.to_theirs(native.update_clocks(self._ours, model, clocks, master_clock))
+
+    def update_vars(
+        self,
+        model: Model | None = None,
+        input_vars: Mapping[Any, Any] | None = None,
+        output_vars: Mapping[Any, Any] | None = None,
+    ) -> xr.Dataset:
+        """Return a setup with inputs and outputs added or replaced; see `simherd.create_setup`."""
+        outputs = _outputs_by_variable(output_vars or {}, self.clock_coords)
+        return marks.to_theirs(native.update_vars(self._ours, _checked(model), input_vars, outputs))
+
+    def reset_vars(self, model: Model | None = None) -> xr.Dataset:
+        """Return a setup in which all inputs that have a default have it again."""
+        return marks.to_theirs(native.reset_vars(self._ours, _checked(model)))
+
+    def filter_vars(self, model: Model | None = None) -> xr.Dataset:
+        """Return a setup with nothing but clocks and what the model has."""
+        return marks.to_theirs(native.filter_vars(self._ours, _checked(model)))
+
+    def run(
+        self,
+        model: Model | None = None,
+        batch_dim: str | None = None,
+        check_dims: str | None = "strict",
+        validate: str | None = "inputs",
+        store: Any = None,
+        encoding: Mapping[str, Mapping[str, Any]] | None = None,
+        decoding: Mapping[str, Any] | None = None,
+        hooks: Iterable[Any] | None = None,
+        parallel: bool = False,
+        scheduler: Any = None,
+        safe_mode: bool = True,
+    ) -> xr.Dataset:
+        """Run one simulation, or a batch of them; see `simherd.run`.
+
+        Returns
+        -------
+        Dataset
+            Inputs and outputs, and nothing else.
+        """
+        model = native.find_model(_checked(model))
+        in_parallel = parallel and batch_dim is not None
+        result = run(
+            _with_their_clocks(self._ds),
+            model,
+            batch_dim=batch_dim,
+            check_dims=check_dims,
+            validate=validate,
+            store=_as_group(store),
+            encoding=self._encoding(model, encoding or {}),
+            decoding=decoding,
+            hooks=hooks,
+            parallel=in_parallel,
+            scheduler=_default_scheduler() if in_parallel and scheduler is None else scheduler,
+            safe_mode=safe_mode,
+        )
+        result = self._as_result(result, model)
+        return self._transposed_back(result) if check_dims == "transpose" else result
+
+    def _encoding(self, model: Model, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return how outputs are stored: as declared, else as given, without what Zarr 3 has no more."""
+        found = {}
+        for key in self.output_vars:
+            name = join_name(key)
+            declared = model.graph.variables[key].encoding
+            found[name] = usable_encoding(name, {**declared, **given.get(name, {})})
+        return found
+
+    def _as_result(self, result: xr.Dataset, model: Model) -> xr.Dataset:
+        indexes = {name for _, name in model.index_vars}
+        wanted = {*map(str, self._ds.variables), *map(join_name, self.output_vars), *indexes}
+        result = marks.to_theirs(result.drop_vars([n for n in result.variables if n not in wanted]))
+        # xarray-simlab's results have coordinates only where these label a dimension
+        result = result.reset_coords([n for n in indexes if n in result.coords and n not in result.dims])
+        result.attrs = dict(self._ds.attrs)
+        for bearer in (result, *result.coords.values()):
+            bearer.attrs.pop(marks.OUTPUT_VARS, None)
+        return result
+
+    def _transposed_back(self, result: xr.Dataset) -> xr.Dataset:
+        """Return a result whose outputs that are inputs too have these inputs' order of dimensions."""
+        names = [n for n in map(join_name, self.output_vars) if n in self._ds.variables]
+        for name in names:
+            dims = result[name].dims
+            given = [dim for dim in self._ds[name].dims if dim in dims]
+            result[name] = result[name].transpose(*(dim for dim in dims if dim not in given), *given)
+        return result
+
+
+def create_setup(
+    model: Model | None = None,
+    clocks: Mapping[str, Any] | None = None,
+    master_clock: str | Mapping[str, Any] | None = None,
+    input_vars: Mapping[Any, Any] | None = None,
+    output_vars: Mapping[Any, Any] | None = None,
+    fill_default: bool = True,
+) -> xr.Dataset:
+    """Create a dataset with all that a simulation needs; see `simherd.create_setup`.
+
+    Parameters
+    ----------
+    output_vars : mapping, optional
+        Also in the deprecated form, outputs by clock.
+    """
+    outputs = _outputs_by_variable(output_vars or {}, clocks or {})
+    return marks.to_theirs(
+        native.create_setup(_checked(model), clocks, master_clock, input_vars, outputs, fill_default)
+    )
+
+
+def as_variable_key(key: Any) -> Key:
+    """Return (process, variable) for that tuple or ``"process__variable"``.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(key, tuple) and len(key) == 2:
+        return key
+    process, _, name = key.partition("__") if isinstance(key, str) else ("", "", "")
+    if not process or not name:
+        raise ValueError(f"{key!r} is not a name of a variable: 'process__variable'.")
+    return process, name
+
+
+def _checked(model: Model | None) -> Model | None:
+    if model is not None and not isinstance(model, Model):
+        raise TypeError(f"{model!r} is not a Model.")
+    return model
+
+
+def _outputs_by_variable(outputs: Mapping[Any, Any], clocks: Iterable[str]) -> dict[Any, Any]:
+    """Return outputs with their clocks, also where they are given as clocks with their outputs."""
+    by_clock = [clock for clock in outputs if clock is None or clock in clocks]
+    if by_clock:
+        warnings.warn(
+            "output_vars with clocks as keys is deprecated: give variables as keys, clocks as values.",
+            FutureWarning,
+            stacklevel=3,
+        )
+    found = {name: clock for name, clock in outputs.items() if name not in by_clock}
+    for clock in by_clock:
+        found |= dict.fromkeys(_variables(outputs[clock]), clock)
+    return found
+
+
+def _variables(given: Any) -> Iterator[Key]:
+    if isinstance(given, Mapping):
+        for process, names in given.items():
+            yield from ((process, name) for name in ([names] if isinstance(names, str) else names))
+    elif isinstance(given, str | tuple | list):
+        yield from map(as_variable_key, given if isinstance(given, list) else [given])
+    else:
+        raise ValueError(f"{given!r} does not name output variables.")
+
+
+def _with_their_clocks(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a setup for our own run that xarray-simlab knows too, as a store of it shall be."""
+    ours = marks.to_ours(dataset)
+    for name in native_clocks.clock_names(ours):
+        theirs = {k: v for k, v in marks.to_theirs(ours)[name].attrs.items() if k != marks.OUTPUT_VARS}
+        ours[name].attrs = {**ours[name].attrs, **theirs}
+    return ours
+
+
+def _as_group(store: Any) -> Any:
+    """Return a mapping, or a store of Zarr, as the group that is in it."""
+    import zarr
+    from zarr.abc.store import Store
+
+    if isinstance(store, Store):
+        return zarr.open_group(store, mode="a")
+    if isinstance(store, MutableMapping):
+        return zarr.open_group(zarr.storage.MemoryStore(store), mode="a")
+    return store
+
+
+def _default_scheduler() -> Any:
+    """Return an active Dask client, else what Dask's configuration says, else threads."""
+    if "distributed" in sys.modules:
+        from distributed import get_client
+
+        try:
+            return get_client()
+        except ValueError:
+            pass
+    import dask
+
+    return dask.config.get("scheduler", None) or "threads"
+
+
+def _filter_of(dataset: xr.Dataset) -> Callable[..., xr.Dataset]:
+    def filter_variables(
+        func: Callable[[xr.Variable], Any], like: None = None, regex: None = None
+    ) -> xr.Dataset:
+        """Return a dataset with only the variables for which `func` is true."""
+        return dataset.drop_vars([name for name, v in dataset.variables.items() if not func(v)])
+
+    return filter_variables
+
+
+def _register() -> None:
+    for name, accessor in (("xsimlab", SimlabAccessor), ("filter", _filter_of)):
+        if not hasattr(xr.Dataset, name):
+            xr.register_dataset_accessor(name)(accessor)  # type: ignore[no-untyped-call]  # xarray's
+
+
+_register()
