@@ -61,6 +61,37 @@ def check_same(found: xr.Dataset, reference: xr.Dataset) -> None:
 STORES = pytest.mark.parametrize("in_store", [False, True], ids=["memory", "store"])
 
 
+@sh.process
+class Solve:
+    """Solves equations with BLAS, whose sums depend on its number of threads."""
+
+    seed = sh.variable()
+    solution = sh.variable(dims="x", intent="out")
+
+    def initialize(self):
+        rng = np.random.default_rng(self.seed)
+        self.solution = np.linalg.solve(rng.normal(size=(600, 600)), rng.normal(size=600))
+
+
+@pytest.mark.cluster
+def test_blas_gives_the_same_bits_everywhere(two_workers):
+    model = sh.Model({"solve": Solve})
+    setup = sh.create_setup(
+        model, input_vars={"solve__seed": ("member", [1, 2, 3])}, output_vars={"solve__solution": None}
+    )
+
+    places = [
+        {},
+        {"parallel": True, "scheduler": "threads", "workers": 2},
+        {"parallel": True, "scheduler": "processes", "workers": 2},
+        {"parallel": True, "scheduler": two_workers},
+    ]
+
+    found = [setup.simherd.run(model, batch_dim="member", block_size=1, **place) for place in places]
+
+    assert len({one.solve__solution.values.tobytes() for one in found}) == 1
+
+
 def test_the_reference_has_done_something(reference):
     assert (reference.simulation_status == 1).all()
     assert reference.surface__elevation.isel(snapshot=-1).std("member").max() > 0

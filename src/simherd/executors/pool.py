@@ -53,6 +53,10 @@ class PoolExecutor:
 
     def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
         """Yield results as they come, at most twice as many calls on their way as there are workers."""
+        with nullcontext() if self.crosses_processes else guarded_here():
+            yield from self._map(function, shared, items)
+
+    def _map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
         call: Callable[[Any, Any, Any], Any] = _call
         if self.crosses_processes:
             shared, call = shared if isinstance(shared, Payload) else pack(shared), _call_packed
@@ -116,6 +120,7 @@ def _starting_workers() -> Iterator[None]:
 
 
 def _call(function: TaskFunction, shared: Any, item: Any) -> Any:
+    """Call a function under the guard of this thread, which OpenMP wants besides that of the process."""
     with guarded_here():
         return function(shared, item)
 
