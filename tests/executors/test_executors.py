@@ -268,7 +268,7 @@ def test_workers_that_die_are_one_clear_error(kind, calling):
             executor = stack.enter_context(process_pool(1))
         else:
             executor = ClientExecutor(stack.enter_context(open_client("local", workers=1)))
-        with pytest.raises(ClusterError, match="Worker processes died while they ran simulations"):
+        with pytest.raises(ClusterError, match="Worker processes died while they ran"):
             list(executor.map(calling, die, [0]))
 
 

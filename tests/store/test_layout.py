@@ -43,7 +43,7 @@ def test_large_simulations_make_small_blocks():
 def test_blocks_are_whole_chunks_of_every_output():
     encoding = {"a": {"chunks": (4, 1)}, "b": {"chunks": [6]}, "c": {}, "d": {"chunks": None}}
 
-    assert required_multiple(encoding) == 12
+    assert required_multiple(encoding, 1000) == 12
 
 
 @pytest.mark.parametrize("chunks", [0, 5, [0], [-1, 2], "auto", [2.5], {"member": 2}])

@@ -49,7 +49,7 @@ class Prepared:
     def choose_block_size(self, schema: Schema, workers: int) -> int:
         """Return the number of simulations in a block."""
         largest = max((output.nbytes for output in schema.outputs), default=1)
-        multiple = required_multiple(self.encoding)
+        multiple = required_multiple(self.encoding, self.setup.simulations)
         return block_size_for(self.setup.simulations, largest, workers, self.block_size, multiple)
 
     def layouts(self, schema: Schema, block_size: int) -> list[ArrayLayout]:

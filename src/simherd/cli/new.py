@@ -14,7 +14,7 @@ __all__ = ["command"]
 TEMPLATES = {"config": "jobqueue.yaml", "experiment": "experiment.yaml", "model": "model.py"}
 NEXT = {
     "config": "Dask reads it with: export DASK_CONFIG={path}",
-    "experiment": "Try: simherd run {path} --dry-run",
+    "experiment": "It runs the model.py of 'simherd new model'. Try: simherd run {path} --dry-run",
     "model": "Try: simherd info {path}:model",
 }
 

@@ -27,7 +27,7 @@ def check_kind(kind: str) -> None:
     """
     if kind not in KINDS:
         raise ClusterOptionError(
-            f"There is no cluster kind {kind!r}. {close_matches(kind, KINDS)}",
+            f"The cluster kind {kind!r} is not available in this version. {close_matches(kind, KINDS)}",
             fix="choose another kind (--cluster KIND, or cluster.kind in the experiment file).",
         )
 

@@ -36,6 +36,9 @@ class Block:
     inputs: Mapping[Key, Array]
     """Values of the inputs that differ, each with the simulations along the first axis."""
 
+    def __str__(self) -> str:
+        return f"simulations {self.start} to {self.stop - 1}"
+
     @property
     def size(self) -> int:
         """Number of simulations."""

@@ -13,7 +13,7 @@ from simherd.engine.block import Failure
 from simherd.engine.plan import Array, Plan
 from simherd.engine.schema import Schema
 from simherd.ensemble.blocks import count_blocks, cut_blocks
-from simherd.ensemble.task import BlockReport, Job, find_schema, run_task
+from simherd.ensemble.task import BlockReport, Job, Trial, find_schema, run_task
 from simherd.errors import SimulationError
 from simherd.events import BlockFinished, Event, RunFinished, RunStarted, Subscriber
 from simherd.executors.base import Executor
@@ -89,7 +89,9 @@ def _spread(simulations: int) -> list[int]:
 
 def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Failure:
     """Return the first schema that one of some simulations gives, else the last failure."""
-    items = ((number, _inputs_of(batch, number), batch.retries) for number in numbers)
+    items = (
+        Trial(number=number, inputs=_inputs_of(batch, number), retries=batch.retries) for number in numbers
+    )
     with closing(batch.executor.map(find_schema, shared, items)) as results:
         for result in results:
             if isinstance(result, Schema):

@@ -20,7 +20,7 @@ from simherd.errors import SimulationError
 from simherd.model.graph import Key
 from simherd.store.writer import BlockWriter
 
-__all__ = ["BlockReport", "Job", "find_schema", "run_task"]
+__all__ = ["BlockReport", "Job", "Trial", "find_schema", "run_task"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,24 +66,30 @@ class BlockReport:
     """The values, if they are not written yet."""
 
 
-def find_schema(plan: Plan, simulation: tuple[int, Mapping[Key, Any], int]) -> Schema | Failure:
-    """Run a simulation far enough to see what its outputs look like.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A simulation that is run only to see what its outputs look like."""
 
-    Parameters
-    ----------
-    plan : Plan
-        What the simulations have in common.
-    simulation : (int, mapping, int)
-        Its position in the batch, its inputs, and how often it is tried again.
-    """
-    number, values, retries = simulation
-    for attempt in range(retries + 1):
+    number: int
+    """Its position in the batch."""
+    inputs: Mapping[Key, Any]
+    """Its inputs."""
+    retries: int
+    """Further attempts if it raises."""
+
+    def __str__(self) -> str:
+        return f"simulation {self.number}"
+
+
+def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
+    """Run a simulation far enough to see what its outputs look like."""
+    for attempt in range(trial.retries + 1):
         try:
-            return scout(Simulator(plan), values, number)
+            return scout(Simulator(plan), trial.inputs, trial.number)
         except Exception as error:
-            if attempt == retries:
+            if attempt == trial.retries:
                 text = "".join(traceback.format_exception(error))
-                failure = Failure(number=number, error=error, traceback=text)
+                failure = Failure(number=trial.number, error=error, traceback=text)
     return portable(failure)
 
 

@@ -176,7 +176,7 @@ def _draw_misfit(figure: Figure, axes: Axes, beta: Any, gamma: Any, misfit: Any)
     axes.set(
         xlabel=r"transmission rate $\beta$ (1/day)",
         ylabel=r"recovery rate $\gamma$ (1/day)",
-        title=rf"Best: $\beta$ = {beta[0]:.3g}, $\gamma$ = {gamma[0]:.3g} per day, "
+        title=rf"Best: $\beta$ = {beta[0]:.2f}, $\gamma$ = {gamma[0]:.2f} per day, "
         f"misfit {misfit[0]:.3g} boys",
     )
     figure.colorbar(points, ax=axes, label="root mean square misfit (boys)")

@@ -36,9 +36,9 @@ class Executor(Protocol):
     def __exit__(self, *exc_info: object) -> None: ...
 
 
-def workers_died(error: BaseException) -> ClusterError:
+def workers_died(error: BaseException, work: str = "simulations") -> ClusterError:
     """Return what is said when worker processes end in the middle of their work."""
     return ClusterError(
-        f"Worker processes died while they ran simulations ({type(error).__name__}).",
+        f"Worker processes died while they ran {work} ({type(error).__name__}).",
         fix="look for too little memory or a crash in compiled code; with scheduler='sync' it shows here.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterable
 from itertools import islice
 from typing import Any
@@ -63,26 +64,37 @@ class ClientExecutor:
         repeats elsewhere if the worker that holds it is lost.
         """
         payload = shared if isinstance(shared, Payload) else pack(shared)
-        carried = self.client.submit(_carry, payload, pure=False)
-        self.client.replicate([carried])  # tasks go first to workers that have what they need
+        carried = self._carry_to_workers(payload)
         waiting = iter(items)
 
+        names: dict[str, str] = {}
+
         def submit() -> list[Any]:
-            return [
-                self.client.submit(_call, function, carried, item, pure=False) for item in islice(waiting, 1)
-            ]
+            futures = []
+            for item in islice(waiting, 1):
+                futures.append(self.client.submit(_call, function, carried, item, pure=False))
+                names[futures[-1].key] = str(item)
+            return futures
 
         first = [future for _ in range(AHEAD * self.workers) for future in submit()]
         running: Any = _as_completed(first)
         try:
             for future in running:
                 running.update(submit())
-                result = _result_of(future)
+                result = _result_of(future, names.pop(future.key))
                 future.release()
                 yield result
         finally:
             self.client.cancel(list(running.futures), force=True)
             carried.release()
+
+    def _carry_to_workers(self, payload: Payload) -> Any:
+        """Return a future of the payload that all workers hold: tasks go first to those that do."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            carried = self.client.submit(_carry, payload, pure=False)
+        self.client.replicate([carried])
+        return carried
 
     def __enter__(self) -> ClientExecutor:
         return self
@@ -97,13 +109,13 @@ def _as_completed(first: list[Any]) -> Any:
     return distributed.as_completed(first)  # type: ignore[no-untyped-call]
 
 
-def _result_of(future: Any) -> Any:
+def _result_of(future: Any, name: str) -> Any:
     from distributed import KilledWorker
 
     try:
         return future.result()
     except KilledWorker as error:
-        raise workers_died(error) from error
+        raise workers_died(error, name) from error
 
 
 def _carry(payload: Payload) -> Payload:

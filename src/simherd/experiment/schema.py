@@ -168,11 +168,15 @@ def _outputs_fit(experiment: Experiment) -> None:
 
 
 def _batch_fits(experiment: Experiment) -> None:
-    if experiment.batch is not None and experiment.batch.dim in experiment.clocks:
+    if experiment.batch is None:
+        return
+    dim = experiment.batch.dim
+    taken = {"a clock": experiment.clocks, "an input": experiment.inputs, "an output": experiment.outputs}
+    for what in (kind for kind, names in taken.items() if dim in names):
         raise experiment.fault(
             "batch",
             "dim",
-            message=f"'{experiment.batch.dim}' is the name of a clock.",
+            message=f"'{dim}' is the name of {what}.",
             fix="give the batch dimension a name of its own.",
         )
 

@@ -18,12 +18,12 @@ method first hands on what it has set so far, so that whoever computes the value
 
 from __future__ import annotations
 
+import hashlib
 import linecache
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeAlias
 
@@ -36,8 +36,6 @@ __all__ = ["CompiledStages", "Stages", "Watcher", "compile_stages"]
 
 Stage: TypeAlias = Callable[[RuntimeContext], None]
 Stages: TypeAlias = Mapping[str, Stage]
-
-_serial = count()
 
 
 class Watcher:
@@ -85,7 +83,7 @@ def compile_stages(graph: Graph, *, watched: bool = False) -> CompiledStages:
     writer = _Writer(graph, watched)
     writer.write()
     source = "\n".join(writer.lines) + "\n"
-    filename = f"<simherd stages {next(_serial)}>"
+    filename = f"<simherd stages {hashlib.sha256(source.encode()).hexdigest()[:12]}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     names: dict[str, Any] = {
         "MappingProxyType": MappingProxyType,

@@ -124,15 +124,18 @@ def check_encoding(name: str, encoding: Mapping[str, Any]) -> None:
         )
 
 
-def required_multiple(encoding: Mapping[str, Mapping[str, Any]]) -> int:
+def required_multiple(encoding: Mapping[str, Mapping[str, Any]], simulations: int) -> int:
     """Return the smallest number of simulations that is whole chunks in every output.
 
     Parameters
     ----------
     encoding : mapping
         Encodings by output, whose ``chunks`` start with that of the batch.
+    simulations : int
+        Simulations in the batch, which no chunk exceeds.
     """
-    return math.lcm(*(chunks[0] for one in encoding.values() if (chunks := one.get("chunks"))))
+    given = (one["chunks"][0] for one in encoding.values() if one.get("chunks"))
+    return math.lcm(*(min(chunk, simulations) for chunk in given))
 
 
 def layout_output(
