@@ -75,7 +75,8 @@ def as_dims(dims: DimsLike) -> Dims:
     Parameters
     ----------
     dims : str, tuple of str, or list
-        A label, a tuple (one combination) or a list of these (alternatives); empty means scalar.
+        A label, a tuple (one combination) or a list of these (alternatives); empty means scalar. A tuple
+        that holds tuples gives alternatives too: as one combination it would have no meaning.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def as_dims(dims: DimsLike) -> Dims:
     ModelError
         If two alternatives have the same number of dimensions.
     """
-    if isinstance(dims, list):
+    if isinstance(dims, list) or any(not isinstance(d, str) for d in dims):
         alternatives = tuple((d,) if isinstance(d, str) else tuple(d) for d in dims) or ((),)
     elif isinstance(dims, str):
         alternatives = ((dims,),) if dims else ((),)

@@ -65,7 +65,8 @@ def create_setup(
         ``{"process__variable": value}``. A value is a scalar, an array, ``(dims, data[, attrs])`` or a
         DataArray.
     output_vars : mapping, optional
-        Outputs and the clock at whose labels each is saved; None saves it at the end.
+        Outputs and the clock at whose labels each is saved; None saves it at the end, False drops an
+        output that the setup has.
     fill_default : bool, optional
         Give inputs their default values.
 
@@ -132,7 +133,7 @@ def update_vars(
         dataset = _with_inputs(dataset, graph, flatten_keys(input_vars, graph))
     if output_vars:
         wanted = {**output_clocks(dataset), **_checked_outputs(dataset, graph, output_vars)}
-        dataset = _with_outputs(dataset, wanted)
+        dataset = _with_outputs(dataset, {n: clock for n, clock in wanted.items() if clock is not False})
     return dataset
 
 
@@ -180,18 +181,18 @@ def _with_outputs(dataset: xr.Dataset, outputs: Mapping[str, str | None]) -> xr.
     return dataset
 
 
-def _checked_outputs(dataset: xr.Dataset, graph: Graph, given: Mapping[Any, Any]) -> dict[str, str | None]:
-    checked: dict[str, str | None] = {}
+def _checked_outputs(dataset: xr.Dataset, graph: Graph, given: Mapping[Any, Any]) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
     clocks = clock_names(dataset)
     for key, clock in flatten_keys(given, graph).items():
         variable = graph.variables[key]
         if variable.is_group or variable.is_object:
             raise SetupError(f"Object or group variables can't be set as model outputs: {join_name(key)}.")
-        if clock is not None and clock not in clocks:
+        if clock is not None and clock is not False and clock not in clocks:
             raise UnknownNameError(
                 f"Output {join_name(key)!r} is to be saved on clock {clock!r}, which does not exist. "
                 f"{close_matches(str(clock), clocks)}",
-                fix="name a clock, or None (null) to save it at the end.",
+                fix="name a clock, or None (null) to save it at the end, or False to drop it.",
             )
         checked[join_name(key)] = clock
     return checked

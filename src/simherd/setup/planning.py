@@ -16,7 +16,7 @@ from simherd.errors import MissingInputError, SetupError, UnknownNameError, clos
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.hooks import gather_hooks
 from simherd.model.model import Model
-from simherd.setup.clocks import main_clock, positions_on
+from simherd.setup.clocks import clock_names, main_clock, positions_on
 from simherd.setup.dataset import output_clocks
 from simherd.setup.names import as_key
 
@@ -82,6 +82,7 @@ def make_setup(
     _check_choice("check_dims", check_dims, ("strict", "transpose", None))
     _check_choice("validate", validate, ("inputs", "all", None))
     clock = main_clock(dataset)
+    _check_indexes(model.graph, dataset)
     if batch_dim is not None and batch_dim not in dataset.sizes:
         raise UnknownNameError(
             f"Batch dimension {batch_dim!r} is not a dimension of the inputs. "
@@ -119,6 +120,18 @@ def make_setup(
 def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         raise SetupError(f"{name}={value!r} is not allowed: one of {', '.join(map(repr, allowed))}.")
+
+
+def _check_indexes(graph: Graph, dataset: xr.Dataset) -> None:
+    """Raise an error if two index variables, or one and a clock, would be one coordinate."""
+    owners = {name: f"clock {name}" for name in clock_names(dataset)}
+    for key in graph.indexes:
+        if key[1] in owners:
+            raise SetupError(
+                f"{owners[key[1]]} and {join_name(key)} would both be the coordinate {key[1]!r} of the result.",
+                fix="rename one of them: index variables are saved by their names alone.",
+            )
+        owners[key[1]] = join_name(key)
 
 
 def _present_inputs(dataset: xr.Dataset, graph: Graph) -> tuple[Key, ...]:
