@@ -88,12 +88,13 @@ def as_dims(dims: DimsLike) -> Dims:
     ModelError
         If two alternatives have the same number of dimensions.
     """
+    alternatives: Dims
     if isinstance(dims, list) or any(not isinstance(d, str) for d in dims):
         alternatives = tuple((d,) if isinstance(d, str) else tuple(d) for d in dims) or ((),)
     elif isinstance(dims, str):
         alternatives = ((dims,),) if dims else ((),)
     else:
-        alternatives = (tuple(dims),)
+        alternatives = (tuple(map(str, dims)),)
     lengths = [len(combination) for combination in alternatives]
     ambiguous = [c for c in alternatives if lengths.count(len(c)) > 1]
     if ambiguous:

@@ -128,7 +128,7 @@ def _check_indexes(graph: Graph, dataset: xr.Dataset) -> None:
     for key in graph.indexes:
         if key[1] in owners:
             raise SetupError(
-                f"{owners[key[1]]} and {join_name(key)} would both be the coordinate {key[1]!r} of the result.",
+                f"{owners[key[1]]} and {join_name(key)} would both be coordinate {key[1]!r} of the result.",
                 fix="rename one of them: index variables are saved by their names alone.",
             )
         owners[key[1]] = join_name(key)
