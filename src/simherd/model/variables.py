@@ -315,27 +315,29 @@ def foreign(other_process_cls: type, var_name: str, intent: str = "in") -> Any:
         Process class that declares the variable.
     var_name : str
         Its name there.
-    intent : {"in", "out"}, optional
-        Whether this process reads or sets it.
+    intent : {"in", "out", "inout"}, optional
+        Whether this process reads it, sets it, or changes a value that it has. Where several processes
+        change one variable, ``Model(..., order=...)`` says which comes first.
 
     Raises
     ------
     ModelError
-        If `intent` is "inout", or both processes have "out".
+        If both processes have "out".
     LinkError
         If the other class has no such variable, or it is a group.
     """
     purpose = VarIntent(intent)
-    if purpose is VarIntent.INOUT:
-        raise ModelError(
-            f"Foreign variable {var_name!r}: intent='inout' is not supported.", fix="use in or out."
-        )
     target = _foreign_target(other_process_cls, var_name)
     if purpose is VarIntent.OUT and target["intent"] is VarIntent.OUT:
         raise ModelError(
             f"Foreign variable {var_name!r} and the variable of {other_process_cls.__name__!r} that "
             f"it refers to both have intent='out'.",
             fix="let one process set it: declare intent='in' in the owner, or here.",
+        )
+    if purpose is not VarIntent.IN and target["var_type"] is VarType.ON_DEMAND:
+        raise ModelError(
+            f"Foreign variable {var_name!r} refers to an on-demand variable, which nobody sets.",
+            fix="declare intent='in'.",
         )
     kept = {key: target[key] for key in ("dims", "description", "attrs", "encoding")}
     arguments = _field(VarType.FOREIGN, purpose)
@@ -364,13 +366,10 @@ def global_ref(name: str, intent: str = "in") -> Any:
     ----------
     name : str
         The ``global_name`` of that variable.
-    intent : {"in", "out"}, optional
-        Whether this process reads or sets it.
+    intent : {"in", "out", "inout"}, optional
+        What this process does with it, see `foreign`.
     """
-    purpose = VarIntent(intent)
-    if purpose is VarIntent.INOUT:
-        raise ModelError(f"Global reference {name!r}: intent='inout' is not supported.")
-    return attr.ib(**_field(VarType.GLOBAL, purpose, global_name=name))
+    return attr.ib(**_field(VarType.GLOBAL, VarIntent(intent), global_name=name))
 
 
 def group(name: str) -> Any:

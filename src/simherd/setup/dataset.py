@@ -11,8 +11,8 @@ import xarray as xr
 from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.model import Model, active_model
+from simherd.model.names import as_key, flatten_keys
 from simherd.setup.clocks import add_clocks, clock_names
-from simherd.setup.names import as_key, flatten_keys
 
 __all__ = [
     "create_setup",
@@ -56,7 +56,8 @@ def create_setup(
     model : Model, optional
         The model; that of ``with model:`` by default.
     clocks : mapping, optional
-        Labels of clocks by name. Simulations step from label to label of the main one.
+        Labels of clocks by name. Simulations step from label to label of the main one. By default those
+        of the model, if it has any; a model runs without a clock too.
     master_clock : str or mapping, optional
         The main clock, where there are several: its name, or a mapping with ``dim`` and optionally
         ``units`` and ``calendar``.
@@ -66,7 +67,7 @@ def create_setup(
         DataArray.
     output_vars : mapping, optional
         Outputs and the clock at whose labels each is saved; None saves it at the end, False drops an
-        output that the setup has.
+        output that the setup has. By default those of the model.
     fill_default : bool, optional
         Give inputs their default values.
 
@@ -81,6 +82,11 @@ def create_setup(
         If clocks, inputs or outputs do not fit the model.
     """
     model = find_model(model)
+    defaults = model.setup_defaults
+    if clocks is None:
+        clocks, master_clock = defaults.clocks, master_clock or defaults.main_clock
+    if output_vars is None:
+        output_vars = defaults.outputs
     dataset = xr.Dataset()
     if clocks:
         dataset = add_clocks(dataset, clocks, master_clock)

@@ -16,9 +16,9 @@ from simherd.errors import MissingInputError, SetupError, UnknownNameError, clos
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.hooks import gather_hooks
 from simherd.model.model import Model
+from simherd.model.names import as_key
 from simherd.setup.clocks import clock_names, main_clock, positions_on
 from simherd.setup.dataset import output_clocks
-from simherd.setup.names import as_key
 
 __all__ = ["JSON_ATTR", "Setup", "make_setup"]
 
