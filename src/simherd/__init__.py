@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simherd.api.run import run
     from simherd.clusters import open_client
     from simherd.model import (
+        MAIN_CLOCK,
         Model,
         RuntimeContext,
         RuntimeHook,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from simherd.setup.dataset import create_setup
 
 __all__ = [
+    "MAIN_CLOCK",
     "Model",
     "RuntimeContext",
     "RuntimeHook",

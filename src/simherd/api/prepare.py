@@ -66,13 +66,11 @@ class Prepared:
 
     def base(self, schema: Schema) -> xr.Dataset:
         """Return inputs, clocks and index coordinates, with where they come from."""
-        graph = self.setup.plan.model.graph
-        coords = {
-            key[1]: xr.Variable(
-                _index_dims(graph.variables[key].dims, values), values, graph.variables[key].attrs
-            )
-            for key, values in schema.indexes.items()
-        }
+        coords = {}
+        for key, values in schema.indexes.items():
+            variable = self.setup.plan.model.graph.variables[key]
+            dims = _index_dims(variable.dims_on(self.setup.plan.clock), values)
+            coords[key[1]] = xr.Variable(dims, values, variable.attrs)
         base = self.setup.dataset
         base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
         return base.assign_attrs(simherd_version=version("simherd"))
@@ -178,7 +176,7 @@ def guess_schema(setup: Setup) -> tuple[Schema, tuple[str, ...]]:
 
 def _guess_shape(setup: Setup, tap: Tap) -> tuple[tuple[str, ...], tuple[int | None, ...]]:
     """Return the largest declared combination of dimensions whose sizes are known, else the first."""
-    declared = setup.plan.model.graph.variables[tap.key].dims
+    declared = setup.plan.model.graph.variables[tap.key].dims_on(setup.plan.clock)
     sizes = setup.dataset.sizes
     known = [dims for dims in declared if all(d in sizes for d in dims)]
     dims = max(known, key=len) if known else declared[0]

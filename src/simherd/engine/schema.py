@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simherd.engine.columns import Column
-from simherd.engine.plan import Array, Tap
+from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.simulate import Simulator
 from simherd.errors import OutputError
 from simherd.model.graph import Key
@@ -63,17 +63,17 @@ def schema_of(simulator: Simulator, columns: Sequence[Column]) -> Schema:
         If an output has no value, or a number of dimensions that is not declared.
     """
     outputs = tuple(
-        _output_schema(simulator.plan.model, tap, column)
+        _output_schema(simulator.plan, tap, column)
         for tap, column in zip(simulator.plan.taps, columns, strict=True)
     )
     return Schema(outputs=outputs, indexes=simulator.index_values)
 
 
-def _output_schema(model: Model, tap: Tap, column: Column) -> OutputSchema:
+def _output_schema(plan: Plan, tap: Tap, column: Column) -> OutputSchema:
     if column.values is None:
         raise OutputError(f"Output {tap.name!r} has no value at the end of the simulation.")
     shape = column.values.shape[2:]
-    declared = model.graph.variables[tap.key].dims
+    declared = plan.model.graph.variables[tap.key].dims_on(plan.clock)
     for dims in declared:
         if len(dims) == len(shape):
             return OutputSchema(tap=tap, dims=dims, shape=shape, dtype=column.values.dtype)

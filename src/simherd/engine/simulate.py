@@ -112,7 +112,12 @@ class Simulator:
     def _context(self, number: int) -> RuntimeContext:
         bounds = {"sim_start": self.labels[0], "sim_end": self.labels[-1]} if self.labels else {}
         return RuntimeContext(
-            batch=number, batch_size=self.plan.batch_size, nsteps=self.plan.nsteps, **bounds
+            batch=number,
+            batch_size=self.plan.batch_size,
+            nsteps=self.plan.nsteps,
+            main_clock_values=self.plan.labels,
+            main_clock_dataarray=self.plan.labelled_clock,
+            **bounds,
         )
 
     def _calls(self, model: Model) -> Mapping[str, StageCall]:

@@ -12,7 +12,7 @@ import attr
 
 from simherd.errors import CycleError, LinkError, ModelError, UnknownNameError, close_matches
 from simherd.model.process import PROCESS, KeptVariable, ProcessInfo, converter_of, inspect_process
-from simherd.model.variables import Attribute, Dims, VarIntent, VarType
+from simherd.model.variables import MAIN_CLOCK, Attribute, Dims, VarIntent, VarType
 
 __all__ = ["Graph", "Key", "Pair", "Variable", "build_graph", "join_name"]
 
@@ -66,6 +66,10 @@ class Variable:
         """Allowed combinations of dimension labels."""
         return self.owner.metadata["dims"]  # type: ignore[no-any-return]
 
+    def dims_on(self, clock: str | None) -> Dims:
+        """Return the allowed combinations of dimension labels where `clock` is the main one."""
+        return tuple(tuple(str(clock) if d == MAIN_CLOCK else d for d in dims) for dims in self.dims)
+
     @property
     def attrs(self) -> dict[str, Any]:
         """Description and attributes, as the store keeps them."""
@@ -82,6 +86,11 @@ class Variable:
     def is_static(self) -> bool:
         """Whether it may not vary with the clock."""
         return bool(self.declared.metadata["static"])
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether its arrays come with their coordinates."""
+        return bool(self.declared.metadata.get("keep_labels"))
 
     @property
     def is_group(self) -> bool:
@@ -371,7 +380,7 @@ def _check_writers(graph: Graph, dependencies: Mapping[str, tuple[str, ...]], or
         for one, other in combinations(names, 2):
             if one not in before[other] and other not in before[one]:
                 raise ModelError(
-                    f"{one!r} and {other!r} both change {join_name(home)}, and nothing says which comes first.",
+                    f"{one!r} and {other!r} both change {join_name(home)}, and nothing says who comes first.",
                     fix=f"say so: Model(..., order=[({one!r}, {other!r})]).",
                 )
 

@@ -276,7 +276,10 @@ class Model(Mapping[str, Any]):
 
     def _assign_input(self, key: Key, value: Any) -> None:
         variable = self._graph.variables[key]
-        value = variable.converter(value) if variable.converter else copy.copy(value)
+        if variable.converter:
+            value = variable.converter(value)
+        else:  # a DataArray copies its values only when it is copied in depth
+            value = copy.deepcopy(value) if variable.keeps_labels else copy.copy(value)
         self._live.assign(key, value)
 
     def validate(self, p_names: Iterable[str] | None = None) -> None:
@@ -374,7 +377,7 @@ class Model(Mapping[str, Any]):
 
     def _with(self: M, processes: Mapping[str, type], pairs: Iterable[Pair]) -> M:
         """Return such a model of other processes; a class of the user may take nothing but these."""
-        options = {"order": tuple(pairs)} if pairs else {}
+        options: dict[str, Any] = {"order": tuple(pairs)} if pairs else {}
         new = type(self)(processes, **options)
         known = new.graph.variables
         outputs = {key: clock for key, clock in self._defaults.outputs.items() if key in known}
@@ -432,10 +435,10 @@ def _by_process(keys: Iterable[Key]) -> dict[str, list[str]]:
 
 
 def _validate(instance: Any, fields: Iterable[Attribute]) -> None:
-    for field in fields:
-        if field.validator is not None and field.metadata["var_type"] is not VarType.ON_DEMAND:
+    for declared in fields:
+        if declared.validator is not None and declared.metadata["var_type"] is not VarType.ON_DEMAND:
             try:
-                value = getattr(instance, field.name)
+                value = getattr(instance, declared.name)
             except AttributeError:
                 continue
-            field.validator(instance, field, value)
+            declared.validator(instance, declared, value)

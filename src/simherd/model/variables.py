@@ -15,6 +15,7 @@ import attr
 from simherd.errors import LinkError, ModelError
 
 __all__ = [
+    "MAIN_CLOCK",
     "VarIntent",
     "VarType",
     "any_object",
@@ -65,6 +66,9 @@ class VarIntent(Enum):
     OUT = "out"
     INOUT = "inout"
 
+
+MAIN_CLOCK = "<main clock>"
+"""Label of the dimension that is the main clock of a run, whatever its name there."""
 
 PULLED_TYPES = frozenset({VarType.ON_DEMAND, VarType.GROUP, VarType.GROUP_DICT})
 
@@ -126,6 +130,11 @@ def _field(var_type: VarType, intent: VarIntent, **given: Any) -> dict[str, Any]
         "encoding": _encoding(given.pop("encoding", None)),
         **given,
     }
+    if intent is not VarIntent.OUT and any(MAIN_CLOCK in dims for dims in metadata["dims"]):
+        raise ModelError(
+            "The main clock is a dimension of variables that a process sets, with intent='out'.",
+            fix="leave it out: the values of any input may vary along the main clock.",
+        )
     arguments: dict[str, Any] = {"metadata": metadata, "kw_only": True}
     if intent is VarIntent.OUT:
         arguments |= {"init": False, "repr": False}
@@ -148,6 +157,7 @@ def variable(
     description: str = "",
     attrs: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
+    keep_labels: bool = False,
 ) -> Any:
     """Declare a variable that belongs to the process.
 
@@ -155,7 +165,7 @@ def variable(
     ----------
     dims : str, tuple or list, optional
         Labels of its dimensions: a label, a tuple of labels, or a list of alternatives. Scalar by
-        default.
+        default. `MAIN_CLOCK` stands for the main clock in what a process sets.
     intent : {"in", "out", "inout"}, optional
         Whether the process reads it, sets it, or changes a given value.
     global_name : str, optional
@@ -176,6 +186,8 @@ def variable(
         More about it, such as ``{"units": "m"}``, kept in the output store.
     encoding : mapping, optional
         How its output is stored: dtype, fill_value, chunks, compressors.
+    keep_labels : bool, optional
+        True gives the process arrays as xarray DataArrays with their coordinates, as the setup has them.
 
     Raises
     ------
@@ -193,6 +205,7 @@ def variable(
         description=description,
         attrs=attrs,
         encoding=encoding,
+        keep_labels=keep_labels,
     )
     if purpose is not VarIntent.OUT:
         arguments["default"] = default
