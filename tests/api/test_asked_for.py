@@ -167,12 +167,20 @@ X = xr.DataArray([1.0, 2.0], dims="x", coords={"x": [10, 20], "name": ("x", ["a"
 
 def test_arrays_keep_their_labels_where_a_process_asks_for_it():
     model, seen = labelled()
-    setup = sh.create_setup(model, clocks={"t": [0, 1]}).assign(p__v=X)
+    setup = sh.create_setup(model, clocks={"t": [0, 1]}, input_vars={"p__v": X})
 
     setup.simherd.run(model)
 
-    xr.testing.assert_identical(seen[0], setup.p__v)
+    xr.testing.assert_identical(seen[0], X.rename("p__v"))
     assert seen[0].sel(x=20).item() == 2.0
+
+
+def test_labels_that_differ_from_those_of_the_setup_are_an_error():
+    model, _ = labelled()
+    setup = sh.create_setup(model).assign_coords(x=[1, 2])
+
+    with pytest.raises(SetupError, match="other labels along 'x'"):
+        setup.simherd.update_vars(model, input_vars={"p__v": X})
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
@@ -236,3 +244,55 @@ def test_texts_and_truths_differ_between_simulations(values):
 
     assert seen[-2:] == list(values)
     assert {type(v) for v in seen} <= {str, bool}
+
+
+# Batches over stacked dimensions
+
+
+@sh.process
+class Sum:
+    """Adds its inputs."""
+
+    a = sh.variable(default=1.0)
+    b = sh.variable(default=1.0)
+    cells = sh.variable(dims="x", default=np.arange(3.0))
+    total = sh.variable(intent="out")
+    profile = sh.variable(dims="x", intent="out")
+
+    def run_step(self):
+        self.total = 10 * self.a + self.b
+        self.profile = self.cells * self.total
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_batch_over_stacked_dimensions_unstacks_again(on_disk, parallel, tmp_path):
+    model = sh.Model({"p": Sum})
+    setup = sh.create_setup(
+        model,
+        clocks={"t": [0, 1, 2]},
+        input_vars={"p__a": ("p__a", [2.0, 1.0]), "p__b": ("p__b", [3.0, 4.0, 5.0])},
+        output_vars={"p__total": "t", "p__profile": None},
+    )
+
+    result = setup.stack(batch=["p__a", "p__b"]).simherd.run(
+        model, batch_dim="batch", store=tmp_path / "o.zarr" if on_disk else None,
+        parallel=parallel, scheduler="threads", workers=2,
+    )  # fmt: skip
+    cross = result.unstack("batch")
+
+    expected = 10 * setup.p__a + setup.p__b
+    xr.testing.assert_equal(cross.p__total.isel(t=-1, drop=True), expected)
+    xr.testing.assert_equal(cross.p__profile, (cross.p__cells * expected).transpose(*cross.p__profile.dims))
+    assert result.p__total.sel(p__a=1.0, p__b=4.0).values.tolist() == [14.0] * 3
+
+
+def test_a_multi_index_along_another_dimension_lasts_through_a_run(tmp_path):
+    model = sh.Model({"p": Sum})
+    cells = xr.Dataset(coords={"i": [1, 2], "j": [3, 4]}).stack(x=["i", "j"])
+    setup = sh.create_setup(model, clocks={"t": [0, 1]}, output_vars={"p__profile": None})
+    setup = setup.drop_vars("p__cells").assign(p__cells=("x", np.ones(4))).assign_coords(cells.coords)
+
+    result = setup.simherd.run(model, store=tmp_path / "out.zarr")
+
+    assert result.p__profile.unstack("x").sizes == {"i": 2, "j": 2}

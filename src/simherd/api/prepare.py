@@ -15,6 +15,7 @@ from simherd.engine.schema import OutputSchema, Schema
 from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import join_name
 from simherd.model.model import Model
+from simherd.setup.multi_index import MultiIndexes, join_levels, split_levels
 from simherd.setup.planning import Setup, make_setup
 from simherd.store.layout import (
     ArrayLayout,
@@ -40,6 +41,8 @@ class Prepared:
     """How each output is stored, by name: what the model declares, then what the user says."""
     block_size: int | None
     """Simulations in a block; None lets size and workers decide."""
+    multi_indexes: MultiIndexes
+    """Those that the setup had, by dimension."""
 
     def choose_block_size(self, schema: Schema, workers: int) -> int:
         """Return the number of simulations in a block."""
@@ -63,6 +66,10 @@ class Prepared:
             for output in schema.outputs
         ]
         return outputs if batch is None else [*outputs, *_outcome_layouts(*batch)]
+
+    def finish(self, result: xr.Dataset) -> xr.Dataset:
+        """Return the result with the multi-indexes of the setup."""
+        return join_levels(result, self.multi_indexes)
 
     def base(self, schema: Schema) -> xr.Dataset:
         """Return inputs, clocks and index coordinates, with where they come from."""
@@ -113,6 +120,7 @@ def prepare(
         If anything does not fit.
     """
     given = {_encoding_name(name): dict(one) for name, one in (encoding or {}).items()}
+    dataset, indexes = split_levels(dataset)
     setup = make_setup(
         dataset,
         model,
@@ -131,7 +139,8 @@ def prepare(
             raise UnknownNameError(f"encoding: {name!r} is not an output. {close_matches(name, encoding)}")
     for name, one in encoding.items():
         check_encoding(name, one)
-    return Prepared(setup=setup, encoding=encoding, block_size=_checked_block_size(block_size))
+    size = _checked_block_size(block_size)
+    return Prepared(setup=setup, encoding=encoding, block_size=size, multi_indexes=indexes)
 
 
 def _encoding_name(name: Any) -> str:

@@ -154,7 +154,7 @@ def _run_one(
     for array, tap, column in zip(opened.arrays, prepared.setup.plan.taps, columns, strict=True):
         assert column.values is not None
         array[...] = column.values[0] if tap.clock is not None else column.values[0, 0]
-    return _open(opened, decoding)
+    return prepared.finish(_open(opened, decoding))
 
 
 def _run_batch(
@@ -168,7 +168,7 @@ def _run_batch(
     if isinstance(target, Path):
         journal = partial(record_failures, target)
     run_batch(replace(batch, plan=_with_schema(batch.plan, schema)), writer, block_size, journal)
-    return _open(store, decoding)
+    return prepared.finish(_open(store, decoding))
 
 
 def _with_schema(plan: Plan, schema: Schema) -> Plan:

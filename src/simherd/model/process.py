@@ -25,14 +25,6 @@ from simherd.model.variables import (
     OnDemand,
     VarIntent,
     VarType,
-    any_object,
-    foreign,
-    global_ref,
-    group,
-    group_dict,
-    index,
-    on_demand,
-    variable,
 )
 
 __all__ = ["PROCESS", "PULLS", "ProcessInfo", "inspect_process", "process"]
@@ -131,10 +123,7 @@ def process(maybe_cls: type[T], autodoc: bool = True, apply_attrs: bool = True) 
 def process(
     maybe_cls: None = None, autodoc: bool = True, apply_attrs: bool = True
 ) -> Callable[[type[T]], type[T]]: ...
-@dataclass_transform(
-    kw_only_default=True,
-    field_specifiers=(variable, index, on_demand, any_object, foreign, global_ref, group, group_dict),
-)
+@dataclass_transform(kw_only_default=True)  # no field specifiers: to a type checker all have defaults
 def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = True) -> Any:
     """Make a process of a class.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import attr
 
@@ -30,6 +31,7 @@ __all__ = [
 
 Dims: TypeAlias = tuple[tuple[str, ...], ...]
 DimsLike: TypeAlias = str | Sequence[str] | Sequence[str | tuple[str, ...]]
+F = TypeVar("F", bound=Callable[..., Any])
 Attribute: TypeAlias = "attr.Attribute[Any]"
 
 ENCODING_KEYS = frozenset(
@@ -276,6 +278,14 @@ class OnDemand:
         self.method: Callable[[Any], Any] | None = None
         self.is_cached = False
 
+    if TYPE_CHECKING:  # where it is read, it is the value: process() puts a property-like field in its place
+
+        def __get__(self, instance: object, owner: type) -> Any: ...
+
+    @overload
+    def compute(self, method: F, *, cache: bool = False) -> F: ...
+    @overload
+    def compute(self, method: None = None, *, cache: bool = False) -> Callable[[F], F]: ...
     def compute(self, method: Any = None, *, cache: bool = False) -> Any:
         """Make the decorated method the one that computes the variable.
 
@@ -289,7 +299,7 @@ class OnDemand:
             what it depends on.
         """
         if method is None:
-            return lambda function: self.compute(function, cache=cache)
+            return partial(self.compute, cache=cache)
         self.method, self.is_cached = method, cache
         return method
 
@@ -300,7 +310,7 @@ def on_demand(
     description: str = "",
     attrs: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
-) -> Any:
+) -> OnDemand:
     """Declare a variable that is computed when somebody reads it.
 
     The method that computes it is decorated with ``@name.compute``, or with

@@ -215,11 +215,25 @@ def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -
                 f"{close_matches(join_name(key), known)}"
             )
         variables[join_name(key)] = _as_variable(graph.variables[key], value)
+        if graph.variables[key].keeps_labels and isinstance(value, xr.DataArray):
+            dataset = _with_labels_of(dataset, value, join_name(key))
     replaced = [name for name in variables if name in dataset.variables]
     try:
         return dataset.drop_vars(replaced).assign(variables)
     except ValueError as error:
         raise SetupError(f"Inputs do not fit together: {error}.") from error
+
+
+def _with_labels_of(dataset: xr.Dataset, value: xr.DataArray, name: str) -> xr.Dataset:
+    """Return a setup with the coordinates of an input that keeps its labels."""
+    for coord, labels in value.coords.items():
+        known = dataset.variables.get(coord)
+        if known is not None and not known.equals(labels.variable):  # type: ignore[no-untyped-call]
+            raise SetupError(
+                f"Input {name} has other labels along {coord!r} than the setup.",
+                fix="give all inputs the same labels, for instance by xarray.align.",
+            )
+    return dataset.assign_coords({c: v for c, v in value.coords.items() if c not in dataset.coords})
 
 
 def _as_variable(variable: Variable, value: Any) -> xr.Variable:
