@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         variable,
         variable_info,
     )
+    from simherd.plots.visualize import visualize
     from simherd.setup.dataset import create_setup
 
 __all__ = [
@@ -62,12 +63,14 @@ __all__ = [
     "runtime_hook",
     "variable",
     "variable_info",
+    "visualize",
 ]
 
 _ELSEWHERE = {
     "create_setup": "simherd.setup.dataset",
     "open_client": "simherd.clusters",
     "run": "simherd.api.run",
+    "visualize": "simherd.plots.visualize",
 }
 _MODULES = ("errors", "events")
 
