@@ -8,7 +8,9 @@ and variables that nobody has set yet.
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -145,7 +147,8 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
     Raises
     ------
     ModelError
-        If an on-demand variable has no method that computes it, or the class has slots.
+        If an on-demand variable has no method that computes it, the class has slots, or a stage method
+        assigns a variable with intent "in".
     TypeError
         If a stage method has arguments that no run gives.
     """
@@ -168,6 +171,7 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
             on_demand=MappingProxyType(on_demand),
             plain=tuple(a for a in fields if "var_type" not in a.metadata),
         )
+        _check_assignments(cls, info)
         setattr(cls, PROCESS, info)
         setattr(cls, PULLS, {})
         _install_access(cls, info)
@@ -288,6 +292,36 @@ _read_missing.is_simherd = True  # type: ignore[attr-defined]
 def _stages(cls: type) -> dict[str, tuple[str, ...]]:
     methods = {stage: getattr(cls, stage, None) for stage in STAGES}
     return {stage: _arguments(cls, method) for stage, method in methods.items() if method is not None}
+
+
+def _check_assignments(cls: type, info: ProcessInfo) -> None:
+    """Raise an error if a stage method assigns, as its source shows, what the process only reads."""
+    for stage in info.stages:
+        for name in _assigned_in(getattr(cls, stage)):
+            if name in info.variables and info.variables[name].metadata["intent"] is VarIntent.IN:
+                raise ModelError(
+                    f"{cls.__name__}.{stage} assigns {name!r}, which it may only read (intent='in').",
+                    fix="declare it with intent='inout' or 'out', or assign another attribute.",
+                )
+
+
+def _assigned_in(method: Callable[..., Any]) -> set[str]:
+    """Return the attributes of ``self`` that a method assigns; none where its source is not to be had."""
+    try:
+        function = ast.parse(textwrap.dedent(inspect.getsource(method))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return set()
+    if not isinstance(function, ast.FunctionDef) or not (function.args.posonlyargs + function.args.args):
+        return set()
+    instance = (function.args.posonlyargs + function.args.args)[0].arg
+    return {
+        node.attr
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == instance
+    }
 
 
 def _arguments(cls: type, method: Callable[..., Any]) -> tuple[str, ...]:
