@@ -414,7 +414,7 @@ def test_a_stage_that_assigns_an_own_input_is_an_error_at_once(statement, tmp_pa
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "assigning", raising=False)
 
-    with pytest.raises(ModelError, match="P.run_step assigns 'v', which it may only read"):
+    with pytest.raises(ModelError, match=r"P\.run_step assigns 'v', which it may only read"):
         importlib.import_module("assigning")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from simherd.engine.simulate import Simulator
 from simherd.ensemble.run import Batch, discover_schema, run_batch
 from simherd.errors import SetupError, close_matches
 from simherd.events import Subscriber
-from simherd.executors.choose import choose_executor
+from simherd.executors.choose import choose_executor, threads_for_one
 from simherd.model.model import Model
 from simherd.setup.dataset import find_model
 from simherd.store.journal import record_failures
@@ -71,7 +72,8 @@ def run(
     hooks : iterable, optional
         Functions of `runtime_hook`, or `RuntimeHook` objects.
     parallel : bool, optional
-        Run the simulations of a batch at once.
+        Run the simulations of a batch at once; without a batch, the processes of the simulation that do
+        not wait for each other, in threads.
     scheduler : optional
         "threads", "processes", "sync", a ``dask.distributed.Client`` or a
         ``concurrent.futures.Executor``. By default an active Dask client, then what ``dask.config``
@@ -107,6 +109,11 @@ def run(
     Exception
         What a simulation raises, with ``on_error="raise"``.
     """
+    if not isinstance(parallel, bool):
+        raise SetupError(
+            f"parallel={parallel!r} is not available.",
+            fix="say True: a batch runs its simulations at once, one simulation its processes.",
+        )
     if on_error not in ("raise", "record"):
         raise SetupError(f"on_error={on_error!r}. {close_matches(on_error, ('raise', 'record'))}")
     prepared = prepare(
@@ -125,12 +132,8 @@ def run(
 
         check_writable(target)
     if batch_dim is None:
-        if parallel:
-            raise SetupError(
-                "parallel=True runs the simulations of a batch at once; this is one simulation.",
-                fix="give batch_dim, or leave parallel out.",
-            )
-        return _run_one(prepared, target, decoding, safe_mode)
+        with threads_for_one(parallel, scheduler, workers) as pool:
+            return _run_one(prepared, target, decoding, safe_mode, pool)
     with choose_executor(parallel, scheduler, workers) as executor:
         batch = Batch(
             plan=prepared.setup.plan,
@@ -144,9 +147,13 @@ def run(
 
 
 def _run_one(
-    prepared: Prepared, target: Any, decoding: Mapping[str, Any] | None, safe_mode: bool
+    prepared: Prepared,
+    target: Any,
+    decoding: Mapping[str, Any] | None,
+    safe_mode: bool,
+    pool: ThreadPoolExecutor | None,
 ) -> xr.Dataset:
-    simulator = Simulator(prepared.setup.plan, clones=safe_mode)
+    simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
     columns = simulator.columns(1)
     simulator.run({}, columns, 0)
     schema = schema_of(simulator, columns)

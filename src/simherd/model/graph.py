@@ -239,6 +239,16 @@ class Graph:
             else:
                 yield v.home
 
+    def needed_by(self, process: str, seen: frozenset[str] = frozenset()) -> set[Key]:
+        """Return the homes of all that an on-demand variable of a process may depend on."""
+        homes = set(self.read_by(process))
+        others = {home[0] for home in homes if self.variables[home].is_on_demand} - seen - {process}
+        return homes.union(*(self.needed_by(other, seen | {process}) for other in others))
+
+    def touched_by(self, process: str) -> set[Key]:
+        """Return the homes of all that a process reads, sets, or has computed on demand."""
+        return self.needed_by(process)
+
 
 def build_graph(classes: Mapping[str, type], pairs: Iterable[Pair] = ()) -> Graph:
     """Resolve a mapping of process classes into a graph.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from simherd.model.graph import Graph, Key, Pair, build_graph, join_name
 from simherd.model.hooks import HookTable, gather_hooks
 from simherd.model.names import flatten_keys
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
-from simherd.model.stages import CompiledStages, Stages, compile_stages
+from simherd.model.stages import CompiledStages, SplitStages, Stages, compile_stages
 from simherd.model.state import LiveProcesses, ModelState
 from simherd.model.variables import Attribute, VarType
 from simherd.model.watching import ProcessWatcher
@@ -90,7 +90,7 @@ class Model(Mapping[str, Any]):
             main_clock=main_clock,
             outputs=flatten_keys(outputs or {}, self._graph),
         )
-        self._compiled: dict[bool, CompiledStages] = {}
+        self._compiled: dict[str, CompiledStages] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -111,7 +111,7 @@ class Model(Mapping[str, Any]):
     @property
     def _live(self) -> LiveProcesses:
         if self._live_processes is None:
-            self._live_processes = LiveProcesses(self._graph, self._compile(watched=False))
+            self._live_processes = LiveProcesses(self._graph, self._compile("plain"))
         return self._live_processes
 
     @property
@@ -123,14 +123,24 @@ class Model(Mapping[str, Any]):
         """The compiled stages of this model's own process objects."""
         return self._live.stages
 
-    def _compile(self, watched: bool) -> CompiledStages:
-        if watched not in self._compiled:
-            self._compiled[watched] = compile_stages(self._graph, watched=watched)
-        return self._compiled[watched]
+    def _compile(self, kind: str) -> CompiledStages:
+        if kind not in self._compiled:
+            options = {"watched": kind == "watched", "split": kind == "split"}
+            self._compiled[kind] = compile_stages(self._graph, **options)
+        return self._compiled[kind]
 
     def watched_stages(self, hooks: HookTable, validate: bool) -> Stages:
         """Return stages that call hooks at process level and validate after each process."""
-        return self._live.bind(self._compile(watched=True), ProcessWatcher(self, hooks, validate))
+        stages: Stages = self._live.bind(self._compile("watched"), ProcessWatcher(self, hooks, validate))
+        return stages
+
+    def split_stages(self) -> tuple[Callable[[], None], SplitStages]:
+        """Return a function to call before each stage, and one for each process of each stage.
+
+        The latter return whether the process answered BREAK.
+        """
+        stages = dict(self._live.bind(self._compile("split")))
+        return stages.pop("begin"), stages
 
     def locate(self, error: BaseException) -> tuple[str, str] | None:
         """Return the process and the stage in which an error was raised, if any."""

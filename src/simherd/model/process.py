@@ -11,11 +11,13 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
+from weakref import WeakKeyDictionary
 
 import attr
 
@@ -50,6 +52,8 @@ class ProcessInfo:
     """How its on-demand variables are computed."""
     plain: tuple[Attribute, ...]
     """Its other attrs fields, which get their defaults in each simulation."""
+    thread_safe: bool = True
+    """Whether objects of the class may run at once in threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +123,36 @@ def inspect_process(cls: type) -> ProcessInfo:
     return info  # type: ignore[no-any-return]
 
 
-@overload
-def process(maybe_cls: type[T], autodoc: bool = True, apply_attrs: bool = True) -> type[T]: ...
+_locks: WeakKeyDictionary[type, threading.RLock] = WeakKeyDictionary()
+_making_locks = threading.Lock()
+
+
+def lock_for(cls: type) -> Any:
+    """Return the lock that objects of a class hold in threads; None if they are safe there.
+
+    A class derived from one that is not safe shares its lock. Locks do not travel: they are made where
+    they are needed.
+    """
+    for base in reversed(cls.__mro__):
+        info: ProcessInfo | None = vars(base).get(PROCESS)
+        if info is not None and not info.thread_safe:
+            with _making_locks:
+                return _locks.setdefault(base, threading.RLock())
+    return None
+
+
 @overload
 def process(
-    maybe_cls: None = None, autodoc: bool = True, apply_attrs: bool = True
+    maybe_cls: type[T], autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
+) -> type[T]: ...
+@overload
+def process(
+    maybe_cls: None = None, autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
 ) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(kw_only_default=True)  # no field specifiers: to a type checker all have defaults
-def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = True) -> Any:
+def process(
+    maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
+) -> Any:
     """Make a process of a class.
 
     Parameters
@@ -138,6 +164,10 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
         that stands in it.
     apply_attrs : bool, optional
         False where the class is decorated with ``attr.s`` already.
+    thread_safe : bool, optional
+        False lets methods of the class run one at a time where threads run simulations, or processes of
+        one. What a library keeps outside of the process from one stage to the next is not safe even so:
+        run such a batch with ``scheduler="processes"``.
 
     Returns
     -------
@@ -170,6 +200,7 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
             stages=MappingProxyType(_stages(cls)),
             on_demand=MappingProxyType(on_demand),
             plain=tuple(a for a in fields if "var_type" not in a.metadata),
+            thread_safe=thread_safe,
         )
         _check_assignments(cls, info)
         setattr(cls, PROCESS, info)
