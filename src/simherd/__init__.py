@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simherd.api.run import run
     from simherd.clusters import open_client
     from simherd.model import (
+        MAIN_CLOCK,
         Model,
         RuntimeContext,
         RuntimeHook,
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
         variable,
         variable_info,
     )
+    from simherd.plots.visualize import visualize
     from simherd.setup.dataset import create_setup
 
 __all__ = [
+    "MAIN_CLOCK",
     "Model",
     "RuntimeContext",
     "RuntimeHook",
@@ -63,12 +66,14 @@ __all__ = [
     "validators",
     "variable",
     "variable_info",
+    "visualize",
 ]
 
 _ELSEWHERE = {
     "create_setup": "simherd.setup.dataset",
     "open_client": "simherd.clusters",
     "run": "simherd.api.run",
+    "visualize": "simherd.plots.visualize",
 }
 _MODULES = {
     "errors": "simherd.errors",

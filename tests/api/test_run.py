@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -98,9 +99,33 @@ def test_wrong_options_are_setup_errors(walk, options, message):
         walk.setup([1.0, 2.0]).simherd.run(walk.model, **{"batch_dim": "member", **options})
 
 
-def test_parallel_needs_a_batch(walk):
-    with pytest.raises(SetupError, match="this is one simulation"):
-        walk.setup(1.0).simherd.run(walk.model, parallel=True)
+@pytest.mark.parametrize("scheduler", [None, "threads", "sync"])
+def test_parallel_without_a_batch_runs_the_processes_of_one_simulation(walk, scheduler):
+    serial = walk.setup(1.5).simherd.run(walk.model)
+
+    result = walk.setup(1.5).simherd.run(walk.model, parallel=True, scheduler=scheduler)
+
+    xr.testing.assert_identical(result, serial)
+
+
+def test_an_executor_of_threads_may_be_given_for_one_simulation(walk):
+    with ThreadPoolExecutor(2) as pool:
+        result = walk.setup(1.5).simherd.run(walk.model, parallel=True, scheduler=pool)
+
+        assert pool.submit(int).result() == 0
+    assert result.walk__count == 3
+
+
+def test_schedulers_of_other_processes_run_one_simulation_in_threads_with_a_warning(walk):
+    with pytest.warns(UserWarning, match="run in threads here"):
+        result = walk.setup(1.5).simherd.run(walk.model, parallel=True, scheduler="processes")
+
+    assert result.walk__count == 3
+
+
+def test_batch_and_single_model_parallelism_together_are_not_available(walk):
+    with pytest.raises(SetupError, match="parallel='both' is not available"):
+        walk.setup([1.0, 2.0]).simherd.run(walk.model, batch_dim="member", parallel="both")
 
 
 def test_the_accessor_tells_of_clocks_and_outputs(walk):

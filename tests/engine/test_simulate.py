@@ -373,7 +373,7 @@ def test_index_variables_that_differ_between_simulations_are_an_error(make_plan)
 @pytest.mark.parametrize(("stage", "validate"), [("finalize_step", "inputs"), ("run_step", "all")])
 def test_a_process_that_assigns_what_it_only_reads_is_an_error(counter, stage, validate):
     def assign(self):
-        self.count = 0
+        setattr(self, "count", 0)  # noqa: B010 (so that its source does not show it)
 
     reader = make(count=sh.foreign(counter, "count"), **{stage: assign})
     model = sh.Model({"p": counter, "reader": reader})

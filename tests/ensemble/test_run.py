@@ -99,7 +99,7 @@ def test_an_input_that_a_simulation_changes_stays_as_it_is_for_the_others(where)
         r = sh.variable(dims="k", intent="out")
 
         def initialize(self):
-            self.converted += self.a
+            np.add(self.converted, self.a, out=self.converted)
             self.listed["l"].append(1)
             self.r = np.array([self.converted[0], len(self.listed["l"])])
 

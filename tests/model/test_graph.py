@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
+import cloudpickle
 import pytest
 
 import simherd as sh
-from simherd.errors import CycleError, LinkError, ModelError
+from simherd.errors import CycleError, LinkError, ModelError, UnknownNameError
 
 
 def make(name, **members):
@@ -60,6 +63,57 @@ def test_the_reader_of_a_group_waits_for_all_members():
     )
 
     assert model.dependent_processes["reader"] == ["a", "b"]
+
+
+@pytest.fixture
+def changers():
+    """Return processes by name that all change the state of ``owner``: it keeps what they append."""
+
+    def change(name):
+        return lambda self: setattr(self, "state", [*self.state, name])
+
+    owner = make("Owner", state=sh.variable(intent="inout"), run_step=change("owner"))
+    others = {
+        name: make(name.upper(), state=sh.foreign(owner, "state", "inout"), run_step=change(name))
+        for name in ("a", "b")
+    }
+    return {**others, "owner": owner}
+
+
+def test_the_user_orders_what_inout_leaves_open(changers):
+    model = sh.Model(changers, order=[("owner", "b"), ("b", "a")])
+    model.update_state({("owner", "state"): []})
+    model.execute("run_step")
+
+    assert list(model) == ["owner", "b", "a"]
+    assert model.owner.state == model.a.state == ["owner", "b", "a"]
+
+
+@pytest.mark.parametrize("order", [[], [("owner", "a"), ("owner", "b")]])
+def test_two_processes_that_change_one_variable_in_no_order_are_an_error_that_names_them(changers, order):
+    with pytest.raises(ModelError, match=r"'a' and 'b' both change owner__state.*order=\[\('a', 'b'\)\]"):
+        sh.Model(changers, order=order)
+
+
+def test_an_order_that_makes_a_circle_is_an_error(model, source_cls, reader_cls):
+    with pytest.raises(CycleError, match="source->reader->source"):
+        sh.Model({"source": source_cls, "reader": reader_cls}, order=[("reader", "source")])
+
+
+def test_an_order_of_unknown_processes_comes_with_the_close_match(source_cls):
+    with pytest.raises(UnknownNameError, match="Did you mean 'source'"):
+        sh.Model({"source": source_cls}, order=[("sorce", "source")])
+
+
+def test_an_order_is_kept_by_copies_and_bridges_what_is_dropped(changers):
+    model = sh.Model(changers, order=[("b", "owner"), ("owner", "a")])
+
+    for copied in (model.clone(), model.update_processes({}), pickle.loads(cloudpickle.dumps(model))):
+        assert list(copied) == ["b", "owner", "a"]
+
+    other = make("Other")
+    chain = sh.Model(dict.fromkeys("xyz", other), order=[("z", "y"), ("y", "x")])
+    assert list(chain.drop_processes("y")) == ["z", "x"]
 
 
 def test_a_circle_is_an_error_that_shows_the_path():

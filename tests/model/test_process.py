@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import attr
 import pytest
 
@@ -394,3 +397,54 @@ def test_runtime_arguments_come_in_their_order(args):
 def test_runtime_arguments_that_a_run_does_not_have_are_an_error_at_once(args):
     with pytest.raises(ModelError, match="runtime"):
         sh.runtime(args=args)
+
+
+# Assignments of what a process only reads
+
+
+@pytest.mark.parametrize(
+    "statement", ["self.v = 1", "self.v += 1", "_, self.v = 1, 2", "for self.v in (): pass"]
+)
+def test_a_stage_that_assigns_an_own_input_is_an_error_at_once(statement, tmp_path, monkeypatch):
+    (tmp_path / "assigning.py").write_text(
+        "import simherd as sh\n\n\n"
+        "@sh.process\nclass P:\n    v = sh.variable()\n\n"
+        f"    @sh.runtime(args='step')\n    def run_step(self, step):\n        {statement}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "assigning", raising=False)
+
+    with pytest.raises(ModelError, match=r"P\.run_step assigns 'v', which it may only read"):
+        importlib.import_module("assigning")
+
+
+def test_a_stage_that_assigns_what_it_refers_to_is_an_error_at_once(source_cls):
+    with pytest.raises(ModelError, match="assigns 'total'"):
+
+        @sh.process
+        class Reader:
+            total = sh.foreign(source_cls, "total")
+
+            def run_step(this):  # noqa: N805
+                this.total = 1
+
+
+def test_what_is_no_assignment_of_an_own_input_is_allowed():
+    @sh.process
+    class P:
+        v = sh.variable(dims="x")
+        w = sh.variable(intent="inout")
+
+        def run_step(self):
+            self.v[0] = self.v.size
+            self.w, self.plain = 1, self.v
+            self.plain.v = 2
+
+    assert sh.Model({"p": P})
+
+
+def test_a_stage_without_source_is_not_looked_into():
+    members = {}
+    exec("def run_step(self): self.v = 1", members)
+
+    assert sh.process(type("P", (), {"v": sh.variable(), "run_step": members["run_step"]}))

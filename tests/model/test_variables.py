@@ -92,10 +92,12 @@ def test_a_foreign_variable_has_the_description_of_its_target(source_cls):
     assert kept == ((("x",),), "height", {"units": "m"})
 
 
-@pytest.mark.parametrize("reference", [lambda cls: sh.foreign(cls, "rate", intent="inout"), None])
-def test_a_reference_cannot_be_inout(source_cls, reference):
-    with pytest.raises(ModelError, match="inout"):
-        reference(source_cls) if reference else sh.global_ref("name", intent="inout")
+def test_nobody_changes_an_on_demand_variable():
+    computed = sh.on_demand()
+    owner = declare(v=computed, compute=computed.compute(lambda self: 1))
+
+    with pytest.raises(ModelError, match="nobody sets"):
+        sh.foreign(owner, "v", intent="inout")
 
 
 def test_a_foreign_variable_and_its_target_cannot_both_be_out(source_cls):

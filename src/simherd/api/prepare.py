@@ -18,7 +18,8 @@ from simherd.engine.schema import OutputSchema, Schema
 from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import join_name
 from simherd.model.model import Model
-from simherd.setup.names import INPUT_SUFFIX
+from simherd.model.names import INPUT_SUFFIX
+from simherd.setup.multi_index import MultiIndexes, join_levels, split_levels
 from simherd.setup.planning import Setup, make_setup
 from simherd.store.layout import (
     ArrayLayout,
@@ -45,6 +46,8 @@ class Prepared:
     """How each output is stored, by name: what the model declares, then what the user says."""
     block_size: int | None
     """Simulations in a block; None lets size and workers decide."""
+    multi_indexes: MultiIndexes
+    """Those that the setup had, by dimension."""
 
     def choose_block_size(self, schema: Schema, workers: int) -> int:
         """Return the number of simulations in a block."""
@@ -69,6 +72,10 @@ class Prepared:
         ]
         return outputs if batch is None else [*outputs, *_outcome_layouts(*batch)]
 
+    def finish(self, result: xr.Dataset) -> xr.Dataset:
+        """Return the result with the multi-indexes of the setup."""
+        return join_levels(result, self.multi_indexes)
+
     def _without_outputs(self, dataset: xr.Dataset) -> xr.Dataset:
         """Return a dataset in which inputs that are outputs too stand under names of their own."""
         inputs = {join_name(key) for key in self.setup.plan.model.graph.inputs}
@@ -79,13 +86,11 @@ class Prepared:
 
     def base(self, schema: Schema) -> xr.Dataset:
         """Return inputs, clocks and index coordinates, with where they come from."""
-        graph = self.setup.plan.model.graph
-        coords = {
-            key[1]: xr.Variable(
-                _index_dims(graph.variables[key].dims, values), values, graph.variables[key].attrs
-            )
-            for key, values in schema.indexes.items()
-        }
+        coords = {}
+        for key, values in schema.indexes.items():
+            variable = self.setup.plan.model.graph.variables[key]
+            dims = _index_dims(variable.dims_on(self.setup.plan.clock), values)
+            coords[key[1]] = xr.Variable(dims, values, variable.attrs)
         base = self._without_outputs(self.setup.dataset)
         base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
         return base.assign_attrs(_provenance())
@@ -135,6 +140,7 @@ def prepare(
         If anything does not fit.
     """
     given = {_encoding_name(name): dict(one) for name, one in (encoding or {}).items()}
+    dataset, indexes = split_levels(dataset)
     setup = make_setup(
         dataset,
         model,
@@ -153,7 +159,8 @@ def prepare(
             raise UnknownNameError(f"encoding: {name!r} is not an output. {close_matches(name, encoding)}")
     for name, one in encoding.items():
         check_encoding(name, one)
-    return Prepared(setup=setup, encoding=encoding, block_size=_checked_block_size(block_size))
+    size = _checked_block_size(block_size)
+    return Prepared(setup=setup, encoding=encoding, block_size=size, multi_indexes=indexes)
 
 
 def _encoding_name(name: Any) -> str:
@@ -198,7 +205,7 @@ def guess_schema(setup: Setup) -> tuple[Schema, tuple[str, ...]]:
 
 def _guess_shape(setup: Setup, tap: Tap) -> tuple[tuple[str, ...], tuple[int | None, ...]]:
     """Return the largest declared combination of dimensions whose sizes are known, else the first."""
-    declared = setup.plan.model.graph.variables[tap.key].dims
+    declared = setup.plan.model.graph.variables[tap.key].dims_on(setup.plan.clock)
     sizes = setup.dataset.sizes
     known = [dims for dims in declared if all(d in sizes for d in dims)]
     dims = max(known, key=len) if known else declared[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from simherd.engine.simulate import Simulator
 from simherd.ensemble.run import Batch, discover_schema, run_batch
 from simherd.errors import SetupError, close_matches
 from simherd.events import Subscriber
-from simherd.executors.choose import choose_executor
+from simherd.executors.choose import choose_executor, threads_for_one
 from simherd.model.model import Model
 from simherd.resources import parse_bytes
 from simherd.setup.dataset import find_model
@@ -70,7 +71,8 @@ def run(
     hooks : iterable, optional
         Functions of `runtime_hook`, or `RuntimeHook` objects.
     parallel : bool, optional
-        Run the simulations of a batch at once.
+        Run the simulations of a batch at once; without a batch, the processes of the simulation that do
+        not wait for each other, in threads.
     scheduler : optional
         "threads", "processes", "sync", a ``dask.distributed.Client`` or a
         ``concurrent.futures.Executor``. By default an active Dask client, then what ``dask.config``
@@ -109,6 +111,11 @@ def run(
     Exception
         What a simulation raises, with ``on_error="raise"``.
     """
+    if not isinstance(parallel, bool):
+        raise SetupError(
+            f"parallel={parallel!r} is not available.",
+            fix="say True: a batch runs its simulations at once, one simulation its processes.",
+        )
     if on_error not in ("raise", "record"):
         raise SetupError(f"on_error={on_error!r}. {close_matches(on_error, ('raise', 'record'))}")
     _check_count("retries", retries, 0)
@@ -131,12 +138,9 @@ def run(
         target = as_folder(store)
         check_writable(target)
     if batch_dim is None:
-        if parallel:
-            raise SetupError(
-                "parallel=True runs the simulations of a batch at once; this is one simulation.",
-                fix="give batch_dim, or leave parallel out.",
-            )
-        return _run_one(prepared, target, decoding, safe_mode, parse_bytes(memory_limit))
+        with threads_for_one(parallel, scheduler, workers) as pool:
+            limit = parse_bytes(memory_limit)
+            return prepared.finish(_run_one(prepared, target, decoding, safe_mode, limit, pool))
     with choose_executor(parallel, scheduler, workers) as executor:
         batch = Batch(
             plan=prepared.setup.plan,
@@ -160,8 +164,9 @@ def _run_one(
     decoding: Mapping[str, Any] | None,
     safe_mode: bool,
     memory_limit: int,
+    pool: ThreadPoolExecutor | None,
 ) -> xr.Dataset:
-    simulator = Simulator(prepared.setup.plan, clones=safe_mode)
+    simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
     if target is None:
         columns = simulator.columns(1)
         simulator.run({}, columns, 0)
@@ -183,7 +188,7 @@ def _run_batch(
     block_size = prepared.choose_block_size(schema, batch.executor.workers)
     store = _make_store(prepared, schema, target, block_size)
     run_batch(replace(batch, plan=hold_to(batch.plan, schema)), store, block_size)
-    return _open(store, decoding)
+    return prepared.finish(_open(store, decoding))
 
 
 def _contents(prepared: Prepared, schema: Schema, block_size: int) -> tuple[xr.Dataset, list[ArrayLayout]]:

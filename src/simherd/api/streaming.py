@@ -49,7 +49,7 @@ class StreamedResult:
         """Write values of an output from a position of its clock on."""
         self._begin(Schema(outputs=(), indexes={}))
         if column.name not in self.arrays:
-            schema = output_schema(self.prepared.setup.plan.model, column.tap, column)
+            schema = output_schema(self.prepared.setup.plan, column.tap, column)
             self.arrays[column.name] = self._add(schema, column.saves)
         array = self.arrays[column.name]
         _lengthen(array, (array.shape[0], *values.shape[1:]))

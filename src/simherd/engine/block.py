@@ -44,6 +44,18 @@ class Block:
         """Number of simulations."""
         return self.stop - self.start
 
+    def rows(self) -> Iterator[Mapping[Key, Any]]:
+        """Yield the inputs of each simulation.
+
+        Scalars are Python numbers, with which processes compute several times quicker than with NumPy's.
+        """
+        series = {
+            key: values.tolist() if values.ndim == 1 and values.dtype.kind not in "mM" else values
+            for key, values in self.inputs.items()
+        }
+        for row in range(self.size):
+            yield {key: values[row] for key, values in series.items()}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
@@ -98,7 +110,7 @@ def run_block(
     status = np.zeros(block.size, np.uint8)
     seconds = np.full(block.size, np.nan)
     failures: list[Failure] = []
-    for row, values in enumerate(_rows(block)):
+    for row, values in enumerate(block.rows()):
         started = time.perf_counter()
         error = _attempt(simulator, values, columns, row, block.start + row, retries)
         status[row] = Status.DONE if error is None else Status.FAILED
@@ -136,19 +148,6 @@ def _attempt(
         else:
             return None
     return last
-
-
-def _rows(block: Block) -> Iterator[Mapping[Key, Any]]:
-    """Yield the inputs of each simulation.
-
-    Scalars are Python numbers, with which processes compute several times quicker than with NumPy's.
-    """
-    series = {
-        key: values.tolist() if values.ndim == 1 and values.dtype.kind not in "mM" else values
-        for key, values in block.inputs.items()
-    }
-    for row in range(block.size):
-        yield {key: values[row] for key, values in series.items()}
 
 
 def _failure(number: int, error: Exception) -> Failure:

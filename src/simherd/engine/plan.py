@@ -58,6 +58,8 @@ class Plan:
     """Name of the main clock."""
     labels: Array = field(default_factory=lambda: np.empty(0))
     """Labels of the main clock, shape (steps + 1,); empty for a model without steps."""
+    labelled_clock: Any = None
+    """The main clock with its attributes, opaque to the engine, for processes that ask for it."""
     shared: Mapping[Key, Any]
     """Values of inputs that are the same in all simulations."""
     batched: tuple[Key, ...] = ()

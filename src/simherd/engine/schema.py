@@ -62,20 +62,18 @@ def schema_of(simulator: Simulator, columns: Sequence[Column]) -> Schema:
     OutputError
         If an output has no value, or a number of dimensions that is not declared.
     """
-    model = simulator.plan.model
-    outputs = [
-        output_schema(model, tap, column) for tap, column in zip(simulator.plan.taps, columns, strict=True)
-    ]
-    sizes = _common_sizes(outputs, _index_sizes(model, simulator.index_values))
+    plan = simulator.plan
+    outputs = [output_schema(plan, tap, column) for tap, column in zip(plan.taps, columns, strict=True)]
+    sizes = _common_sizes(outputs, _index_sizes(plan, simulator.index_values))
     outputs = [replace(one, shape=tuple(sizes[dim] for dim in one.dims)) for one in outputs]
     return Schema(outputs=tuple(outputs), indexes=simulator.index_values)
 
 
-def _index_sizes(model: Model, indexes: Mapping[Key, Array]) -> dict[str, int]:
+def _index_sizes(plan: Plan, indexes: Mapping[Key, Array]) -> dict[str, int]:
     return {
         dims[0]: len(values)
         for key, values in indexes.items()
-        for dims in model.graph.variables[key].dims
+        for dims in plan.model.graph.variables[key].dims_on(plan.clock)
         if len(dims) == values.ndim == 1
     }
 
@@ -106,7 +104,7 @@ def hold_to(plan: Plan, schema: Schema) -> Plan:
 
     Index variables keep their values, and the dimensions that they label their size; others may grow.
     """
-    fixed = _index_sizes(plan.model, schema.indexes)
+    fixed = _index_sizes(plan, schema.indexes)
     taps = [
         replace(
             one.tap,
@@ -125,7 +123,7 @@ def _sizes_of(output: OutputSchema) -> tuple[int | None, ...]:
     return next((s for s in output.tap.sizes if len(s) == len(output.dims)), unknown)
 
 
-def output_schema(model: Model, tap: Tap, column: Column) -> OutputSchema:
+def output_schema(plan: Plan, tap: Tap, column: Column) -> OutputSchema:
     """Return the schema of an output.
 
     Raises
@@ -136,7 +134,7 @@ def output_schema(model: Model, tap: Tap, column: Column) -> OutputSchema:
     if column.values is None:
         raise OutputError(f"Output {tap.name!r} has no value at the end of the simulation.")
     shape = column.values.shape[2:]
-    declared = model.graph.variables[tap.key].dims
+    declared = plan.model.graph.variables[tap.key].dims_on(plan.clock)
     for dims in declared:
         if len(dims) == len(shape):
             return OutputSchema(tap=tap, dims=dims, shape=shape, dtype=column.values.dtype)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from simherd.engine.columns import Column
 from simherd.engine.plan import Array, Plan
+from simherd.engine.threaded import threaded_stages
 from simherd.errors import ModelError, OutputError
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
@@ -31,11 +33,15 @@ class Simulator:
         What the simulations have in common.
     clones : bool, optional
         False runs on the model of the plan itself, whose values can be looked at afterwards.
+    pool : ThreadPoolExecutor, optional
+        Runs processes that do not wait for each other at once. Not where all are watched one by one, by
+        hooks at process level or with ``validate="all"``.
     """
 
-    def __init__(self, plan: Plan, *, clones: bool = True) -> None:
+    def __init__(self, plan: Plan, *, clones: bool = True, pool: ThreadPoolExecutor | None = None) -> None:
         self.plan = plan
         self.clones = clones
+        self.pool = pool
         self.labels = _as_list(plan.labels)
         self.deltas = _as_list(np.diff(plan.labels)) if plan.nsteps else []
         numbers = {name: number for number, name in enumerate(plan.model)}
@@ -114,13 +120,22 @@ class Simulator:
     def _context(self, number: int) -> RuntimeContext:
         bounds = {"sim_start": self.labels[0], "sim_end": self.labels[-1]} if self.labels else {}
         return RuntimeContext(
-            batch=number, batch_size=self.plan.batch_size, nsteps=self.plan.nsteps, **bounds
+            batch=number,
+            batch_size=self.plan.batch_size,
+            nsteps=self.plan.nsteps,
+            main_clock_values=self.plan.labels,
+            main_clock_dataarray=self.plan.labelled_clock,
+            **bounds,
         )
 
     def _calls(self, model: Model) -> Mapping[str, StageCall]:
         hooks, validate = self.plan.hooks, self.plan.validate == "all"
         watched = validate or hooks.watches_processes()
-        stages = model.watched_stages(hooks, validate) if watched else model.stages
+        stages: Mapping[str, Any]
+        if watched:
+            stages = model.watched_stages(hooks, validate)
+        else:
+            stages = model.stages if self.pool is None else threaded_stages(model, self.pool)
         if not hooks:
             return stages
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Any
 
-from simherd.engine.block import Failure
+from simherd.engine.block import Block, Failure
 from simherd.engine.plan import Array, Plan
 from simherd.engine.schema import Schema
 from simherd.ensemble.blocks import count_blocks, cut_blocks
@@ -99,9 +99,9 @@ def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Fail
     return result  # type: ignore[no-any-return]
 
 
-def _inputs_of(batch: Batch, number: int) -> dict[Key, Any]:
-    row = {key: values[number] for key, values in batch.inputs.items()}
-    return {k: v.item() if v.ndim == 0 and v.dtype.kind not in "mM" else v for k, v in row.items()}
+def _inputs_of(batch: Batch, number: int) -> Mapping[Key, Any]:
+    inputs = {key: values[number : number + 1] for key, values in batch.inputs.items()}
+    return next(Block(start=number, stop=number + 1, inputs=inputs).rows())
 
 
 def _share(batch: Batch, obj: Any) -> Any:

@@ -97,11 +97,11 @@ class Surface:
         self.elevation = self.elevation + sum(self.uplifts) - erosion
         self.cumulative_erosion = self.cumulative_erosion + erosion
 
-    @relief.compute  # type: ignore[untyped-decorator]
+    @relief.compute
     def _relief(self) -> Any:
         return np.ptp(self.elevation)
 
-    @mean_erosion.compute  # type: ignore[untyped-decorator]
+    @mean_erosion.compute
     def _mean_erosion(self) -> Any:
         return np.mean(self.cumulative_erosion)
 

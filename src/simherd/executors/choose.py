@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Iterator
 from concurrent import futures
+from contextlib import contextmanager
 from typing import Any
 
 from simherd.errors import SetupError, close_matches
@@ -13,7 +16,7 @@ from simherd.executors.pool import PoolExecutor, process_pool, thread_pool
 from simherd.executors.serial import SerialExecutor
 from simherd.resources import usable_cores
 
-__all__ = ["choose_executor"]
+__all__ = ["choose_executor", "threads_for_one"]
 
 ALIASES = {
     "threads": "threads",
@@ -60,6 +63,31 @@ def choose_executor(parallel: bool, scheduler: Any = None, workers: int | None =
         fix="give one of "
         f"{', '.join(map(repr, ALIASES))}, a dask.distributed.Client or a concurrent.futures.Executor.",
     )
+
+
+@contextmanager
+def threads_for_one(
+    parallel: bool, scheduler: Any = None, workers: int | None = None
+) -> Iterator[futures.ThreadPoolExecutor | None]:
+    """Give the threads in which the processes of one simulation run, or none for this one alone.
+
+    Their values are handed on in memory, so that other schedulers serve batches only: they get a warning
+    and threads.
+    """
+    if isinstance(scheduler, futures.ThreadPoolExecutor):
+        yield scheduler if parallel else None
+        return
+    kind = "threads" if scheduler is None else ALIASES.get(str(scheduler).lower())
+    if not parallel or kind == "serial":
+        yield None
+        return
+    if kind != "threads":
+        warnings.warn(
+            f"scheduler={scheduler!r} runs batches; the processes of one simulation run in threads here.",
+            stacklevel=4,
+        )
+    with futures.ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="simherd") as pool:
+        yield pool
 
 
 def _default_scheduler() -> Any:

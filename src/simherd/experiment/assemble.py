@@ -117,7 +117,9 @@ def _setup(experiment: Experiment, model: Model) -> xr.Dataset:
     from simherd.setup.dataset import create_setup, update_vars
 
     with _placed(experiment, "clocks"):
-        dataset = create_setup(model, _clock_labels(experiment), experiment.main_clock)
+        clocks = _clock_labels(experiment) or None
+        outputs: dict[str, Any] | None = {} if experiment.outputs else None
+        dataset = create_setup(model, clocks, experiment.main_clock, output_vars=outputs)
     for name, value in _input_values(experiment).items():
         section = ("inputs",) if name in experiment.inputs else ("batch", "parameters")
         with _placed(experiment, *section, name):

@@ -11,6 +11,7 @@ from simherd.model.model import Model, active_model
 from simherd.model.process import process
 from simherd.model.runtime import RuntimeContext, RuntimeSignal, runtime
 from simherd.model.variables import (
+    MAIN_CLOCK,
     VarIntent,
     VarType,
     any_object,
@@ -24,6 +25,7 @@ from simherd.model.variables import (
 )
 
 __all__ = [
+    "MAIN_CLOCK",
     "Graph",
     "Key",
     "Model",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any, TypeAlias
 
 import attr
 
-from simherd.errors import CycleError, LinkError, ModelError
+from simherd.errors import CycleError, LinkError, ModelError, UnknownNameError, close_matches
 from simherd.model.process import PROCESS, KeptVariable, ProcessInfo, converter_of, inspect_process
-from simherd.model.variables import Attribute, Dims, VarIntent, VarType
+from simherd.model.variables import MAIN_CLOCK, Attribute, Dims, VarIntent, VarType
 
-__all__ = ["Graph", "Key", "Variable", "join_name"]
+__all__ = ["Graph", "Key", "Pair", "Variable", "build_graph", "join_name"]
 
 Key: TypeAlias = tuple[str, str]
+Pair: TypeAlias = tuple[str, str]
 
 _REFERENCES = (VarType.FOREIGN, VarType.GLOBAL)
 _GROUPS = (VarType.GROUP, VarType.GROUP_DICT)
@@ -64,6 +66,10 @@ class Variable:
         """Allowed combinations of dimension labels."""
         return self.owner.metadata["dims"]  # type: ignore[no-any-return]
 
+    def dims_on(self, clock: str | None) -> Dims:
+        """Return the allowed combinations of dimension labels where `clock` is the main one."""
+        return tuple(tuple(str(clock) if d == MAIN_CLOCK else d for d in dims) for dims in self.dims)
+
     @property
     def attrs(self) -> dict[str, Any]:
         """Description and attributes, as the store keeps them."""
@@ -80,6 +86,11 @@ class Variable:
     def is_static(self) -> bool:
         """Whether it may not vary with the clock."""
         return bool(self.declared.metadata["static"])
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether its arrays come with their coordinates."""
+        return bool(self.declared.metadata.get("keep_labels"))
 
     @property
     def is_group(self) -> bool:
@@ -129,6 +140,8 @@ class Graph:
     """All variables, in the order of processes and declarations."""
     dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The processes that each process waits for."""
+    pairs: tuple[Pair, ...] = ()
+    """Two processes each, of which the user says that the first runs before the second."""
     order: tuple[str, ...] = ()
     """Processes in the order of execution."""
 
@@ -226,21 +239,36 @@ class Graph:
             else:
                 yield v.home
 
+    def needed_by(self, process: str, seen: frozenset[str] = frozenset()) -> set[Key]:
+        """Return the homes of all that an on-demand variable of a process may depend on."""
+        homes = set(self.read_by(process))
+        others = {home[0] for home in homes if self.variables[home].is_on_demand} - seen - {process}
+        return homes.union(*(self.needed_by(other, seen | {process}) for other in others))
 
-def build_graph(classes: Mapping[str, type]) -> Graph:
+    def touched_by(self, process: str) -> set[Key]:
+        """Return the homes of all that a process reads, sets, or has computed on demand."""
+        return self.needed_by(process)
+
+
+def build_graph(classes: Mapping[str, type], pairs: Iterable[Pair] = ()) -> Graph:
     """Resolve a mapping of process classes into a graph.
 
     Parameters
     ----------
     classes : mapping of str to type
         Process classes by name.
+    pairs : iterable of (str, str), optional
+        Processes of which the first runs before the second.
 
     Raises
     ------
     ProcessClassError
         If a class is not a process.
     LinkError, ModelError
-        If a reference cannot be resolved, or two processes set one variable.
+        If a reference cannot be resolved, or two processes set one variable, or change it and nothing
+        says in which order.
+    UnknownNameError
+        If a pair names no process.
     CycleError
         If processes wait for each other in a circle.
     """
@@ -248,15 +276,19 @@ def build_graph(classes: Mapping[str, type]) -> Graph:
     infos = {name: inspect_process(cls) for name, cls in classes.items()}
     links = _Links(classes, infos)
     variables = {key: links.resolve(key) for key in links.keys()}  # noqa: SIM118 (not a mapping)
-    graph = Graph(classes=classes, infos=infos, variables=variables)
+    graph = Graph(classes=classes, infos=infos, variables=variables, pairs=_checked_pairs(pairs, classes))
     dependencies = _dependencies(graph)
-    return Graph(
-        classes=classes,
-        infos=infos,
-        variables=variables,
-        dependencies=dependencies,
-        order=_sort(dependencies),
-    )
+    order = _sort(dependencies)
+    _check_writers(graph, dependencies, order)
+    return replace(graph, dependencies=dependencies, order=order)
+
+
+def _checked_pairs(pairs: Iterable[Pair], classes: Mapping[str, type]) -> tuple[Pair, ...]:
+    checked = tuple((first, second) for first, second in pairs)
+    for name in (name for pair in checked for name in pair):
+        if name not in classes:
+            raise UnknownNameError(f"order: there is no process {name!r}. {close_matches(name, classes)}")
+    return checked
 
 
 class _Links:
@@ -339,7 +371,28 @@ def _dependencies(graph: Graph) -> dict[str, tuple[str, ...]]:
         name: {setters[home][0] for home in graph.read_by(name) if home in setters} - {name}
         for name in graph.classes
     }
+    for first, second in graph.pairs:
+        waits[second].add(first)
     return {name: tuple(sorted(found, key=position.__getitem__)) for name, found in waits.items()}
+
+
+def _check_writers(graph: Graph, dependencies: Mapping[str, tuple[str, ...]], order: Iterable[str]) -> None:
+    """Raise an error if two processes set or change one variable and neither waits for the other."""
+    before: dict[str, set[str]] = {}
+    for name in order:
+        waits = dependencies[name]
+        before[name] = {*waits}.union(*(before[other] for other in waits))
+    writers: dict[Key, dict[str, None]] = {}
+    for process in graph.classes:
+        for v in graph.set_by(process):
+            writers.setdefault(v.home, {})[process] = None
+    for home, names in writers.items():
+        for one, other in combinations(names, 2):
+            if one not in before[other] and other not in before[one]:
+                raise ModelError(
+                    f"{one!r} and {other!r} both change {join_name(home)}, and nothing says who comes first.",
+                    fix=f"say so: Model(..., order=[({one!r}, {other!r})]).",
+                )
 
 
 def _sort(dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -354,7 +407,7 @@ def _sort(dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
             circle = (*path[path.index(name) :], name)
             raise CycleError(
                 f"Cycle detected in process graph: {'->'.join(circle)}.",
-                fix="break it with an 'inout' variable, which makes nobody wait.",
+                fix="break it with an 'inout' variable, which makes nobody wait, or take back an order=... .",
             )
         if name not in ordered:
             for other in dependencies[name]:

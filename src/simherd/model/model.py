@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from simherd.errors import ModelError, UnknownNameError, close_matches
-from simherd.model.graph import Graph, Key, build_graph, join_name
+from simherd.model.graph import Graph, Key, Pair, build_graph, join_name
 from simherd.model.hooks import HookTable, gather_hooks
+from simherd.model.names import flatten_keys
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
-from simherd.model.stages import CompiledStages, Stages, compile_stages
+from simherd.model.stages import CompiledStages, SplitStages, Stages, compile_stages
 from simherd.model.state import LiveProcesses, ModelState
 from simherd.model.variables import Attribute, VarType
 from simherd.model.watching import ProcessWatcher
 
-__all__ = ["Model", "active_model"]
+__all__ = ["Model", "SetupDefaults", "active_model"]
 
 M = TypeVar("M", bound="Model")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetupDefaults:
+    """Clocks and outputs that go with a model, for setups that are given none."""
+
+    clocks: Mapping[str, Any] = field(default_factory=dict)
+    """Labels by name."""
+    main_clock: str | Mapping[str, Any] | None = None
+    """The main one, where there are several."""
+    outputs: Mapping[Key, Any] = field(default_factory=dict)
+    """The clock of each output; None saves it at the end."""
+
 
 _active: ContextVar[Model | None] = ContextVar("simherd_active_model", default=None)
 
@@ -38,20 +53,44 @@ class Model(Mapping[str, Any]):
     ----------
     processes : mapping of str to type
         Process classes by name.
+    order : iterable of (str, str), optional
+        Pairs of processes of which the first runs before the second, where variables leave that open:
+        an "inout" variable makes nobody wait.
+    clocks : mapping, optional
+        Clocks of setups that are given none, see `create_setup`.
+    main_clock : str or mapping, optional
+        The main one of these, where there are several.
+    outputs : mapping, optional
+        Outputs of setups that are given none, and the clock of each.
 
     Raises
     ------
     ModelError
-        If the processes do not fit together: an unknown reference, two that set one variable, a
-        circle.
+        If the processes do not fit together: an unknown reference, two that set one variable, or
+        change it with nothing to say which comes first, a circle.
+    UnknownNameError
+        If `order` or `outputs` name something that the model does not have.
     """
 
-    def __init__(self, processes: Mapping[str, type]) -> None:
+    def __init__(
+        self,
+        processes: Mapping[str, type],
+        *,
+        order: Iterable[Pair] = (),
+        clocks: Mapping[str, Any] | None = None,
+        main_clock: str | Mapping[str, Any] | None = None,
+        outputs: Mapping[Any, Any] | None = None,
+    ) -> None:
         for name in processes:
             if not isinstance(name, str) or not name:
                 raise ModelError(f"Process names are texts, got {name!r}.")
-        self._graph = build_graph(processes)
-        self._compiled: dict[bool, CompiledStages] = {}
+        self._graph = build_graph(processes, order)
+        self._defaults = SetupDefaults(
+            clocks=dict(clocks or {}),
+            main_clock=main_clock,
+            outputs=flatten_keys(outputs or {}, self._graph),
+        )
+        self._compiled: dict[str, CompiledStages] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -65,9 +104,14 @@ class Model(Mapping[str, Any]):
         return self._graph
 
     @property
+    def setup_defaults(self) -> SetupDefaults:
+        """Clocks and outputs of setups that are given none."""
+        return self._defaults
+
+    @property
     def _live(self) -> LiveProcesses:
         if self._live_processes is None:
-            self._live_processes = LiveProcesses(self._graph, self._compile(watched=False))
+            self._live_processes = LiveProcesses(self._graph, self._compile("plain"))
         return self._live_processes
 
     @property
@@ -79,14 +123,24 @@ class Model(Mapping[str, Any]):
         """The compiled stages of this model's own process objects."""
         return self._live.stages
 
-    def _compile(self, watched: bool) -> CompiledStages:
-        if watched not in self._compiled:
-            self._compiled[watched] = compile_stages(self._graph, watched=watched)
-        return self._compiled[watched]
+    def _compile(self, kind: str) -> CompiledStages:
+        if kind not in self._compiled:
+            options = {"watched": kind == "watched", "split": kind == "split"}
+            self._compiled[kind] = compile_stages(self._graph, **options)
+        return self._compiled[kind]
 
     def watched_stages(self, hooks: HookTable, validate: bool) -> Stages:
         """Return stages that call hooks at process level and validate after each process."""
-        return self._live.bind(self._compile(watched=True), ProcessWatcher(self, hooks, validate))
+        stages: Stages = self._live.bind(self._compile("watched"), ProcessWatcher(self, hooks, validate))
+        return stages
+
+    def split_stages(self) -> tuple[Callable[[], None], SplitStages]:
+        """Return a function to call before each stage, and one for each process of each stage.
+
+        The latter return whether the process answered BREAK.
+        """
+        stages = dict(self._live.bind(self._compile("split")))
+        return stages.pop("begin"), stages
 
     def locate(self, error: BaseException) -> tuple[str, str] | None:
         """Return the process and the stage in which an error was raised, if any."""
@@ -135,10 +189,10 @@ class Model(Mapping[str, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         own = {k: v for k, v in vars(self).items() if k not in _LIVE}
-        return {**own, "_graph": dict(self._graph.classes)}
+        return {**own, "_graph": (dict(self._graph.classes), self._graph.pairs)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _graph=build_graph(state["_graph"]), _compiled={})
+        self.__dict__.update(state, _graph=build_graph(*state["_graph"]), _compiled={})
         self._reset()
 
     # What it holds
@@ -326,10 +380,19 @@ class Model(Mapping[str, Any]):
 
     def update_processes(self: M, processes: Mapping[str, type]) -> M:
         """Return a model with some processes added or replaced."""
-        return type(self)({**self._graph.classes, **processes})
+        return self._with({**self._graph.classes, **processes}, self._graph.pairs)
+
+    def _with(self: M, processes: Mapping[str, type], pairs: Iterable[Pair]) -> M:
+        """Return such a model of other processes; a class of the user may take nothing but these."""
+        options: dict[str, Any] = {"order": tuple(pairs)} if pairs else {}
+        new = type(self)(processes, **options)
+        known = new.graph.variables
+        outputs = {key: clock for key, clock in self._defaults.outputs.items() if key in known}
+        new._defaults = replace(self._defaults, outputs=outputs)
+        return new
 
     def drop_processes(self: M, keys: str | Iterable[str]) -> M:
-        """Return a model without some processes.
+        """Return a model without some processes; those before and after a dropped one keep their order.
 
         Raises
         ------
@@ -342,7 +405,10 @@ class Model(Mapping[str, Any]):
                 raise UnknownNameError(
                     f"Cannot drop process {name!r}. {close_matches(name, self._graph.classes)}"
                 )
-        return type(self)({n: c for n, c in self._graph.classes.items() if n not in dropped})
+        pairs = self._graph.pairs
+        for name in dropped:
+            pairs = _bridge(pairs, name)
+        return self._with({n: c for n, c in self._graph.classes.items() if n not in dropped}, pairs)
 
     def __enter__(self: M) -> M:
         if _active.get() is not None:
@@ -363,8 +429,17 @@ def _own(value: Any) -> Any:
     """Return a value that a simulation may change in place without anyone else noticing."""
     if isinstance(value, str | bool | int | float | complex | None):
         return value
-    is_array = hasattr(value, "dtype") and hasattr(value, "shape")
-    return copy.copy(value) if is_array and value.dtype != object else copy.deepcopy(value)
+    is_plain_array = hasattr(value, "__array_interface__") and value.dtype != object
+    return copy.copy(value) if is_plain_array else copy.deepcopy(value)
+
+
+def _bridge(pairs: Iterable[Pair], name: str) -> tuple[Pair, ...]:
+    """Return pairs without a process, in which what came before it comes before what came after it."""
+    pairs = tuple(pairs)
+    kept = [pair for pair in pairs if name not in pair]
+    before = [first for first, second in pairs if second == name]
+    after = [second for first, second in pairs if first == name]
+    return tuple(dict.fromkeys([*kept, *((first, second) for first in before for second in after)]))
 
 
 def _by_process(keys: Iterable[Key]) -> dict[str, list[str]]:
@@ -375,10 +450,10 @@ def _by_process(keys: Iterable[Key]) -> dict[str, list[str]]:
 
 
 def _validate(instance: Any, fields: Iterable[Attribute]) -> None:
-    for field in fields:
-        if field.validator is not None and field.metadata["var_type"] is not VarType.ON_DEMAND:
+    for declared in fields:
+        if declared.validator is not None and declared.metadata["var_type"] is not VarType.ON_DEMAND:
             try:
-                value = getattr(instance, field.name)
+                value = getattr(instance, declared.name)
             except AttributeError:
                 continue
-            field.validator(instance, field, value)
+            declared.validator(instance, declared, value)

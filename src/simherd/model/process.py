@@ -8,12 +8,16 @@ and variables that nobody has set yet.
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
+from weakref import WeakKeyDictionary
 
 import attr
 
@@ -25,14 +29,6 @@ from simherd.model.variables import (
     OnDemand,
     VarIntent,
     VarType,
-    any_object,
-    foreign,
-    global_ref,
-    group,
-    group_dict,
-    index,
-    on_demand,
-    variable,
 )
 
 __all__ = ["PROCESS", "PULLS", "ProcessInfo", "inspect_process", "process"]
@@ -56,6 +52,8 @@ class ProcessInfo:
     """How its on-demand variables are computed."""
     plain: tuple[Attribute, ...]
     """Its other attrs fields, which get their defaults in each simulation."""
+    thread_safe: bool = True
+    """Whether objects of the class may run at once in threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +123,36 @@ def inspect_process(cls: type) -> ProcessInfo:
     return info  # type: ignore[no-any-return]
 
 
-@overload
-def process(maybe_cls: type[T], autodoc: bool = True, apply_attrs: bool = True) -> type[T]: ...
+_locks: WeakKeyDictionary[type, threading.RLock] = WeakKeyDictionary()
+_making_locks = threading.Lock()
+
+
+def lock_for(cls: type) -> Any:
+    """Return the lock that objects of a class hold in threads; None if they are safe there.
+
+    A class derived from one that is not safe shares its lock. Locks do not travel: they are made where
+    they are needed.
+    """
+    for base in reversed(cls.__mro__):
+        info: ProcessInfo | None = vars(base).get(PROCESS)
+        if info is not None and not info.thread_safe:
+            with _making_locks:
+                return _locks.setdefault(base, threading.RLock())
+    return None
+
+
 @overload
 def process(
-    maybe_cls: None = None, autodoc: bool = True, apply_attrs: bool = True
+    maybe_cls: type[T], autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
+) -> type[T]: ...
+@overload
+def process(
+    maybe_cls: None = None, autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
 ) -> Callable[[type[T]], type[T]]: ...
-@dataclass_transform(
-    kw_only_default=True,
-    field_specifiers=(variable, index, on_demand, any_object, foreign, global_ref, group, group_dict),
-)
-def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = True) -> Any:
+@dataclass_transform(kw_only_default=True)  # no field specifiers: to a type checker all have defaults
+def process(
+    maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
+) -> Any:
     """Make a process of a class.
 
     Parameters
@@ -147,6 +164,10 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
         that stands in it.
     apply_attrs : bool, optional
         False where the class is decorated with ``attr.s`` already.
+    thread_safe : bool, optional
+        False lets methods of the class run one at a time where threads run simulations, or processes of
+        one. What a library keeps outside of the process from one stage to the next is not safe even so:
+        run such a batch with ``scheduler="processes"``.
 
     Returns
     -------
@@ -156,7 +177,8 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
     Raises
     ------
     ModelError
-        If an on-demand variable has no method that computes it, or the class has slots.
+        If an on-demand variable has no method that computes it, the class has slots, or a stage method
+        assigns a variable with intent "in".
     TypeError
         If a stage method has arguments that no run gives.
     """
@@ -178,7 +200,9 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
             stages=MappingProxyType(_stages(cls)),
             on_demand=MappingProxyType(on_demand),
             plain=tuple(a for a in fields if "var_type" not in a.metadata),
+            thread_safe=thread_safe,
         )
+        _check_assignments(cls, info)
         setattr(cls, PROCESS, info)
         setattr(cls, PULLS, {})
         _install_access(cls, info)
@@ -299,6 +323,36 @@ _read_missing.is_simherd = True  # type: ignore[attr-defined]
 def _stages(cls: type) -> dict[str, tuple[str, ...]]:
     methods = {stage: getattr(cls, stage, None) for stage in STAGES}
     return {stage: _arguments(cls, method) for stage, method in methods.items() if method is not None}
+
+
+def _check_assignments(cls: type, info: ProcessInfo) -> None:
+    """Raise an error if a stage method assigns, as its source shows, what the process only reads."""
+    for stage in info.stages:
+        for name in _assigned_in(getattr(cls, stage)):
+            if name in info.variables and info.variables[name].metadata["intent"] is VarIntent.IN:
+                raise ModelError(
+                    f"{cls.__name__}.{stage} assigns {name!r}, which it may only read (intent='in').",
+                    fix="declare it with intent='inout' or 'out', or assign another attribute.",
+                )
+
+
+def _assigned_in(method: Callable[..., Any]) -> set[str]:
+    """Return the attributes of ``self`` that a method assigns; none where its source is not to be had."""
+    try:
+        function = ast.parse(textwrap.dedent(inspect.getsource(method))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return set()
+    if not isinstance(function, ast.FunctionDef) or not (function.args.posonlyargs + function.args.args):
+        return set()
+    instance = (function.args.posonlyargs + function.args.args)[0].arg
+    return {
+        node.attr
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == instance
+    }
 
 
 def _arguments(cls: type, method: Callable[..., Any]) -> tuple[str, ...]:

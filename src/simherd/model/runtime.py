@@ -55,6 +55,10 @@ class RuntimeContext(Mapping[str, Any]):
     """Label of the main clock at the end of the step."""
     step_delta: Any = 0
     """Length of the step in units of the main clock (timedelta64 where it holds dates)."""
+    main_clock_values: Any = None
+    """All labels of the main clock: an array, shape (nsteps + 1,)."""
+    main_clock_dataarray: Any = None
+    """The main clock with its attributes: an xarray DataArray, for who asks for it."""
 
     def __getitem__(self, label: str) -> Any:
         """Return a field by its name, as hooks that were written for xarray-simlab read them."""

@@ -28,14 +28,15 @@ from types import MappingProxyType, TracebackType
 from typing import Any, TypeAlias
 
 from simherd.model.graph import Graph, Key, Variable
-from simherd.model.process import PULLS
+from simherd.model.process import PULLS, lock_for
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
 from simherd.model.variables import VarIntent, VarType
 
-__all__ = ["CompiledStages", "Stages", "Watcher", "compile_stages"]
+__all__ = ["CompiledStages", "SplitStages", "Stages", "Watcher", "compile_stages"]
 
 Stage: TypeAlias = Callable[[RuntimeContext], None]
 Stages: TypeAlias = Mapping[str, Stage]
+SplitStages: TypeAlias = Mapping[str, Mapping[str, Callable[[RuntimeContext], bool]]]
 
 
 class Watcher:
@@ -58,7 +59,7 @@ class CompiledStages:
     """Name of the source in tracebacks."""
     places: Mapping[int, tuple[str, str]]
     """Process and stage that each line of the source calls."""
-    bind: Callable[[Sequence[Any], Mapping[Key, list[Any]], Watcher | None], Stages]
+    bind: Callable[[Sequence[Any], Mapping[Key, list[Any]], Watcher | None], Any]
     """Takes process objects in the order of execution and caches by variable, gives the stages."""
 
     def locate(self, traceback: TracebackType | None) -> tuple[str, str] | None:
@@ -70,7 +71,7 @@ class CompiledStages:
         return None
 
 
-def compile_stages(graph: Graph, *, watched: bool = False) -> CompiledStages:
+def compile_stages(graph: Graph, *, watched: bool = False, split: bool = False) -> CompiledStages:
     """Write and compile the stages of a model.
 
     Parameters
@@ -79,8 +80,11 @@ def compile_stages(graph: Graph, *, watched: bool = False) -> CompiledStages:
         Processes and variables of the model.
     watched : bool, optional
         Call a `Watcher` around each process.
+    split : bool, optional
+        Give a function for each process of a stage, which returns whether it answered BREAK, in place
+        of one for the stage; and under "begin" one to call before them.
     """
-    writer = _Writer(graph, watched)
+    writer = _Writer(graph, watched, split)
     writer.write()
     source = "\n".join(writer.lines) + "\n"
     filename = f"<simherd stages {hashlib.sha256(source.encode()).hexdigest()[:12]}>"
@@ -89,6 +93,7 @@ def compile_stages(graph: Graph, *, watched: bool = False) -> CompiledStages:
         "MappingProxyType": MappingProxyType,
         "PULLS": PULLS,
         "computes": writer.computes,
+        "locks": writer.locks,
         "check": RuntimeSignal,
         "BREAK": RuntimeSignal.BREAK,
         "NONE": RuntimeSignal.NONE,
@@ -103,9 +108,11 @@ class _Writer:
 
     graph: Graph
     watched: bool
+    split: bool
     lines: list[str] = field(default_factory=list)
     places: dict[int, tuple[str, str]] = field(default_factory=dict)
     computes: dict[Key, Callable[[Any], Any]] = field(default_factory=dict)
+    locks: dict[str, Any] = field(default_factory=dict)
 
     def write(self) -> None:
         self.add(0, "def bind(objects, caches, watcher):")
@@ -116,8 +123,12 @@ class _Writer:
         for process in self.pulling:
             self.write_pulls(process)
         for stage in STAGES:
-            self.write_stage(stage)
-        self.add(1, f"return {{{', '.join(f'{s!r}: {s}' for s in STAGES)}}}")
+            self.write_split_stage(stage) if self.split else self.write_stage(stage)
+        if self.split:
+            self.add(1, "def begin():", *(f"    {self.cache_name(key)}.clear()" for key in self.graph.cached))
+            self.add(2, "return None")
+        names = (*STAGES, "begin") if self.split else STAGES
+        self.add(1, f"return {{{', '.join(f'{s!r}: {s}' for s in names)}}}")
 
     def add(self, depth: int, *lines: str) -> None:
         for line in lines:
@@ -157,10 +168,20 @@ class _Writer:
         call = f"{name}_method({self.object(key[0])})"
         self.add(1, f"{name}_method = computes[{key!r}]")
         if key not in self.graph.cached:
-            self.add(1, f"def {name}(): return {call}")
+            self.add(1, f"def {name}():")
+            self.add(2 + self.lock(key[0], 2), f"return {call}")
             return
         self.add(1, f"{cache} = caches[{key!r}]", f"def {name}():")
-        self.add(2, f"if not {cache}: {cache}.append({call})", f"return {cache}[0]")
+        depth = 2 + self.lock(key[0], 2)
+        self.add(depth, f"if not {cache}: {cache}.append({call})", f"return {cache}[0]")
+
+    def lock(self, process: str, depth: int) -> int:
+        """Hold the lock of a process that is not safe in threads; return by how much to indent."""
+        if (lock := lock_for(self.graph.classes[process])) is None:
+            return 0
+        self.locks[process] = lock
+        self.add(depth, f"with locks[{process!r}]:")
+        return 1
 
     # What a process pulls
 
@@ -217,20 +238,28 @@ class _Writer:
     def stale_after(self, process: str) -> list[Key]:
         """Return the cached variables that depend on something which a process sets."""
         changed = {v.home for v in self.graph.set_by(process)}
-        return [key for key in self.graph.cached if changed & self.needs(key[0], frozenset())]
-
-    def needs(self, process: str, seen: frozenset[str]) -> set[Key]:
-        """Return all that an on-demand variable of a process may depend on."""
-        homes = set(self.graph.read_by(process))
-        others = {home[0] for home in homes if home in self.on_demand} - seen - {process}
-        return homes.union(*(self.needs(other, seen | {process}) for other in others))
+        return [key for key in self.graph.cached if changed & self.graph.needed_by(key[0])]
 
     # Stages
 
-    def write_stage(self, stage: str) -> None:
+    def write_methods(self, stage: str) -> list[str]:
+        """Bind the methods of a stage to local names, and return the processes that have one."""
         calls = [name for name in self.graph.order if stage in self.graph.infos[name].stages]
         for name in calls:
             self.add(1, f"m_{self.object(name)}_{stage} = {self.object(name)}.{stage}")
+        return calls
+
+    def write_split_stage(self, stage: str) -> None:
+        calls = self.write_methods(stage)
+        for name in calls:
+            self.add(1, f"def {stage}_{self.object(name)}(context):")
+            self.write_call(name, stage, depth=2)
+            self.add(2, "return False")
+        entries = ", ".join(f"{name!r}: {stage}_{self.object(name)}" for name in calls)
+        self.add(1, f"{stage} = {{{entries}}}")
+
+    def write_stage(self, stage: str) -> None:
+        calls = self.write_methods(stage)
         self.add(1, f"def {stage}(context):")
         self.add(2, *(f"{self.cache_name(key)}.clear()" for key in self.graph.cached))
         for name in calls:
@@ -243,11 +272,12 @@ class _Writer:
             self.add(depth, f"signal = watcher.before({name!r}, {stage!r}, context)")
             self.add(depth, "if signal == BREAK: return None", "if signal == NONE:")
             depth += 1
-        self.add(depth, f"answer = m_{self.object(name)}_{stage}({arguments})")
+        inside = depth + self.lock(name, depth)
+        self.add(inside, f"answer = m_{self.object(name)}_{stage}({arguments})")
         self.places[len(self.lines)] = (name, stage)
         self.add(depth, *self.hand_on(name))
         if self.watched:
             self.add(depth, f"answer = watcher.after({name!r}, {stage!r}, context, answer)")
             self.places[len(self.lines)] = (name, stage)
-        self.add(depth, "if answer is not None and check(answer) == BREAK: return None")
+        self.add(depth, f"if answer is not None and check(answer) == BREAK: return {self.split or None}")
         self.places[len(self.lines)] = (name, stage)

@@ -30,9 +30,9 @@ class LiveProcesses:
         self.graph = graph
         self.objects = {name: _new_object(graph, name) for name in graph.order}
         self.caches: dict[Key, list[Any]] = {key: [] for key in graph.cached}
-        self.stages = self.bind(compiled)
+        self.stages: Stages = self.bind(compiled)
 
-    def bind(self, compiled: CompiledStages, watcher: Watcher | None = None) -> Stages:
+    def bind(self, compiled: CompiledStages, watcher: Watcher | None = None) -> Any:
         """Return the stages of these objects, with a watcher where they are compiled for one."""
         return compiled.bind(list(self.objects.values()), self.caches, watcher)
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import attr
 
 from simherd.errors import LinkError, ModelError
 
 __all__ = [
+    "MAIN_CLOCK",
     "VarIntent",
     "VarType",
     "any_object",
@@ -29,6 +31,7 @@ __all__ = [
 
 Dims: TypeAlias = tuple[tuple[str, ...], ...]
 DimsLike: TypeAlias = str | Sequence[str] | Sequence[str | tuple[str, ...]]
+F = TypeVar("F", bound=Callable[..., Any])
 Attribute: TypeAlias = "attr.Attribute[Any]"
 
 ENCODING_KEYS = frozenset(
@@ -66,6 +69,9 @@ class VarIntent(Enum):
     INOUT = "inout"
 
 
+MAIN_CLOCK = "<main clock>"
+"""Label of the dimension that is the main clock of a run, whatever its name there."""
+
 PULLED_TYPES = frozenset({VarType.ON_DEMAND, VarType.GROUP, VarType.GROUP_DICT})
 
 
@@ -75,7 +81,8 @@ def as_dims(dims: DimsLike) -> Dims:
     Parameters
     ----------
     dims : str, tuple of str, or list
-        A label, a tuple (one combination) or a list of these (alternatives); empty means scalar.
+        A label, a tuple (one combination) or a list of these (alternatives); empty means scalar. A tuple
+        that holds tuples gives alternatives too: as one combination it would have no meaning.
 
     Returns
     -------
@@ -87,12 +94,13 @@ def as_dims(dims: DimsLike) -> Dims:
     ModelError
         If two alternatives have the same number of dimensions.
     """
-    if isinstance(dims, list):
+    alternatives: Dims
+    if isinstance(dims, list) or any(not isinstance(d, str) for d in dims):
         alternatives = tuple((d,) if isinstance(d, str) else tuple(d) for d in dims) or ((),)
     elif isinstance(dims, str):
         alternatives = ((dims,),) if dims else ((),)
     else:
-        alternatives = (tuple(dims),)
+        alternatives = (tuple(map(str, dims)),)
     lengths = [len(combination) for combination in alternatives]
     ambiguous = [c for c in alternatives if lengths.count(len(c)) > 1]
     if ambiguous:
@@ -124,6 +132,11 @@ def _field(var_type: VarType, intent: VarIntent, **given: Any) -> dict[str, Any]
         "encoding": _encoding(given.pop("encoding", None)),
         **given,
     }
+    if intent is not VarIntent.OUT and any(MAIN_CLOCK in dims for dims in metadata["dims"]):
+        raise ModelError(
+            "The main clock is a dimension of variables that a process sets, with intent='out'.",
+            fix="leave it out: the values of any input may vary along the main clock.",
+        )
     arguments: dict[str, Any] = {"metadata": metadata, "kw_only": True}
     if intent is VarIntent.OUT:
         arguments |= {"init": False, "repr": False}
@@ -146,6 +159,7 @@ def variable(
     description: str = "",
     attrs: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
+    keep_labels: bool = False,
 ) -> Any:
     """Declare a variable that belongs to the process.
 
@@ -153,7 +167,7 @@ def variable(
     ----------
     dims : str, tuple or list, optional
         Labels of its dimensions: a label, a tuple of labels, or a list of alternatives. Scalar by
-        default.
+        default. `MAIN_CLOCK` stands for the main clock in what a process sets.
     intent : {"in", "out", "inout"}, optional
         Whether the process reads it, sets it, or changes a given value.
     global_name : str, optional
@@ -174,6 +188,8 @@ def variable(
         More about it, such as ``{"units": "m"}``, kept in the output store.
     encoding : mapping, optional
         How its output is stored: dtype, fill_value, chunks, compressors.
+    keep_labels : bool, optional
+        True gives the process arrays as xarray DataArrays with their coordinates, as the setup has them.
 
     Raises
     ------
@@ -191,6 +207,7 @@ def variable(
         description=description,
         attrs=attrs,
         encoding=encoding,
+        keep_labels=keep_labels,
     )
     if purpose is not VarIntent.OUT:
         arguments["default"] = default
@@ -261,6 +278,14 @@ class OnDemand:
         self.method: Callable[[Any], Any] | None = None
         self.is_cached = False
 
+    if TYPE_CHECKING:  # where it is read, it is the value: process() puts a property-like field in its place
+
+        def __get__(self, instance: object, owner: type) -> Any: ...
+
+    @overload
+    def compute(self, method: F, *, cache: bool = False) -> F: ...
+    @overload
+    def compute(self, method: None = None, *, cache: bool = False) -> Callable[[F], F]: ...
     def compute(self, method: Any = None, *, cache: bool = False) -> Any:
         """Make the decorated method the one that computes the variable.
 
@@ -274,7 +299,7 @@ class OnDemand:
             what it depends on.
         """
         if method is None:
-            return lambda function: self.compute(function, cache=cache)
+            return partial(self.compute, cache=cache)
         self.method, self.is_cached = method, cache
         return method
 
@@ -285,7 +310,7 @@ def on_demand(
     description: str = "",
     attrs: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
-) -> Any:
+) -> OnDemand:
     """Declare a variable that is computed when somebody reads it.
 
     The method that computes it is decorated with ``@name.compute``, or with
@@ -313,27 +338,29 @@ def foreign(other_process_cls: type, var_name: str, intent: str = "in") -> Any:
         Process class that declares the variable.
     var_name : str
         Its name there.
-    intent : {"in", "out"}, optional
-        Whether this process reads or sets it.
+    intent : {"in", "out", "inout"}, optional
+        Whether this process reads it, sets it, or changes a value that it has. Where several processes
+        change one variable, ``Model(..., order=...)`` says which comes first.
 
     Raises
     ------
     ModelError
-        If `intent` is "inout", or both processes have "out".
+        If both processes have "out".
     LinkError
         If the other class has no such variable, or it is a group.
     """
     purpose = VarIntent(intent)
-    if purpose is VarIntent.INOUT:
-        raise ModelError(
-            f"Foreign variable {var_name!r}: intent='inout' is not supported.", fix="use in or out."
-        )
     target = _foreign_target(other_process_cls, var_name)
     if purpose is VarIntent.OUT and target["intent"] is VarIntent.OUT:
         raise ModelError(
             f"Foreign variable {var_name!r} and the variable of {other_process_cls.__name__!r} that "
             f"it refers to both have intent='out'.",
             fix="let one process set it: declare intent='in' in the owner, or here.",
+        )
+    if purpose is not VarIntent.IN and target["var_type"] is VarType.ON_DEMAND:
+        raise ModelError(
+            f"Foreign variable {var_name!r} refers to an on-demand variable, which nobody sets.",
+            fix="declare intent='in'.",
         )
     kept = {key: target[key] for key in ("dims", "description", "attrs", "encoding")}
     arguments = _field(VarType.FOREIGN, purpose)
@@ -362,13 +389,10 @@ def global_ref(name: str, intent: str = "in") -> Any:
     ----------
     name : str
         The ``global_name`` of that variable.
-    intent : {"in", "out"}, optional
-        Whether this process reads or sets it.
+    intent : {"in", "out", "inout"}, optional
+        What this process does with it, see `foreign`.
     """
-    purpose = VarIntent(intent)
-    if purpose is VarIntent.INOUT:
-        raise ModelError(f"Global reference {name!r}: intent='inout' is not supported.")
-    return attr.ib(**_field(VarType.GLOBAL, purpose, global_name=name))
+    return attr.ib(**_field(VarType.GLOBAL, VarIntent(intent), global_name=name))
 
 
 def group(name: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simherd.model.graph import Graph
+from simherd.errors import UnknownNameError, close_matches
+from simherd.model.graph import Graph, Key, join_name
 from simherd.model.variables import VarIntent
 
 __all__ = ["Arrow", "Box", "Diagram", "model_diagram", "task_diagram"]
@@ -42,7 +43,9 @@ class Diagram:
     arrows: Sequence[Arrow]
 
 
-def model_diagram(graph: Graph, *, with_variables: bool = True) -> Diagram:
+def model_diagram(
+    graph: Graph, *, with_variables: bool = True, with_inputs: bool = False, only: Key | None = None
+) -> Diagram:
     """Return the processes of a model and what passes from one to the other.
 
     Parameters
@@ -51,7 +54,20 @@ def model_diagram(graph: Graph, *, with_variables: bool = True) -> Diagram:
         The model.
     with_variables : bool, optional
         Name the variables on the arrows.
+    with_inputs : bool, optional
+        Show the inputs of the model too.
+    only : (str, str), optional
+        Show this variable and who refers to it, nothing else that passes.
+
+    Raises
+    ------
+    UnknownNameError
+        If the model does not have the variable `only`.
     """
+    if only is not None and only not in graph.variables:
+        known = [join_name(key) for key in graph.variables]
+        raise UnknownNameError(f"No variable {join_name(only)!r}. {close_matches(join_name(only), known)}")
+    shown = None if only is None else graph.variables[only].home
     boxes = [Box(name, name) for name in graph.order]
     passed: dict[tuple[str, str], list[str]] = {}
     for (reader, _), variable in graph.variables.items():
@@ -59,6 +75,8 @@ def model_diagram(graph: Graph, *, with_variables: bool = True) -> Diagram:
         if variable.is_group:
             homes = [graph.variables[m].home for m in graph.members(variable.declared.metadata["group"])]
         for home in homes:
+            if shown not in (None, home):
+                continue
             source, target = home[0], reader
             if variable.intent is VarIntent.OUT and home != variable.key:
                 source, target = reader, home[0]
@@ -69,6 +87,10 @@ def model_diagram(graph: Graph, *, with_variables: bool = True) -> Diagram:
         Arrow(source, target, ", ".join(names) if with_variables else "", rank[source] > rank[target])
         for (source, target), names in passed.items()
     ]
+    for key in graph.inputs if with_inputs else ():
+        if shown in (None, key):
+            boxes.append(Box(join_name(key), key[1], "input"))
+            arrows.append(Arrow(join_name(key), key[0]))
     return Diagram(boxes, arrows)
 
 

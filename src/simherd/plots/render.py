@@ -11,7 +11,7 @@ from pathlib import Path
 from simherd.errors import MissingDependencyError, SetupError, SimherdError, close_matches
 from simherd.plots.diagram import Arrow, Diagram
 
-__all__ = ["as_text", "write"]
+__all__ = ["as_picture", "as_text", "write"]
 
 _DOT_STYLES = {
     "process": 'shape=box, style="rounded,filled", fillcolor="#dbe9f6"',
@@ -85,20 +85,28 @@ def write(diagram: Diagram, path: Path) -> None:
     if suffix in _TEXT_SUFFIXES:
         path.write_text(as_text(diagram, _TEXT_SUFFIXES[suffix]) + "\n", encoding="utf-8")
     elif suffix in _PICTURES:
-        path.write_bytes(_draw(_as_dot(diagram), suffix[1:]))
+        path.write_bytes(as_picture(diagram, suffix[1:]))
     else:
         allowed = (*_PICTURES, *_TEXT_SUFFIXES)
         raise SetupError(f"Cannot write {str(path)!r}. {close_matches(suffix, allowed)}")
 
 
-def _draw(dot: str, kind: str) -> bytes:
+def as_picture(diagram: Diagram, kind: str) -> bytes:
+    """Return a diagram as a picture: "svg", "png" or "pdf".
+
+    Raises
+    ------
+    MissingDependencyError
+        If Graphviz is not installed.
+    """
     program = shutil.which("dot")
     if program is None:
         raise MissingDependencyError(
             f"Drawing a .{kind} needs Graphviz, whose program 'dot' is not on the PATH.",
             fix="install graphviz (apt, brew, conda or a module), or write a .mmd or .dot file.",
         )
-    done = subprocess.run([program, f"-T{kind}"], input=dot.encode(), capture_output=True, check=False)
+    dot = _as_dot(diagram).encode()
+    done = subprocess.run([program, f"-T{kind}"], input=dot, capture_output=True, check=False)
     if done.returncode:
         raise SimherdError(f"Graphviz failed: {done.stderr.decode().strip()}")
     return done.stdout

@@ -61,7 +61,9 @@ def add_clocks(
     chosen = _choose_main(clock_names(dataset), options.get("dim", previous))
     for name in clock_names(dataset):
         dataset[name].attrs.pop(MAIN_CLOCK_ATTR, None)
-        dataset[name].attrs |= {k: v for k, v in options.items() if k in ("units", "calendar")}
+        units = {k: v for k, v in options.items() if k in ("units", "calendar")}
+        holds_dates = dataset[name].dtype.kind not in "fiu"  # then units only say how they are stored
+        (dataset[name].encoding if holds_dates else dataset[name].attrs).update(units)
     dataset[chosen].attrs[MAIN_CLOCK_ATTR] = np.uint8(1)
     labels = dataset[chosen].values
     for name in clock_names(dataset):

@@ -11,8 +11,8 @@ import xarray as xr
 from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.model import Model, active_model
+from simherd.model.names import INPUT_SUFFIX, as_key, flatten_keys
 from simherd.setup.clocks import add_clocks, clock_names
-from simherd.setup.names import INPUT_SUFFIX, as_key, flatten_keys
 
 __all__ = [
     "create_setup",
@@ -56,7 +56,8 @@ def create_setup(
     model : Model, optional
         The model; that of ``with model:`` by default.
     clocks : mapping, optional
-        Labels of clocks by name. Simulations step from label to label of the main one.
+        Labels of clocks by name. Simulations step from label to label of the main one. By default those
+        of the model, if it has any; a model runs without a clock too.
     master_clock : str or mapping, optional
         The main clock, where there are several: its name, or a mapping with ``dim`` and optionally
         ``units`` and ``calendar``.
@@ -65,7 +66,8 @@ def create_setup(
         ``{"process__variable": value}``. A value is a scalar, an array, ``(dims, data[, attrs])`` or a
         DataArray.
     output_vars : mapping, optional
-        Outputs and the clock at whose labels each is saved; None saves it at the end.
+        Outputs and the clock at whose labels each is saved; None saves it at the end, False drops an
+        output that the setup has. By default those of the model.
     fill_default : bool, optional
         Give inputs their default values.
 
@@ -80,6 +82,11 @@ def create_setup(
         If clocks, inputs or outputs do not fit the model.
     """
     model = find_model(model)
+    defaults = model.setup_defaults
+    if clocks is None:
+        clocks, master_clock = defaults.clocks, master_clock or defaults.main_clock
+    if output_vars is None:
+        output_vars = defaults.outputs
     dataset = xr.Dataset()
     if clocks:
         dataset = add_clocks(dataset, clocks, master_clock)
@@ -132,7 +139,7 @@ def update_vars(
         dataset = _with_inputs(dataset, graph, flatten_keys(input_vars, graph))
     if output_vars:
         wanted = {**output_clocks(dataset), **_checked_outputs(dataset, graph, output_vars)}
-        dataset = _with_outputs(dataset, wanted)
+        dataset = _with_outputs(dataset, {n: clock for n, clock in wanted.items() if clock is not False})
     return dataset
 
 
@@ -180,18 +187,18 @@ def _with_outputs(dataset: xr.Dataset, outputs: Mapping[str, str | None]) -> xr.
     return dataset
 
 
-def _checked_outputs(dataset: xr.Dataset, graph: Graph, given: Mapping[Any, Any]) -> dict[str, str | None]:
-    checked: dict[str, str | None] = {}
+def _checked_outputs(dataset: xr.Dataset, graph: Graph, given: Mapping[Any, Any]) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
     clocks = clock_names(dataset)
     for key, clock in flatten_keys(given, graph).items():
         variable = graph.variables[key]
         if variable.is_group or variable.is_object:
             raise SetupError(f"Object or group variables can't be set as model outputs: {join_name(key)}.")
-        if clock is not None and clock not in clocks:
+        if clock is not None and clock is not False and clock not in clocks:
             raise UnknownNameError(
                 f"Output {join_name(key)!r} is to be saved on clock {clock!r}, which does not exist. "
                 f"{close_matches(str(clock), clocks)}",
-                fix="name a clock, or None (null) to save it at the end.",
+                fix="name a clock, or None (null) to save it at the end, or False to drop it.",
             )
         checked[join_name(key)] = clock
     return checked
@@ -208,12 +215,26 @@ def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -
                 f"{close_matches(join_name(key), known)}"
             )
         variables[join_name(key)] = _as_variable(graph.variables[key], value)
+        if graph.variables[key].keeps_labels and isinstance(value, xr.DataArray):
+            dataset = _with_labels_of(dataset, value, join_name(key))
     names = [name + suffix for name in variables for suffix in ("", INPUT_SUFFIX)]
     replaced = [name for name in names if name in dataset.variables]
     try:
         return dataset.drop_vars(replaced).assign(variables)
     except ValueError as error:
         raise SetupError(f"Inputs do not fit together: {error}.") from error
+
+
+def _with_labels_of(dataset: xr.Dataset, value: xr.DataArray, name: str) -> xr.Dataset:
+    """Return a setup with the coordinates of an input that keeps its labels."""
+    for coord, labels in value.coords.items():
+        known = dataset.variables.get(coord)
+        if known is not None and not known.equals(labels.variable):  # type: ignore[no-untyped-call]
+            raise SetupError(
+                f"Input {name} has other labels along {coord!r} than the setup.",
+                fix="give all inputs the same labels, for instance by xarray.align.",
+            )
+    return dataset.assign_coords({c: v for c, v in value.coords.items() if c not in dataset.coords})
 
 
 def _as_variable(variable: Variable, value: Any) -> xr.Variable:

@@ -16,10 +16,10 @@ from simherd.errors import MissingInputError, SetupError, UnknownNameError, clos
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.hooks import gather_hooks
 from simherd.model.model import Model
-from simherd.model.variables import VarIntent
-from simherd.setup.clocks import main_clock, positions_on
+from simherd.model.names import INPUT_SUFFIX, as_key
+from simherd.model.variables import MAIN_CLOCK, VarIntent
+from simherd.setup.clocks import clock_names, main_clock, positions_on
 from simherd.setup.dataset import output_clocks
-from simherd.setup.names import INPUT_SUFFIX, as_key
 
 __all__ = ["JSON_ATTR", "Setup", "make_setup"]
 
@@ -84,6 +84,7 @@ def make_setup(
     _check_choice("validate", validate, ("inputs", "all", None))
     dataset = _with_original_inputs(dataset, model.graph)
     clock = main_clock(dataset)
+    _check_indexes(model.graph, dataset)
     if batch_dim is not None and batch_dim not in dataset.sizes:
         raise UnknownNameError(
             f"Batch dimension {batch_dim!r} is not a dimension of the inputs. "
@@ -93,18 +94,21 @@ def make_setup(
     batched: dict[Key, Array] = {}
     varying: set[Key] = set()
     for key in _present_inputs(dataset, model.graph):
-        variable = dataset[join_name(key)].variable
-        ordered = _order_dims(model.graph.variables[key], variable, batch_dim, clock, check_dims)
+        declared, given = model.graph.variables[key], dataset[join_name(key)]
+        ordered = _order_dims(declared, given.variable, batch_dim, clock, check_dims)
+        is_labelled = declared.keeps_labels and not {*ordered.dims} <= {batch_dim, clock}
         if clock in ordered.dims:
             varying.add(key)
         if batch_dim in ordered.dims:
-            batched[key] = ordered.values
+            labelled = given.transpose(*ordered.dims) if is_labelled else None
+            batched[key] = ordered.values if labelled is None else _one_by_one(labelled)
         else:
-            shared[key] = _plain(ordered)
+            shared[key] = given.transpose(*ordered.dims).compute() if is_labelled else _plain(ordered)
     plan = Plan(
         model=model,
         clock=clock,
         labels=dataset[clock].values if clock is not None else np.empty(0),
+        labelled_clock=dataset[clock] if _wants_labelled_clock(model.graph) else None,
         shared=shared,
         batched=tuple(batched),
         varying=frozenset(varying),
@@ -129,6 +133,18 @@ def _with_original_inputs(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
 def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         raise SetupError(f"{name}={value!r} is not allowed: one of {', '.join(map(repr, allowed))}.")
+
+
+def _check_indexes(graph: Graph, dataset: xr.Dataset) -> None:
+    """Raise an error if two index variables, or one and a clock, would be one coordinate."""
+    owners = {name: f"clock {name}" for name in clock_names(dataset)}
+    for key in graph.indexes:
+        if key[1] in owners:
+            raise SetupError(
+                f"{owners[key[1]]} and {join_name(key)} would both be coordinate {key[1]!r} of the result.",
+                fix="rename one of them: index variables are saved by their names alone.",
+            )
+        owners[key[1]] = join_name(key)
 
 
 def _present_inputs(dataset: xr.Dataset, graph: Graph) -> tuple[Key, ...]:
@@ -165,6 +181,14 @@ def _order_dims(
     )
 
 
+def _one_by_one(labelled: xr.DataArray) -> Array:
+    """Return the rows of an array as an array of objects: rows with their labels."""
+    rows = np.empty(len(labelled), object)
+    for number, row in enumerate(labelled.compute()):
+        rows[number] = row
+    return rows
+
+
 def _plain(variable: xr.Variable) -> Any:
     """Return a value as processes get it: Python scalars, dates as NumPy scalars, arrays."""
     if variable.ndim:
@@ -173,6 +197,26 @@ def _plain(variable: xr.Variable) -> Any:
         return json.loads(str(variable.values))
     value = variable.values
     return value[()] if value.dtype.kind in "mM" else value.item()
+
+
+def _check_clock_dim(variable: Variable, clock: str | None, saved_on: str | None) -> None:
+    """Raise an error if an output along the main clock has no clock, or would have it twice."""
+    along = [dims for dims in variable.dims if MAIN_CLOCK in dims]
+    if along and clock is None:
+        raise SetupError(f"Output {join_name(variable.key)} is along the main clock, and there is none.")
+    for dims in along:
+        all_dims = [saved_on, *(clock if d == MAIN_CLOCK else d for d in dims)]
+        if len(set(all_dims)) < len(all_dims):
+            raise SetupError(
+                f"Output {join_name(variable.key)} would have dimension {clock!r} twice.",
+                fix="save it at the end (None), where it is along the main clock itself.",
+            )
+
+
+def _wants_labelled_clock(graph: Graph) -> bool:
+    """Return whether a process asks for the main clock as a DataArray; workers load xarray then."""
+    asked = (args for info in graph.infos.values() for args in info.stages.values())
+    return any("main_clock_dataarray" in args for args in asked)
 
 
 def _taps(
@@ -187,6 +231,7 @@ def _taps(
     for name, saved_on in output_clocks(dataset).items():
         variable = graph.variables[as_key(name, graph)]
         steps = () if saved_on is None else positions_on(labels, dataset[saved_on], saved_on, str(clock))
+        _check_clock_dim(variable, clock, saved_on)
         dtype = {**variable.encoding, **encoding.get(name, {})}.get("dtype")
         taps.append(
             Tap(
@@ -195,7 +240,7 @@ def _taps(
                 clock=saved_on,
                 steps=steps,
                 dtype=dtype,
-                sizes=tuple(tuple(known.get(dim) for dim in dims) for dims in variable.dims),
+                sizes=tuple(tuple(known.get(dim) for dim in dims) for dims in variable.dims_on(clock)),
             )
         )
     return tuple(taps)

@@ -250,7 +250,9 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
     objects = {
         name: _as_json(variable)
         for name, variable in dataset.variables.items()
-        if variable.dtype.kind == "O" and not all(isinstance(v, str) for v in variable.values.ravel())
+        if variable.dtype.kind == "O"
+        and not isinstance(dataset.indexes.get(name), xr.CFTimeIndex)
+        and not all(isinstance(v, str) for v in variable.values.ravel())
     }
     texts = {name: variable for name, variable in objects.items() if variable is not None}
     stored = dataset.drop_vars(list(objects)).assign(texts).drop_encoding()

@@ -119,7 +119,7 @@ class Model(native.Model):
         rebuild = _rebuild_installed if is_installed() else _rebuild
         state = {k: v for k, v in self.__getstate__().items() if k != "_var_cache"}
         # The user's classes travel, since the derived ones refer to them and they to those
-        return rebuild, (type(self), {**state, "_graph": _user_classes(self)})
+        return rebuild, (type(self), {**state, "_graph": (_user_classes(self), self.graph.pairs)})
 
 
 def _ungrouped(hooks: Mapping[Any, Any]) -> HookTable:
@@ -141,8 +141,9 @@ def _user_classes(model: Model) -> dict[str, type]:
 
 def _rebuild(cls: type[Model], state: dict[str, Any]) -> Model:
     model = cls.__new__(cls)
-    classes = {name: get_process_cls(process) for name, process in state["_graph"].items()}
-    model.__setstate__({**state, "_graph": classes})
+    users, pairs = state["_graph"]
+    classes = {name: get_process_cls(process) for name, process in users.items()}
+    model.__setstate__({**state, "_graph": (classes, pairs)})
     return model
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from simherd.errors import SetupError, UnknownNameError
-from simherd.setup.names import as_key, flatten_keys
+from simherd.model.names import as_key, flatten_keys
 
 
 @pytest.mark.parametrize("name", ["walk__gain", ("walk", "gain")])
