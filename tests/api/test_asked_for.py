@@ -74,6 +74,13 @@ def test_given_clocks_and_outputs_replace_those_of_the_model(with_defaults):
     assert sh.create_setup(with_defaults, clocks={}, output_vars={}).simherd.nsteps == 0
 
 
+def test_the_main_clock_has_two_names():
+    clocks = {"t": [0, 1], "s": [0]}
+
+    for given in ({"main_clock": "t"}, {"master_clock": "t"}):
+        assert sh.create_setup(sh.Model({"p": Once}), clocks, **given).simherd.master_clock_dim == "t"
+
+
 def test_copies_of_a_model_keep_its_defaults_but_not_those_of_dropped_processes(with_defaults):
     assert sh.create_setup(with_defaults.clone()).simherd.nsteps == 4
     assert sh.create_setup(with_defaults.drop_processes("q")).simherd.output_vars == {"p__out": "s"}

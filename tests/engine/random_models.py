@@ -162,8 +162,13 @@ class ProcessWriter:
             declaration = f"sh.foreign({owner}, {variable!r}"
         else:
             return
-        sets = kind in ("in", "inout") and self.chance(30)
-        self.lines.append(f"{name} = {declaration}, intent='{'out' if sets else 'in'}')")
+        intent = "in"
+        if kind in ("in", "inout") and self.chance(30):
+            intent = "out"
+        elif kind in ("in", "inout", "out") and self.chance(15):
+            intent = "inout"
+        sets = intent != "in"
+        self.lines.append(f"{name} = {declaration}, intent={intent!r})")
         (self.objects if kind == "object" else self.readable).append(name)
         if kind != "object":
             self.computable.append(name)

@@ -48,6 +48,8 @@ def create_setup(
     input_vars: Mapping[Any, Any] | None = None,
     output_vars: Mapping[Any, Any] | None = None,
     fill_default: bool = True,
+    *,
+    main_clock: str | Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Create a dataset with all that a simulation needs.
 
@@ -70,6 +72,8 @@ def create_setup(
         output that the setup has. By default those of the model.
     fill_default : bool, optional
         Give inputs their default values.
+    main_clock : str or mapping, optional
+        Another name of `master_clock`.
 
     Returns
     -------
@@ -83,13 +87,14 @@ def create_setup(
     """
     model = find_model(model)
     defaults = model.setup_defaults
+    chosen = main_clock or master_clock
     if clocks is None:
-        clocks, master_clock = defaults.clocks, master_clock or defaults.main_clock
+        clocks, chosen = defaults.clocks, chosen or defaults.main_clock
     if output_vars is None:
         output_vars = defaults.outputs
     dataset = xr.Dataset()
     if clocks:
-        dataset = add_clocks(dataset, clocks, master_clock)
+        dataset = add_clocks(dataset, clocks, chosen)
     if fill_default:
         dataset = reset_vars(dataset, model)
     return update_vars(dataset, model, input_vars, output_vars)
