@@ -105,7 +105,17 @@ def test_a_batch_keeps_its_order_on_every_scheduler(batch, model, options):
     assert result["field__total"].isel(t=-1).values.tolist() == [27.0, 9.0, 18.0]
 
 
-def test_threads_are_the_default_scheduler(batch, model):
+@pytest.fixture
+def no_client(monkeypatch):
+    """Hide the client that tests share."""
+    import dask
+
+    monkeypatch.setattr("simherd.executors.choose._active_client", lambda: None)
+    with dask.config.set(scheduler=None):
+        yield
+
+
+def test_threads_are_the_default_scheduler(batch, model, no_client):
     places = []
 
     @xs.runtime_hook("run_step")
@@ -119,7 +129,7 @@ def test_threads_are_the_default_scheduler(batch, model):
     assert "MainThread" not in {name for _, _, name in places}
 
 
-def test_a_configured_scheduler_comes_before_threads(batch, model):
+def test_a_configured_scheduler_comes_before_threads(batch, model, no_client):
     import dask
 
     names = set()

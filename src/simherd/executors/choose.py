@@ -16,7 +16,7 @@ from simherd.executors.pool import PoolExecutor, process_pool, thread_pool
 from simherd.executors.serial import SerialExecutor
 from simherd.resources import usable_cores
 
-__all__ = ["choose_executor", "threads_for_one"]
+__all__ = ["choose_executor", "default_scheduler", "threads_for_one"]
 
 ALIASES = {
     "threads": "threads",
@@ -50,7 +50,7 @@ def choose_executor(parallel: bool, scheduler: Any = None, workers: int | None =
     """
     if not parallel:
         return SerialExecutor()
-    found = _default_scheduler() if scheduler is None else scheduler
+    found = default_scheduler("processes") if scheduler is None else scheduler
     workers = workers or usable_cores()
     if isinstance(found, str):
         return _named(found, workers)
@@ -90,10 +90,11 @@ def threads_for_one(
         yield pool
 
 
-def _default_scheduler() -> Any:
+def default_scheduler(otherwise: str) -> Any:
+    """Return an active Dask client, else what Dask's configuration says, else what is given."""
     import dask
 
-    return _active_client() or dask.config.get("scheduler", None) or "processes"
+    return _active_client() or dask.config.get("scheduler", None) or otherwise
 
 
 def _active_client() -> Any:

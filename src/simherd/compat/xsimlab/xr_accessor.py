@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from types import MappingProxyType
@@ -14,6 +13,7 @@ import xarray as xr
 from simherd.api.run import run
 from simherd.compat.xsimlab import marks
 from simherd.compat.xsimlab.encoding import usable_encoding
+from simherd.executors.choose import default_scheduler
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
 from simherd.setup import clocks as native_clocks
@@ -147,7 +147,6 @@ class SimlabAccessor:
             Inputs and outputs, and nothing else.
         """
         model = native.find_model(_checked(model))
-        in_parallel = parallel and batch_dim is not None
         result = run(
             _with_their_clocks(self._ds),
             model,
@@ -158,8 +157,8 @@ class SimlabAccessor:
             encoding=self._encoding(model, encoding or {}),
             decoding=decoding,
             hooks=hooks,
-            parallel=in_parallel,
-            scheduler=_default_scheduler() if in_parallel and scheduler is None else scheduler,
+            parallel=parallel,
+            scheduler=default_scheduler("threads") if batch_dim and scheduler is None else scheduler,
             safe_mode=safe_mode,
         )
         result = self._as_result(result, model)
@@ -282,20 +281,6 @@ def _as_group(store: Any) -> Any:
     if isinstance(store, MutableMapping):
         return zarr.open_group(zarr.storage.MemoryStore(store), mode="a")
     return store
-
-
-def _default_scheduler() -> Any:
-    """Return an active Dask client, else what Dask's configuration says, else threads."""
-    if "distributed" in sys.modules:
-        from distributed import get_client
-
-        try:
-            return get_client()
-        except ValueError:
-            pass
-    import dask
-
-    return dask.config.get("scheduler", None) or "threads"
 
 
 def _filter_of(dataset: xr.Dataset) -> Callable[..., xr.Dataset]:
