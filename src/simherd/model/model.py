@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from simherd.errors import ModelError, UnknownNameError, close_matches
-from simherd.model.graph import Graph, Key, Pair, build_graph, join_name
+from simherd.model.graph import Graph, Key, Pair, join_name
 from simherd.model.hooks import HookTable, gather_hooks
 from simherd.model.names import flatten_keys
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
@@ -18,6 +18,7 @@ from simherd.model.stages import CompiledStages, SplitStages, Stages, compile_st
 from simherd.model.state import LiveProcesses, ModelState
 from simherd.model.variables import Attribute, VarType
 from simherd.model.watching import ProcessWatcher
+from simherd.model.wiring import build_graph
 
 __all__ = ["Model", "SetupDefaults", "active_model"]
 
