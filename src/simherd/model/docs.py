@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 
 from simherd.model.variables import Attribute, VarIntent, VarType
@@ -69,6 +70,7 @@ def attributes_section(docstring: str, variables: Mapping[str, Attribute]) -> st
         lines.append(f"{name} : {kind_text(declared)}")
         lines.extend(f"    {line}" for line in details_of(declared))
     section = "\n".join(lines)
+    docstring = inspect.cleandoc(docstring)
     if "{{attributes}}" in docstring:
         return docstring.replace("{{attributes}}", section)
     return f"{docstring.rstrip()}\n\n{section}\n" if docstring else section

@@ -13,7 +13,7 @@ import inspect
 import textwrap
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
@@ -184,6 +184,11 @@ def process(
     """
 
     def decorate(cls: type) -> type:
+        if not apply_attrs and any(isinstance(value, OnDemand) for value in vars(cls).values()):
+            raise ProcessClassError(
+                f"{cls.__name__!r} has on-demand variables, which attr.s alone does not take.",
+                fix="leave out attr.s and apply_attrs=False.",
+            )
         on_demand = _collect_on_demand(cls)
         _take_converters(cls)
         if apply_attrs:
@@ -347,7 +352,7 @@ def _assigned_in(method: Callable[..., Any]) -> set[str]:
     instance = (function.args.posonlyargs + function.args.args)[0].arg
     return {
         node.attr
-        for node in ast.walk(function)
+        for node in _own_nodes(function)
         if isinstance(node, ast.Attribute)
         and isinstance(node.ctx, ast.Store)
         and isinstance(node.value, ast.Name)
@@ -355,20 +360,31 @@ def _assigned_in(method: Callable[..., Any]) -> set[str]:
     }
 
 
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what stands in a function, without the functions and classes inside it."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield from _own_nodes(child)
+
+
 def _arguments(cls: type, method: Callable[..., Any]) -> tuple[str, ...]:
     marked: tuple[str, ...] | None = getattr(method, RUNTIME_ARGS, None)
     if marked is not None:
         return marked
-    wanted = [p for p in list(inspect.signature(method).parameters.values())[1:] if p.default is p.empty]
-    if not wanted or any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in wanted):
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
         return ()
-    if method.__name__ == "run_step" and len(wanted) == 1:
+    wanted = [p for p in parameters if p.default is p.empty]
+    if method.__name__ == "run_step" and len(parameters) == 1:
         warnings.warn(
             f"{cls.__name__}.run_step takes an argument without @runtime(args='step_delta').",
             FutureWarning,
             stacklevel=5,
         )
         return ("step_delta",)
+    if not wanted:
+        return ()
     raise TypeError(
         f"{cls.__name__}.{method.__name__} has arguments that no run gives: "
         f"{', '.join(p.name for p in wanted)}. Fix: name them in @runtime(args=...)."
