@@ -8,7 +8,7 @@ import pytest
 
 import simherd as sh
 from simherd.engine import Plan, Simulator
-from simherd.errors import ProcessClassError
+from simherd.errors import ModelError, ProcessClassError, StoreError
 
 
 def test_a_step_gets_its_length_also_where_the_argument_has_a_default():
@@ -68,3 +68,44 @@ def test_what_a_class_inside_a_stage_assigns_is_its_own():
             Inner().keep()
 
     assert Outer(a=2.0).a == 2.0
+
+
+def test_assigning_an_on_demand_variable_is_an_error():
+    with pytest.raises(ModelError, match=r"Wrong\.run_step assigns 'value', which it may only read"):
+
+        @sh.process
+        class Wrong:
+            value = sh.on_demand()
+
+            @value.compute
+            def _value(self):
+                return 1
+
+            def run_step(self):
+                self.value = 3
+
+
+def test_a_process_of_a_model_cannot_be_replaced_by_assignment():
+    @sh.process
+    class Empty:
+        pass
+
+    model = sh.Model({"empty": Empty})
+
+    with pytest.raises(AttributeError, match="update_processes"):
+        model.empty = 1
+
+
+def test_a_store_that_is_none_is_an_error():
+    @sh.process
+    class One:
+        x = sh.variable(intent="out")
+
+        def initialize(self):
+            self.x = 1.0
+
+    model = sh.Model({"one": One})
+    setup = sh.create_setup(model, output_vars={"one__x": None})
+
+    with pytest.raises(StoreError, match="store of type dict"):
+        setup.simherd.run(model, store={})

@@ -169,6 +169,12 @@ class Model(Mapping[str, Any]):
             f"{close_matches(name, known)}"
         )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        graph = self.__dict__.get("_graph")
+        if graph is not None and name in graph.classes:
+            raise AttributeError(f"Process {name!r} of a model cannot be replaced: see update_processes.")
+        super().__setattr__(name, value)
+
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._graph.order]
 

@@ -334,11 +334,16 @@ def _check_assignments(cls: type, info: ProcessInfo) -> None:
     """Raise an error if a stage method assigns, as its source shows, what the process only reads."""
     for stage in info.stages:
         for name in _assigned_in(getattr(cls, stage)):
-            if name in info.variables and info.variables[name].metadata["intent"] is VarIntent.IN:
+            if name in info.variables and _is_read_only(info.variables[name]):
                 raise ModelError(
-                    f"{cls.__name__}.{stage} assigns {name!r}, which it may only read (intent='in').",
-                    fix="declare it with intent='inout' or 'out', or assign another attribute.",
+                    f"{cls.__name__}.{stage} assigns {name!r}, which it may only read.",
+                    fix="declare a variable with intent='inout' or 'out', or assign another attribute.",
                 )
+
+
+def _is_read_only(declared: Attribute) -> bool:
+    metadata = declared.metadata
+    return metadata["intent"] is VarIntent.IN or metadata["var_type"] is VarType.ON_DEMAND
 
 
 def _assigned_in(method: Callable[..., Any]) -> set[str]:

@@ -41,9 +41,6 @@ ENCODING_KEYS = frozenset(
         "compressors",
         "dtype",
         "fill_value",
-        "filters",
-        "object_codec",
-        "order",
     }
 )
 

@@ -119,6 +119,11 @@ class ZarrStore:
     ) -> None:
         if isinstance(target, Path):
             check_writable(target)
+        elif not isinstance(target, zarr.Group):
+            raise StoreError(
+                f"Cannot write to a store of type {type(target).__name__}.",
+                fix="give a path or a zarr.Group, such as zarr.open_group(store).",
+            )
         self.layouts = list(layouts)
         self.block_size = block_size
         try:

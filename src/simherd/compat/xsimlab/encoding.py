@@ -6,8 +6,11 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from simherd.store.layout import ENCODING_KEYS
+
 __all__ = ["usable_encoding"]
 
+_ZARR_2_KEYS = ("filters", "object_codec", "order")
 _SHUFFLES = {-1: "bitshuffle", 0: "noshuffle", 1: "shuffle", 2: "bitshuffle"}
 
 
@@ -29,6 +32,9 @@ def usable_encoding(name: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
     usable = dict(encoding)
     if usable.pop("synchronizer", None) is not None:
         _warn(name, "the synchronizer is ignored: simulations never write the same chunk")
+    for key in [key for key in usable if key not in ENCODING_KEYS]:
+        if usable.pop(key) is not None and key in _ZARR_2_KEYS:
+            _warn(name, f"{key} is ignored, since Zarr 3 arrays have none")
     compressor: Any = usable.get("compressor")
     if hasattr(compressor, "codec_id"):
         usable["compressor"] = _codec_of_zarr_3(compressor.get_config())

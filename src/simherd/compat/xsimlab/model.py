@@ -29,25 +29,21 @@ class Model(native.Model):
     ----------
     processes : mapping of str to type
         Process classes by name.
+    order : iterable of (str, str), optional
+        Processes of which the first runs before the second, where their variables leave it open.
     """
 
     active: ClassVar[list[Model]] = []
 
-    def __init__(self, processes: Mapping[str, type]) -> None:
+    def __init__(self, processes: Mapping[str, type], *, order: Iterable[tuple[str, str]] = ()) -> None:
         _warn_if_patched()
-        super().__init__({name: get_process_cls(cls) for name, cls in processes.items()})
+        super().__init__({name: get_process_cls(cls) for name, cls in processes.items()}, order=order)
 
     def _reset(self) -> None:
         super()._reset()
         vars(self).pop("_var_cache", None)
         for instance in self.values():
             vars(instance)[MODEL] = self
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        graph = vars(self).get("_graph")
-        if graph is not None and name in graph.classes:
-            raise AttributeError(f"Process {name!r} of a model cannot be replaced: see update_processes.")
-        super().__setattr__(name, value)
 
     @property
     def _processes(self) -> dict[str, Any]:

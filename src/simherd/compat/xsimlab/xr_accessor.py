@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -13,9 +14,11 @@ import xarray as xr
 from simherd.api.run import run
 from simherd.compat.xsimlab import marks
 from simherd.compat.xsimlab.encoding import usable_encoding
+from simherd.errors import UnknownNameError
 from simherd.executors.choose import default_scheduler
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
+from simherd.model.names import flatten_keys
 from simherd.setup import clocks as native_clocks
 from simherd.setup import dataset as native
 
@@ -166,11 +169,14 @@ class SimlabAccessor:
 
     def _encoding(self, model: Model, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return how outputs are stored: as declared, else as given, without what Zarr 3 has no more."""
+        by_key: dict[Key, Any] = {}
+        for one in given.items():
+            with suppress(UnknownNameError):
+                by_key |= flatten_keys(dict([one]), model.graph)
         found = {}
         for key in self.output_vars:
-            name = join_name(key)
             declared = model.graph.variables[key].encoding
-            found[name] = usable_encoding(name, {**declared, **given.get(name, {})})
+            found[join_name(key)] = usable_encoding(join_name(key), {**declared, **by_key.get(key, {})})
         return found
 
     def _as_result(self, result: xr.Dataset, model: Model) -> xr.Dataset:
