@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TypeGuard
 
 from simherd.errors import ClusterOptionError
 
-__all__ = ["format_bytes", "parse_bytes", "usable_cores"]
+__all__ = ["format_bytes", "is_count", "parse_bytes", "usable_cores"]
 
 _UNITS = {
     "": 1,
@@ -60,6 +61,11 @@ def _cgroup_quota() -> int | None:
 def _scheduler_counts() -> list[int]:
     names = ("SLURM_CPUS_PER_TASK", "NSLOTS", "PBS_NUM_PPN", "LSB_DJOB_NUMPROC")
     return [int(value) for name in names if (value := os.environ.get(name, "")).isdigit()]
+
+
+def is_count(value: object, least: int) -> TypeGuard[int]:
+    """Return whether a value is a whole number of at least `least`; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def parse_bytes(text: str | int) -> int:

@@ -19,6 +19,7 @@ from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import join_name
 from simherd.model.model import Model
 from simherd.model.names import INPUT_SUFFIX
+from simherd.resources import is_count
 from simherd.setup.multi_index import MultiIndexes, join_levels, split_levels
 from simherd.setup.planning import Setup, make_setup
 from simherd.store.layout import (
@@ -170,9 +171,9 @@ def _encoding_name(name: Any) -> str:
 def _checked_block_size(given: int | str | None) -> int | None:
     if given in ("auto", None):
         return None
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise SetupError(f"block_size={given!r} is not allowed.", fix="give 'auto' or 1 or more.")
-    return given
+    if is_count(given, 1):
+        return given
+    raise SetupError(f"block_size={given!r} is not allowed.", fix="give 'auto' or 1 or more.")
 
 
 def guess_schema(setup: Setup) -> tuple[Schema, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from simherd.errors import SetupError, close_matches
 from simherd.events import Subscriber
 from simherd.executors.choose import choose_executor, threads_for_one
 from simherd.model.model import Model
-from simherd.resources import parse_bytes
+from simherd.resources import is_count, parse_bytes
 from simherd.setup.dataset import find_model
 from simherd.store.layout import ArrayLayout
 from simherd.store.memory import MemoryStore, write_whole
@@ -154,7 +154,7 @@ def run(
 
 
 def _check_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_count(value, least):
         raise SetupError(f"{name}={value!r} is not allowed: a whole number, {least} or more, is needed.")
 
 
@@ -173,7 +173,7 @@ def _run_one(
         store = MemoryStore(*_contents(prepared, schema_of(simulator, columns), 1))
         for array, column in zip(store.arrays, columns, strict=True):
             write_whole(array, column)
-        return store.open()
+        return store.open(decoding)
     from simherd.api.streaming import StreamedResult
 
     result = StreamedResult(prepared, target, memory_limit)
@@ -188,7 +188,7 @@ def _run_batch(
     block_size = prepared.choose_block_size(schema, batch.executor.workers)
     store = _make_store(prepared, schema, target, block_size)
     run_batch(replace(batch, plan=hold_to(batch.plan, schema)), store, block_size)
-    return prepared.finish(_open(store, decoding))
+    return prepared.finish(store.open(decoding))
 
 
 def _contents(prepared: Prepared, schema: Schema, block_size: int) -> tuple[xr.Dataset, list[ArrayLayout]]:
@@ -202,8 +202,3 @@ def _make_store(prepared: Prepared, schema: Schema, target: Any, block_size: int
     from simherd.store.zarr_store import ZarrStore
 
     return ZarrStore(target, base, layouts, block_size)
-
-
-def _open(store: Any, decoding: Mapping[str, Any] | None) -> xr.Dataset:
-    opened: xr.Dataset = store.open() if isinstance(store, MemoryStore) else store.open(decoding)
-    return opened

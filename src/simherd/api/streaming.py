@@ -47,10 +47,11 @@ class StreamedResult:
 
     def write(self, column: StreamedColumn, start: int, values: Array) -> None:
         """Write values of an output from a position of its clock on."""
-        self._begin(Schema(outputs=(), indexes={}))
+        store = self._begin(Schema(outputs=(), indexes={}))
         if column.name not in self.arrays:
             schema = output_schema(self.prepared.setup.plan, column.tap, column)
-            self.arrays[column.name] = self._add(schema, column.saves)
+            self.arrays[column.name] = self._add(store, schema, column.saves)
+            store.consolidate()
         array = self.arrays[column.name]
         _lengthen(array, (array.shape[0], *values.shape[1:]))
         array[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values
@@ -58,18 +59,15 @@ class StreamedResult:
     def _begin(self, schema: Schema) -> ZarrStore:
         """Make the store, unless it is made."""
         if self.store is None:
-            outputs = [tap.name for tap in self.prepared.setup.plan.taps]
-            base = self.prepared.base(schema).drop_vars(outputs, errors="ignore")
-            self.store = ZarrStore(self.target, base)
+            self.store = ZarrStore(self.target, self.prepared.base(schema))
         return self.store
 
-    def _add(self, output: OutputSchema, window: int | None = None) -> Any:
+    def _add(self, store: ZarrStore, output: OutputSchema, window: int | None = None) -> Any:
         encoding = dict(self.prepared.encoding[output.tap.name])
         if window is not None:
             encoding.setdefault("chunks", (window, *(max(size, 1) for size in output.shape)))
         attrs = self.prepared.setup.plan.model.graph.variables[output.tap.key].attrs
-        layout = layout_output(output, batch=None, encoding=encoding, attrs=attrs)
-        return self._begin(Schema(outputs=(), indexes={})).add(layout)
+        return store.add(layout_output(output, batch=None, encoding=encoding, attrs=attrs))
 
     def finish(self, simulator: Simulator, decoding: Mapping[str, Any] | None) -> xr.Dataset:
         """Write what is left in memory and open the store."""
@@ -82,7 +80,7 @@ class StreamedResult:
                 array = self.arrays[column.name]
                 _lengthen(array, (array.shape[0], *output.shape))
             else:
-                write_whole(self._add(output), column)
+                write_whole(self._add(store, output), column)
         store.consolidate()
         return store.open(decoding)
 

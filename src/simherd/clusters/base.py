@@ -9,6 +9,7 @@ from distributed import Client, Nanny
 
 from simherd.errors import ClusterOptionError
 from simherd.executors.mainless import without_main
+from simherd.resources import is_count
 from simherd.threads import guard_environment, lent_environment
 
 __all__ = ["GuardedNanny", "OwningClient", "positive"]
@@ -64,9 +65,9 @@ def positive(name: str, value: Any) -> int:
     ClusterOptionError
         If it is something else.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ClusterOptionError(
-            f"{name}={value!r} is not allowed: a whole number, 1 or more, is needed.",
-            fix=f"give {name} as 1 or more, or leave it out.",
-        )
-    return value
+    if is_count(value, 1):
+        return value
+    raise ClusterOptionError(
+        f"{name}={value!r} is not allowed: a whole number, 1 or more, is needed.",
+        fix=f"give {name} as 1 or more, or leave it out.",
+    )

@@ -126,7 +126,7 @@ def run_batch(
     batch: Batch,
     store: BlockStore,
     block_size: int,
-) -> int:
+) -> None:
     """Run all blocks of a batch and write what they give.
 
     Parameters
@@ -137,11 +137,6 @@ def run_batch(
         What results end up in: written by the workers if it travels and has room, else here.
     block_size : int
         Simulations in a block.
-
-    Returns
-    -------
-    int
-        Number of failed simulations.
 
     Raises
     ------
@@ -175,7 +170,6 @@ def run_batch(
         if report.failures and batch.on_error == "raise":
             raise _raised(report.failures[0])
     batch.emit(RunFinished(done=done, failed=failed, seconds=time.perf_counter() - started))
-    return failed
 
 
 def _event(report: BlockReport) -> BlockFinished:

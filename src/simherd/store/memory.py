@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,8 +50,8 @@ class MemoryStore:
             self.arrays[number] = _enlarged(self.arrays[number], shape)
         self.writer().write(result)
 
-    def open(self) -> xr.Dataset:
-        """Return the result."""
+    def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
+        """Return the result, which is not encoded: `decoding` says nothing of it."""
         variables = {
             one.name: xr.Variable(one.dims, array, dict(one.attrs), fastpath=True)
             for one, array in zip(self.layouts, self.arrays, strict=True)

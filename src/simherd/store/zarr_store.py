@@ -183,11 +183,10 @@ class ZarrStore:
         writer.write(result)
 
     def add(self, layout: ArrayLayout) -> Any:
-        """Make one more array and return it."""
+        """Make one more array and return it; `consolidate` when there are no more to make."""
         array = _create_array(self.group, layout)
         self.layouts.append(layout)
         self.arrays.append(array)
-        self.consolidate()
         return array
 
     def consolidate(self) -> None:
