@@ -19,7 +19,7 @@ def reciprocal():
     class P:
         x = sh.variable(dims=[(), "d"])
         y = sh.variable(intent="out", dims=[(), "d"])
-        attempts = []  # noqa: RUF012
+        attempts = []  # noqa: RUF012 (shared by all simulations, which it counts)
         cures = 100
 
         @sh.runtime(args="batch, batch_size")

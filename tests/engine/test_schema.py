@@ -20,7 +20,7 @@ def make_cls():
         class P:
             x = sh.variable(intent="out", **options)
             i = sh.index(dims="d")
-            steps_run = []  # noqa: RUF012
+            steps_run = []  # noqa: RUF012 (shared by all simulations, which it counts)
 
             def initialize(self):
                 self.i = np.arange(2)

@@ -208,7 +208,7 @@ def recorder():
     """A process that records its context in its class attribute ``seen``."""
 
     class P:
-        seen = []  # noqa: RUF012
+        seen = []  # noqa: RUF012 (shared by all simulations, which it watches)
 
         @sh.runtime(args=LABELS)
         def run_step(self, *context):

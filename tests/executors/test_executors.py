@@ -227,11 +227,13 @@ with dask.config.set(scheduler="threads"), choose_executor(True, workers=2) as e
 
 
 @pytest.mark.cluster
-def test_a_client_without_workers_is_an_error_in_the_end(monkeypatch):
+def test_a_client_without_workers_is_an_error_in_the_end(tmp_path, monkeypatch):
+    import dask
     from distributed import LocalCluster
 
     monkeypatch.setattr("simherd.executors.client.WORKER_TIMEOUT_S", 0.2)
     with (
+        dask.config.set({"temporary-directory": str(tmp_path)}),
         LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
         cluster.get_client() as client,
         pytest.raises(ClusterError, match=r"No worker connected to .* within 0\.2 s"),

@@ -425,7 +425,7 @@ def test_a_stage_that_assigns_what_it_refers_to_is_an_error_at_once(source_cls):
         class Reader:
             total = sh.foreign(source_cls, "total")
 
-            def run_step(this):  # noqa: N805
+            def run_step(this):  # noqa: N805 (the name of the instance is free)
                 this.total = 1
 
 
