@@ -58,7 +58,8 @@ def test_dask_jobqueue_makes_a_job_script_from_the_configuration(scheduler, tmp_
         "print(cluster.job_script())\n"
         "cluster.close()\n"
     )
-    environment = {**os.environ, "DASK_CONFIG": str(ROOT / "jobqueue.yaml"), "HOME": str(tmp_path)}
+    folders = {"HOME": str(tmp_path), "DASK_TEMPORARY_DIRECTORY": str(tmp_path)}
+    environment = {**os.environ, "DASK_CONFIG": str(ROOT / "jobqueue.yaml"), **folders}
 
     done = subprocess.run(
         [sys.executable, "-W", "error::FutureWarning", "-c", code],
