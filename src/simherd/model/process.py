@@ -31,7 +31,15 @@ from simherd.model.variables import (
     VarType,
 )
 
-__all__ = ["PROCESS", "PULLS", "ProcessInfo", "inspect_process", "process"]
+__all__ = [
+    "PROCESS",
+    "PULLS",
+    "ProcessInfo",
+    "forbidden_assignments",
+    "inspect_process",
+    "make_process",
+    "process",
+]
 
 PROCESS = "__simherd_process__"
 PULLS = "__simherd_pulls__"
@@ -184,40 +192,46 @@ def process(
     """
 
     def decorate(cls: type) -> type:
-        if not apply_attrs and any(isinstance(value, OnDemand) for value in vars(cls).values()):
-            raise ProcessClassError(
-                f"{cls.__name__!r} has on-demand variables, which attr.s alone does not take.",
-                fix="leave out attr.s and apply_attrs=False.",
-            )
-        on_demand = _collect_on_demand(cls)
-        _take_converters(cls)
-        if apply_attrs:
-            cls = attr.attrs(cls, repr=False, eq=False, collect_by_mro=True)
-        if cls.__dictoffset__ == 0:
-            raise ProcessClassError(
-                f"{cls.__name__!r} has slots, but a process keeps its values in the dictionary of an object.",
-                fix="decorate it with attr.s(slots=False).",
-            )
-        fields = attr.fields(cls)
-        variables = {a.name: a for a in fields if "var_type" in a.metadata}
-        info = ProcessInfo(
-            variables=MappingProxyType(variables),
-            stages=MappingProxyType(_stages(cls)),
-            on_demand=MappingProxyType(on_demand),
-            plain=tuple(a for a in fields if "var_type" not in a.metadata),
-            thread_safe=thread_safe,
-        )
-        _check_assignments(cls, info)
-        setattr(cls, PROCESS, info)
-        setattr(cls, PULLS, {})
-        _install_access(cls, info)
-        if not any("__repr__" in vars(base) for base in cls.__mro__[:-1]):
-            cls.__repr__ = _represent  # type: ignore[assignment,method-assign]
-        if autodoc:
-            cls.__doc__ = attributes_section(cls.__doc__ or "", variables)
-        return cls
+        made = make_process(cls, autodoc=autodoc, apply_attrs=apply_attrs, thread_safe=thread_safe)
+        _check_assignments(made)
+        return made
 
     return decorate if maybe_cls is None else decorate(maybe_cls)
+
+
+def make_process(cls: type, *, autodoc: bool, apply_attrs: bool, thread_safe: bool = True) -> type:
+    """Make a process of a class, see `process`, whatever its stage methods assign."""
+    if not apply_attrs and any(isinstance(value, OnDemand) for value in vars(cls).values()):
+        raise ProcessClassError(
+            f"{cls.__name__!r} has on-demand variables, which attr.s alone does not take.",
+            fix="leave out attr.s and apply_attrs=False.",
+        )
+    on_demand = _collect_on_demand(cls)
+    _take_converters(cls)
+    if apply_attrs:
+        cls = attr.attrs(cls, repr=False, eq=False, collect_by_mro=True)
+    if cls.__dictoffset__ == 0:
+        raise ProcessClassError(
+            f"{cls.__name__!r} has slots, but a process keeps its values in the dictionary of an object.",
+            fix="decorate it with attr.s(slots=False).",
+        )
+    fields = attr.fields(cls)
+    variables = {a.name: a for a in fields if "var_type" in a.metadata}
+    info = ProcessInfo(
+        variables=MappingProxyType(variables),
+        stages=MappingProxyType(_stages(cls)),
+        on_demand=MappingProxyType(on_demand),
+        plain=tuple(a for a in fields if "var_type" not in a.metadata),
+        thread_safe=thread_safe,
+    )
+    setattr(cls, PROCESS, info)
+    setattr(cls, PULLS, {})
+    _install_access(cls, info)
+    if not any("__repr__" in vars(base) for base in cls.__mro__[:-1]):
+        cls.__repr__ = _represent  # type: ignore[assignment,method-assign]
+    if autodoc:
+        cls.__doc__ = attributes_section(cls.__doc__ or "", variables)
+    return cls
 
 
 def _collect_on_demand(cls: type) -> dict[str, Compute]:
@@ -330,15 +344,21 @@ def _stages(cls: type) -> dict[str, tuple[str, ...]]:
     return {stage: _arguments(cls, method) for stage, method in methods.items() if method is not None}
 
 
-def _check_assignments(cls: type, info: ProcessInfo) -> None:
-    """Raise an error if a stage method assigns, as its source shows, what the process only reads."""
+def _check_assignments(cls: type) -> None:
+    for stage, name in forbidden_assignments(cls):
+        raise ModelError(
+            f"{cls.__name__}.{stage} assigns {name!r}, which it may only read.",
+            fix="declare a variable with intent='inout' or 'out', or assign another attribute.",
+        )
+
+
+def forbidden_assignments(cls: type) -> Iterator[tuple[str, str]]:
+    """Yield stages that assign, as their source shows, what the process only reads, and its name."""
+    info = inspect_process(cls)
     for stage in info.stages:
         for name in _assigned_in(getattr(cls, stage)):
             if name in info.variables and _is_read_only(info.variables[name]):
-                raise ModelError(
-                    f"{cls.__name__}.{stage} assigns {name!r}, which it may only read.",
-                    fix="declare a variable with intent='inout' or 'out', or assign another attribute.",
-                )
+                yield stage, name
 
 
 def _is_read_only(declared: Attribute) -> bool:
@@ -385,7 +405,7 @@ def _arguments(cls: type, method: Callable[..., Any]) -> tuple[str, ...]:
         warnings.warn(
             f"{cls.__name__}.run_step takes an argument without @runtime(args='step_delta').",
             FutureWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
         return ("step_delta",)
     if not wanted:
