@@ -415,6 +415,13 @@ def test_a_hook_at_an_unknown_place_is_an_error(arguments):
         runtime_hook(*arguments)
 
 
+@pytest.mark.parametrize("hook", [lambda *given: None, lambda model, context, state, more=0: more])
+def test_a_hook_may_take_more_than_three_arguments(model, hook):
+    hook = sh.runtime_hook("initialize")(hook)
+
+    model.execute("initialize", hooks=[hook])
+
+
 def test_a_hook_is_a_marked_function_of_three_arguments(model):
     with pytest.raises(ModelError, match="is not a hook"):
         model.execute("run_step", hooks=[lambda model, context, state: None])

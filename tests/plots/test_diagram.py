@@ -25,6 +25,12 @@ def test_a_model_as_dot(walk):
     assert text.splitlines()[-2:] == ['  "grid" -> "walk"', "}"]
 
 
+def test_attributes_of_the_graph_stand_in_the_text_for_graphviz():
+    text = as_text(Diagram([Box("a", "a")], [], {"rankdir": "TB", "size": "4,3"}), "dot")
+
+    assert text.splitlines()[1:3] == ['  rankdir="TB"', '  size="4,3"']
+
+
 def test_the_tasks_of_a_small_batch_are_all_shown():
     assert as_text(task_diagram(5, 2, ["a", "b"]), "mermaid").splitlines() == [
         "flowchart LR",

@@ -112,8 +112,8 @@ class HookTable:
         highest = RuntimeSignal.NONE
         for function in self.functions.get((level, stage, trigger), ()):
             answer = function(*args)
-            if answer is not None:
-                highest = max(highest, RuntimeSignal(answer))
+            if isinstance(answer, RuntimeSignal):
+                highest = max(highest, answer)
         return highest
 
 
@@ -141,6 +141,9 @@ def _place_of(function: Any) -> Place:
     place: Place | None = getattr(function, HOOK, None)
     if place is None:
         raise ModelError(f"{function!r} is not a hook.", fix="mark it with @runtime_hook(stage).")
-    if len(inspect.signature(function).parameters) != 3:
-        raise ModelError(f"Hook {function.__name__!r} must take three arguments: model, context and state.")
+    try:
+        inspect.signature(function).bind("model", "context", "state")
+    except TypeError:
+        name = getattr(function, "__name__", repr(function))
+        raise ModelError(f"Hook {name!r} must take three arguments: model, context and state.") from None
     return place

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from simherd.errors import UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, join_name
@@ -41,6 +41,8 @@ class Diagram:
 
     boxes: Sequence[Box]
     arrows: Sequence[Arrow]
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of the whole graph, by Graphviz' names for them."""
 
 
 def model_diagram(

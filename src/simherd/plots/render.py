@@ -27,7 +27,7 @@ def _as_dot(diagram: Diagram) -> str:
     quote = json.dumps
     lines = [
         "digraph {",
-        "  rankdir=LR",
+        *(f"  {name}={quote(value)}" for name, value in {"rankdir": "LR", **diagram.options}.items()),
         '  node [fontname="Helvetica"]',
         '  edge [fontname="Helvetica", fontsize=10]',
     ]
@@ -92,7 +92,7 @@ def write(diagram: Diagram, path: Path) -> None:
 
 
 def as_picture(diagram: Diagram, kind: str) -> bytes:
-    """Return a diagram as a picture: "svg", "png" or "pdf".
+    """Return a diagram as a picture: "svg", "png", "pdf" or what else Graphviz draws.
 
     Raises
     ------
