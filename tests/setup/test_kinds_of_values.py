@@ -188,7 +188,8 @@ def test_any_object_may_be_an_input():
 def test_an_object_that_a_store_cannot_hold_is_left_out_of_it(tmp_path):
     model, seen = spy()
 
-    result = run(model, tmp_path / "out.zarr", value=Thing(), outputs={"p__out": None})
+    with pytest.warns(UserWarning, match="Input p__v will be missing"):
+        result = run(model, tmp_path / "out.zarr", value=Thing(), outputs={"p__out": None})
 
     assert isinstance(seen[0][0], Thing)
     assert "p__v" not in result

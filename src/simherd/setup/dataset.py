@@ -13,6 +13,7 @@ from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.model import Model, active_model
 from simherd.model.names import INPUT_SUFFIX, as_key, flatten_keys
 from simherd.setup.clocks import add_clocks, clock_names
+from simherd.setup.objects import mark_none
 
 __all__ = [
     "create_setup",
@@ -252,6 +253,7 @@ def _as_variable(variable: Variable, value: Any) -> xr.Variable:
         data = _as_data(value)
         made = xr.Variable(_dims_for(variable, np.ndim(data)), data)
     made.attrs = {**variable.attrs, **made.attrs}
+    mark_none(made)
     return made
 
 

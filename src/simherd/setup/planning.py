@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +19,9 @@ from simherd.model.names import INPUT_SUFFIX, as_key
 from simherd.model.variables import MAIN_CLOCK, VarIntent
 from simherd.setup.clocks import clock_names, main_clock, positions_on
 from simherd.setup.dataset import output_clocks
+from simherd.setup.objects import decode_objects
 
-__all__ = ["JSON_ATTR", "Setup", "make_setup"]
-
-JSON_ATTR = "__simherd_json__"
-"""Marks an input that is neither number nor text and stands in a store as JSON: None, for instance."""
+__all__ = ["Setup", "make_setup"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +79,7 @@ def make_setup(
     """
     _check_choice("check_dims", check_dims, ("strict", "transpose", None))
     _check_choice("validate", validate, ("inputs", "all", None))
-    dataset = _with_original_inputs(dataset, model.graph)
+    dataset = decode_objects(_with_original_inputs(dataset, model.graph))
     clock = main_clock(dataset)
     _check_indexes(model.graph, dataset)
     if batch_dim is not None and batch_dim not in dataset.sizes:
@@ -101,7 +98,7 @@ def make_setup(
             varying.add(key)
         if batch_dim in ordered.dims:
             labelled = given.transpose(*ordered.dims) if is_labelled else None
-            batched[key] = ordered.values if labelled is None else _one_by_one(labelled)
+            batched[key] = _fixed(ordered.values) if labelled is None else _one_by_one(labelled)
         else:
             shared[key] = given.transpose(*ordered.dims).compute() if is_labelled else _plain(ordered)
     plan = Plan(
@@ -192,11 +189,14 @@ def _one_by_one(labelled: xr.DataArray) -> Array:
 def _plain(variable: xr.Variable) -> Any:
     """Return a value as processes get it: Python scalars, dates as NumPy scalars, arrays."""
     if variable.ndim:
-        return variable.compute().data
-    if JSON_ATTR in variable.attrs:
-        return json.loads(str(variable.values))
+        return _fixed(variable.compute().data)
     value = variable.values
     return value[()] if value.dtype.kind in "mM" else value.item()
+
+
+def _fixed(values: Array) -> Array:
+    """Return texts of a store, which have any length there, as NumPy's usual ones."""
+    return values.astype(object).astype("U") if values.dtype.kind == "T" else values
 
 
 def _check_clock_dim(variable: Variable, clock: str | None, saved_on: str | None) -> None:

@@ -6,7 +6,6 @@ never metadata, never the size of an array. So the store is valid at every momen
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from zarr.storage import LocalStore
 from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreExistsError
-from simherd.setup.planning import JSON_ATTR
+from simherd.setup.objects import decode_objects, encode_objects
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import STATUS, ArrayWriter
 
@@ -125,6 +124,7 @@ class ZarrStore:
                 fix="give a path or a zarr.Group, such as zarr.open_group(store).",
             )
         self.layouts = list(layouts)
+        self.texts: dict[Any, np.dtype[Any]] = {}
         self.block_size = block_size
         try:
             self.group = self._create(target, base, layouts)
@@ -144,12 +144,15 @@ class ZarrStore:
                 f"The store already contains {', '.join(sorted(taken))}.",
                 fix="give an empty group.",
             )
-        stored = _storable(base.drop_vars([n for n in names if n in base.variables]))
-        with _quiet_zarr():
-            _write(group, stored)
+        self._add_base(group, base.drop_vars([n for n in names if n in base.variables]))
         self.arrays = [_create_array(group, one) for one in layouts]
         _consolidate(group)
         return group
+
+    def _add_base(self, group: zarr.Group, base: xr.Dataset) -> None:
+        self.texts |= {name: v.dtype for name, v in base.variables.items() if v.dtype.kind == "U"}
+        with _quiet_zarr():
+            _write(group, _storable(base))
 
     @property
     def travels(self) -> bool:
@@ -197,14 +200,18 @@ class ZarrStore:
         """Write coordinates that became known only now."""
         new = base[[name for name in base.coords if str(name) not in self.group]]
         if new.coords:
-            with _quiet_zarr():
-                _write(self.group, _storable(new))
+            self._add_base(self.group, new)
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, its arrays loaded when they are read."""
         options = {"chunks": {}, "consolidated": not self.group.path, **(decoding or {})}
         result: xr.Dataset = xr.open_zarr(self.group.store, group=self.group.path or None, **options)
-        return result
+        return decode_objects(self._with_usual_texts(result))
+
+    def _with_usual_texts(self, result: xr.Dataset) -> xr.Dataset:
+        """Return a result with texts of the types that they have in memory."""
+        texts = {n: v for n, v in result.variables.items() if v.dtype.kind == "T"}
+        return result.assign({n: v.astype(self.texts.get(n, object)) for n, v in texts.items()})
 
 
 @contextmanager
@@ -250,28 +257,10 @@ def _create_array(group: zarr.Group, layout: ArrayLayout) -> Any:
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a dataset as a store can hold it: objects as JSON, without those that JSON cannot say."""
-    objects = {
-        name: _as_json(variable)
-        for name, variable in dataset.variables.items()
-        if variable.dtype.kind == "O"
-        and not isinstance(dataset.indexes.get(name), xr.CFTimeIndex)
-        and not all(isinstance(v, str) for v in variable.values.ravel())
-    }
-    texts = {name: variable for name, variable in objects.items() if variable is not None}
-    stored = dataset.drop_vars(list(objects)).assign(texts).drop_encoding()
+    """Return a dataset as a store can hold it: objects as JSON, texts of any length."""
+    stored = encode_objects(dataset).drop_encoding()
     fixed = {n: v.astype(object) for n, v in stored.variables.items() if v.dtype.kind == "U"}
     return stored.assign(fixed)
-
-
-def _as_json(variable: xr.Variable) -> xr.Variable | None:
-    if variable.ndim:
-        return None
-    try:
-        text = json.dumps(variable.values.item())
-    except (TypeError, ValueError):
-        return None
-    return xr.Variable((), text, {**variable.attrs, JSON_ATTR: 1})
 
 
 def _input_encoding(variable: xr.Variable) -> dict[str, Any]:

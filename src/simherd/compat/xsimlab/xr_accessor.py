@@ -21,6 +21,7 @@ from simherd.model.model import Model
 from simherd.model.names import flatten_keys
 from simherd.setup import clocks as native_clocks
 from simherd.setup import dataset as native
+from simherd.setup.objects import NONE_ATTR
 
 __all__ = ["SimlabAccessor", "as_variable_key", "create_setup"]
 
@@ -185,9 +186,10 @@ class SimlabAccessor:
         result = marks.to_theirs(result.drop_vars([n for n in result.variables if n not in wanted]))
         # xarray-simlab's results have coordinates only where these label a dimension
         result = result.reset_coords([n for n in indexes if n in result.coords and n not in result.dims])
-        result.attrs = dict(self._ds.attrs)
-        for bearer in (result, *result.coords.values()):
-            bearer.attrs.pop(marks.OUTPUT_VARS, None)
+        result.attrs = {name: value for name, value in self._ds.attrs.items() if name != marks.OUTPUT_VARS}
+        for variable in result.variables.values():
+            for mark in (marks.OUTPUT_VARS, NONE_ATTR):
+                variable.attrs.pop(mark, None)
         return result
 
     def _transposed_back(self, result: xr.Dataset) -> xr.Dataset:
