@@ -16,7 +16,8 @@ from simherd.errors import ClusterError, SetupError
 from simherd.executors.choose import choose_executor
 from simherd.executors.client import ClientExecutor
 from simherd.executors.payload import pack
-from simherd.executors.pool import PoolExecutor, process_pool, thread_pool
+from simherd.executors.pool import PoolExecutor, thread_pool
+from simherd.executors.processes import ProcessExecutor
 from simherd.executors.serial import SerialExecutor
 
 FACTORIES = {
@@ -39,7 +40,7 @@ def threads():
 
 @pytest.fixture(scope="module")
 def processes():
-    with process_pool(2) as executor:
+    with ProcessExecutor(2) as executor:
         yield executor
 
 
@@ -245,7 +246,7 @@ def test_an_interrupt_does_not_wait_for_what_runs(calling):
     started = time.monotonic()
 
     def interrupted():
-        with process_pool(1) as executor:
+        with ProcessExecutor(1) as executor:
             next(executor.map(calling, time.sleep, [0.0, 60.0]))
             raise KeyboardInterrupt
 
@@ -267,10 +268,10 @@ def test_workers_that_die_are_one_clear_error(kind, calling):
 
     with ExitStack() as stack:
         if kind == "processes":
-            executor = stack.enter_context(process_pool(1))
+            executor = stack.enter_context(ProcessExecutor(1))
         else:
             executor = ClientExecutor(stack.enter_context(open_client("local", workers=1)))
-        with pytest.raises(ClusterError, match="Worker processes died while they ran"):
+        with pytest.raises(ClusterError, match="A worker process ended while it ran"):
             list(executor.map(calling, die, [0]))
 
 
@@ -278,7 +279,7 @@ def test_thread_guards_reach_worker_processes_and_stay_out_of_this_one(monkeypat
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
 
-    with process_pool(2) as executor:
+    with ProcessExecutor(2) as executor:
         found = list(executor.map(calling, os.getenv, ["OMP_NUM_THREADS", "MKL_NUM_THREADS"]))
 
     assert found == ["1", "1"]

@@ -12,7 +12,8 @@ from typing import Any
 from simherd.errors import SetupError, close_matches
 from simherd.executors.base import Executor
 from simherd.executors.client import ClientExecutor
-from simherd.executors.pool import PoolExecutor, process_pool, thread_pool
+from simherd.executors.pool import PoolExecutor, thread_pool
+from simherd.executors.processes import ProcessExecutor
 from simherd.executors.serial import SerialExecutor
 from simherd.resources import usable_cores
 
@@ -116,7 +117,7 @@ def _named(name: str, workers: int) -> Executor:
     if kind == "threads":
         return thread_pool(workers)
     if kind == "processes":
-        return process_pool(workers)
+        return ProcessExecutor(workers)
     if name.lower() in ("distributed", "dask.distributed"):
         if (client := _active_client()) is None:
             raise SetupError(f"scheduler={name!r}: there is no active client.", fix="open one first.")

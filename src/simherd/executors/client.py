@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Generator, Iterable
-from itertools import islice
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from simherd.errors import ClusterError
-from simherd.executors.base import TaskFunction, workers_died
-from simherd.executors.payload import Payload, pack, unpack
+from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
+from simherd.executors.payload import Payload, call_packed, pack
 from simherd.progress.words import counted
 
 __all__ = ["ClientExecutor"]
 
 AHEAD = 2
+POLL_S = 1.0
 WORKER_TIMEOUT_S = 120
 
 
-class ClientExecutor:
+class ClientExecutor(Executor):
     """Runs items as tasks of a ``dask.distributed.Client``, which stays open.
 
     Parameters
@@ -57,35 +59,20 @@ class ClientExecutor:
                 fix="look at the logs of the workers.",
             ) from error
 
-    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
-        """Yield results as they come, at most twice as many tasks on their way as there are threads.
+    @contextmanager
+    def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
+        """Give tasks of which at most twice as many are on their way as there are threads.
 
         The shared object travels once to each worker: as the result of a task, which the scheduler
         repeats elsewhere if the worker that holds it is lost.
         """
         payload = shared if isinstance(shared, Payload) else pack(shared)
         carried = self._carry_to_workers(payload)
-        waiting = iter(items)
-
-        names: dict[str, str] = {}
-
-        def submit() -> list[Any]:
-            futures = []
-            for item in islice(waiting, 1):
-                futures.append(self.client.submit(_call, function, carried, item, pure=False))
-                names[futures[-1].key] = str(item)
-            return futures
-
-        first = [future for _ in range(AHEAD * self.workers) for future in submit()]
-        running: Any = _as_completed(first)
+        tasks = _ClientTasks(self, function, carried)
         try:
-            for future in running:
-                running.update(submit())
-                result = _result_of(future, names.pop(future.key))
-                future.release()
-                yield result
+            yield tasks
         finally:
-            self.client.cancel(list(running.futures), force=True)
+            tasks.close()
             carried.release()
 
     def _carry_to_workers(self, payload: Payload) -> Any:
@@ -103,24 +90,50 @@ class ClientExecutor:
         pass
 
 
-def _as_completed(first: list[Any]) -> Any:
-    import distributed
+class _ClientTasks(QueuedTasks[Any]):
+    def __init__(self, executor: ClientExecutor, function: TaskFunction, carried: Any) -> None:
+        super().__init__(AHEAD * executor.workers)
+        self._client = executor.client
+        self._function = function
+        self._carried = carried
+        self._seen_workers = time.monotonic()
 
-    return distributed.as_completed(first)  # type: ignore[no-untyped-call]
+    def _start(self, item: Any) -> Any:
+        return self._client.submit(call_packed, self._function, self._carried, item, pure=False)
 
+    def finished(self, timeout: float | None = None) -> list[tuple[Any, Any]]:
+        ended = super().finished(POLL_S if timeout is None else timeout)
+        if ended or self._client.scheduler_info()["workers"]:
+            self._seen_workers = time.monotonic()
+        elif time.monotonic() - self._seen_workers > WORKER_TIMEOUT_S:
+            raise ClusterError(
+                f"All workers of {self._address} are gone, for {WORKER_TIMEOUT_S} s by now.",
+                fix="look at their logs; what is finished stays in the store.",
+            )
+        return ended
 
-def _result_of(future: Any, name: str) -> Any:
-    from distributed import KilledWorker
+    def _result(self, future: Any) -> Any:
+        from distributed import CancelledError, KilledWorker
 
-    try:
-        return future.result()
-    except KilledWorker as error:
-        raise workers_died(error, name) from error
+        try:
+            result = future.result()
+        except KilledWorker as error:
+            return Lost(f"worker {error.last_worker.address} ended")
+        except CancelledError as error:
+            raise ClusterError(
+                f"The connection to the Dask scheduler at {self._address} was lost: {error}.",
+                fix="look at its log; what is finished stays in the store.",
+            ) from error
+        future.release()
+        return result
+
+    @property
+    def _address(self) -> str:
+        return str(self._client.scheduler.address)
+
+    def close(self) -> None:
+        self._client.cancel(list(self._items), force=True)
 
 
 def _carry(payload: Payload) -> Payload:
     return payload
-
-
-def _call(function: TaskFunction, payload: Payload, item: Any) -> Any:
-    return function(unpack(payload), item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import cloudpickle
 
 from simherd.errors import PicklingError
 
-__all__ = ["Payload", "pack", "unpack"]
+__all__ = ["Payload", "call_packed", "pack", "unpack"]
 
 KEPT = 4
 _unpacked: OrderedDict[str, Any] = OrderedDict()
@@ -58,6 +58,11 @@ def unpack(payload: Payload) -> Any:
         while len(_unpacked) > KEPT:
             _unpacked.popitem(last=False)
     return _unpacked[payload.digest]
+
+
+def call_packed(function: Callable[[Any, Any], Any], payload: Payload, item: Any) -> Any:
+    """Call a function with what was packed and an item: what worker processes run."""
+    return function(unpack(payload), item)
 
 
 def _explain(error: Exception, parts: Iterable[tuple[str, Any]]) -> PicklingError:

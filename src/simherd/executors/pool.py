@@ -1,26 +1,24 @@
-"""Threads or worker processes of this machine, or any ``concurrent.futures`` executor."""
+"""Threads of this process, or any ``concurrent.futures`` executor that the user gives."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import islice
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from simherd.executors.base import TaskFunction, workers_died
+from simherd.executors.base import Executor, QueuedTasks, TaskFunction, Tasks, workers_died
 from simherd.executors.mainless import without_main
-from simherd.executors.payload import Payload, pack, unpack
+from simherd.executors.payload import Payload, call_packed, pack
 from simherd.progress.words import counted
 from simherd.threads import guard_environment, guarded_here, lent_environment
 
-__all__ = ["PoolExecutor", "process_pool", "thread_pool"]
+__all__ = ["AHEAD", "PoolExecutor", "starting_workers", "thread_pool"]
 
 AHEAD = 2
 
 
-class PoolExecutor:
+class PoolExecutor(Executor):
     """Runs items on a ``concurrent.futures.Executor``.
 
     Parameters
@@ -51,51 +49,49 @@ class PoolExecutor:
         self.crosses_processes = crosses_processes
         self.owns_pool = owns_pool
 
-    def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
-        """Yield results as they come, at most twice as many calls on their way as there are workers."""
-        with nullcontext() if self.crosses_processes else guarded_here():
-            yield from self._map(function, shared, items)
-
-    def _map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
+    @contextmanager
+    def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
+        """Give tasks of which at most twice as many are on their way as there are workers."""
         call: Callable[[Any, Any, Any], Any] = _call
         if self.crosses_processes:
-            shared, call = shared if isinstance(shared, Payload) else pack(shared), _call_packed
-        waiting = iter(items)
-        running: set[futures.Future[Any]] = set()
-        try:
-            while True:
-                with self._submitting():
-                    for item in islice(waiting, AHEAD * self.workers - len(running)):
-                        running.add(self.pool.submit(call, function, shared, item))
-                if not running:
-                    return
-                done, running = futures.wait(running, return_when=futures.FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except futures.BrokenExecutor as error:
-            raise workers_died(error) from error
-        finally:
-            for future in running:
-                future.cancel()
-
-    def _submitting(self) -> AbstractContextManager[None]:
-        """Return the context in which a pool may start worker processes."""
-        return _starting_workers() if self.crosses_processes else nullcontext()
+            shared, call = shared if isinstance(shared, Payload) else pack(shared), call_packed
+        with nullcontext() if self.crosses_processes else guarded_here():
+            tasks = _PoolTasks(self, lambda item: self.pool.submit(call, function, shared, item))
+            try:
+                yield tasks
+            finally:
+                tasks.close()
 
     def __enter__(self) -> PoolExecutor:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if not self.owns_pool:
-            return
-        if isinstance(exc_info[1], KeyboardInterrupt | SystemExit):
-            self._stop_workers()
-        self.pool.shutdown(wait=True, cancel_futures=True)
+        if self.owns_pool:
+            self.pool.shutdown(wait=True, cancel_futures=True)
 
-    def _stop_workers(self) -> None:
-        """End worker processes in the middle of what they do: nobody waits for it any more."""
-        for process in list((getattr(self.pool, "_processes", None) or {}).values()):
-            process.terminate()
+
+class _PoolTasks(QueuedTasks["futures.Future[Any]"]):
+    def __init__(self, executor: PoolExecutor, submit: Callable[[Any], futures.Future[Any]]) -> None:
+        super().__init__(AHEAD * executor.workers)
+        self._starting = starting_workers if executor.crosses_processes else nullcontext
+        self._call = submit
+
+    def _start(self, item: Any) -> futures.Future[Any]:
+        try:
+            with self._starting():
+                return self._call(item)
+        except futures.BrokenExecutor as error:
+            raise workers_died(str(error)) from error
+
+    def _result(self, future: futures.Future[Any]) -> Any:
+        try:
+            return future.result()
+        except futures.BrokenExecutor as error:
+            raise workers_died(str(error)) from error
+
+    def close(self) -> None:
+        for future in self._items:
+            future.cancel()
 
 
 def thread_pool(workers: int) -> PoolExecutor:
@@ -104,17 +100,9 @@ def thread_pool(workers: int) -> PoolExecutor:
     return PoolExecutor(pool, workers, counted(workers, "thread"), crosses_processes=False)
 
 
-def process_pool(workers: int) -> PoolExecutor:
-    """Return an executor of worker processes, which never import the user's ``__main__``."""
-    context = multiprocessing.get_context("spawn")
-    pool = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    return PoolExecutor(
-        pool, workers, counted(workers, "worker process", "worker processes"), crosses_processes=True
-    )
-
-
 @contextmanager
-def _starting_workers() -> Iterator[None]:
+def starting_workers() -> Iterator[None]:
+    """Make the environment in which worker processes start: guarded, without the user's script."""
     with without_main(), lent_environment(guard_environment()):
         yield
 
@@ -123,14 +111,3 @@ def _call(function: TaskFunction, shared: Any, item: Any) -> Any:
     """Call a function under the guard of this thread, which OpenMP wants besides that of the process."""
     with guarded_here():
         return function(shared, item)
-
-
-def _call_packed(function: TaskFunction, payload: Payload, item: Any) -> Any:
-    return function(unpack(payload), item)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which tells workers to stop."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,146 @@
+"""Worker processes of this machine, each on its own, so that one that dies takes nothing else along."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
+from simherd.executors.payload import Payload, call_packed, pack
+from simherd.executors.pool import AHEAD, starting_workers
+from simherd.progress.words import counted
+
+__all__ = ["ProcessExecutor"]
+
+
+class ProcessExecutor(Executor):
+    """Runs items in worker processes, which never import the user's ``__main__``.
+
+    Each is a pool of one, so that it is known which item a worker ran when it ended: of those on their
+    way to it, the first one. Another worker then takes its place, and the items that only waited.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes.
+    """
+
+    crosses_processes = True
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.description = counted(workers, "worker process", "worker processes")
+        self._workers = [_Worker() for _ in range(workers)]
+
+    @contextmanager
+    def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
+        """Give tasks of which at most two are on their way to each worker."""
+        payload = shared if isinstance(shared, Payload) else pack(shared)
+        tasks = _ProcessTasks(self._workers, function, payload)
+        try:
+            yield tasks
+        finally:
+            tasks.close()
+
+    def __enter__(self) -> ProcessExecutor:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for worker in self._workers:
+            worker.stop(at_once=isinstance(exc_info[1], BaseException))
+
+
+class _Worker:
+    """One worker process, which starts with its first item."""
+
+    def __init__(self) -> None:
+        self.is_lost = False
+        self.futures: set[futures.Future[Any]] = set()
+        """Items on their way to it."""
+        self._pool: futures.ProcessPoolExecutor | None = None
+
+    def submit(self, function: TaskFunction, payload: Payload, item: Any) -> futures.Future[Any]:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = futures.ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
+        with starting_workers():
+            future = self._pool.submit(call_packed, function, payload, item)
+        self.futures.add(future)
+        future.add_done_callback(self.futures.discard)
+        return future
+
+    def stop(self, at_once: bool) -> None:
+        """End the process, in the middle of what it does if nobody waits for it."""
+        if self._pool is None:
+            return
+        if at_once:
+            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+                process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
+    def __init__(self, workers: list[_Worker], function: TaskFunction, payload: Payload) -> None:
+        super().__init__(AHEAD * len(workers))
+        self._workers = workers
+        self._function = function
+        self._payload = payload
+        self._worker_of: dict[futures.Future[Any], _Worker] = {}
+
+    def _start(self, item: Any) -> futures.Future[Any]:
+        worker = min(self._workers, key=lambda one: len(one.futures))
+        try:
+            future = worker.submit(self._function, self._payload, item)
+        except futures.BrokenExecutor:
+            worker = self._replace(worker)
+            future = worker.submit(self._function, self._payload, item)
+        self._worker_of[future] = worker
+        return future
+
+    def _replace(self, worker: _Worker) -> _Worker:
+        """Put a new worker in the place of one that ended."""
+        worker.stop(at_once=True)
+        place = self._workers.index(worker)
+        self._workers[place] = _Worker()
+        return self._workers[place]
+
+    def _settled(self, future: futures.Future[Any]) -> Iterator[tuple[Any, Any]]:
+        worker = self._worker_of.pop(future)
+        if not isinstance(future.exception(), futures.BrokenExecutor):
+            yield from super()._settled(future)
+            return
+        item, was_lost, worker.is_lost = self._items.pop(future), worker.is_lost, True
+        if worker in self._workers:
+            self._replace(worker)
+        if was_lost:
+            self.submit(item)
+        else:
+            yield item, Lost("the process ended abruptly")
+
+    def _result(self, future: futures.Future[Any]) -> Any:
+        return future.result()
+
+    def close(self) -> None:
+        for future in self._items:
+            future.cancel()
+
+
+def _start_worker() -> None:
+    """Leave signals to the parent, which ends its workers, and end when it is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="simherd-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
