@@ -1,4 +1,5 @@
 import pickle
+import shutil
 
 import pytest
 
@@ -145,6 +146,63 @@ def test_variables_of_several_processes_are_filtered():
 
 def test_the_text_of_a_model_names_xsimlab(model):
     assert repr(model).startswith("<xsimlab.Model (2 processes, 1 inputs)>")
+
+
+@pytest.fixture
+def draw(model, tmp_path):
+    """Return a function that draws the model and gives the text for Graphviz."""
+
+    def draw(**options):
+        xs.dot.dot_graph(model, str(tmp_path / "model"), "dot", **options)
+        return (tmp_path / "model.dot").read_text()
+
+    return draw
+
+
+def test_dot_graph_shows_what_is_asked_for(draw):
+    plain, inputs, everything = draw(), draw(show_inputs=True), draw(show_variables=True)
+
+    assert '"owner" -> "user"' in plain
+    assert "owner__size" not in plain
+    assert "count" not in plain
+    assert '"owner__size" -> "owner"' in inputs
+    assert "count" not in inputs
+    assert '"owner__size" -> "owner"' in everything
+    assert 'label="size, count"' in everything
+
+
+def test_dot_graph_shows_one_variable_alone(draw):
+    text = draw(show_only_variable=("user", "count"), show_inputs=True)
+
+    assert 'label="count"' in text
+    assert "owner__size" not in text
+
+
+def test_dot_graph_takes_attributes_of_the_graph(draw):
+    text = draw(rankdir="TB", graph_attr={"size": 4}, dpi=50)
+
+    assert 'rankdir="TB"\n  size="4"\n  dpi="50"' in text
+
+
+def test_dot_graph_refuses_a_format_that_there_is_not(model):
+    with pytest.raises(ValueError, match="Unknown format 'bmp'"):
+        xs.dot.dot_graph(model, format="bmp")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+@pytest.mark.parametrize(
+    ("name", "options", "start"),
+    [
+        ("model.jpeg", {}, b"\xff\xd8"),
+        ("model.jpg", {"format": "jpg"}, b"\xff\xd8"),
+        ("model.png", {}, b"\x89PNG"),
+        ("model.v2.svg", {}, b"<?xml"),
+    ],
+)
+def test_dot_graph_writes_pictures_of_all_kinds(model, tmp_path, name, options, start):
+    xs.dot.dot_graph(model, str(tmp_path / name), **options)
+
+    assert (tmp_path / name).read_bytes().startswith(start)
 
 
 def test_dot_graph_writes_a_picture_without_needing_a_notebook(model, tmp_path):

@@ -25,7 +25,7 @@ def _without_alias():
 TOP_LEVEL = """
     RuntimeHook runtime_hook Model filter_variables process process_info runtime RuntimeSignal
     variable_info any_object variable index on_demand foreign global_ref group group_dict
-    SimlabAccessor create_setup monitoring __version__
+    SimlabAccessor create_setup monitoring __version__ __git_revision__ MAIN_CLOCK
 """
 
 
@@ -37,7 +37,11 @@ def test_every_top_level_name_of_0_5_0_exists():
     ("submodule", "names"),
     [
         ("variable", ["VarIntent", "VarType", "variable", "foreign"]),
-        ("process", ["process", "filter_variables", "get_process_cls", "NotAProcessClassError"]),
+        (
+            "process",
+            ["process", "filter_variables", "get_process_cls", "NotAProcessClassError", "SimulationStage"],
+        ),
+        ("formatting", ["repr_process", "repr_model", "var_details", "add_attribute_section"]),
         ("model", ["Model", "_ModelBuilder", "filter_variables", "get_model_variables"]),
         ("utils", ["variables_dict"]),
         ("validators", ["in_bounds", "is_subdtype"]),

@@ -234,3 +234,56 @@ def test_a_process_describes_itself(model):
 
     assert repr(model.source) == buffer.getvalue()
     assert "doubled" in repr(model.source)
+
+
+def test_a_stage_that_assigns_what_it_may_only_read_is_warned_of_and_may_catch_the_error():
+    with pytest.warns(UserWarning, match=r"Careful.run_step assigns 'level'"):
+
+        @xs.process
+        class Careful:
+            level = xs.foreign(Source, "level")
+            caught = xs.variable(intent="out")
+
+            def run_step(self):
+                try:
+                    self.level = -1.0
+                except AttributeError as error:
+                    self.caught = str(error)
+
+    model = xs.Model({"source": Source, "careful": Careful})
+    model.update_state({("source", "start"): 5.0})
+    for stage in ("initialize", "run_step", "run_step"):
+        model.execute(stage)
+
+    assert "can only be read" in model.careful.caught
+    assert model.careful.level == model.source.level == 7.0
+
+
+def test_a_stage_that_assigns_what_it_may_only_read_is_an_error_if_it_does_not_catch_it():
+    with pytest.warns(UserWarning, match="assigns 'start'"):
+
+        @xs.process()
+        class Careless:
+            start = xs.variable()
+
+            def initialize(self):
+                self.start = 2.0
+
+    model = xs.Model({"careless": Careless})
+    setup = xs.create_setup(model, {"t": [0, 1]}, None, {"careless__start": 1.0})
+
+    with pytest.raises(AttributeError, match="Variable 'start' of process 'careless'"):
+        setup.xsimlab.run(model=model)
+    assert Careless(start=1.0).initialize() is None
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: xs.foreign(Source, "level", intent="inout"),
+        lambda: xs.global_ref("the_level", intent="inout"),
+    ],
+)
+def test_a_reference_is_read_or_set_but_not_both(declare):
+    with pytest.raises(ValueError, match="'inout' is not supported"):
+        declare()

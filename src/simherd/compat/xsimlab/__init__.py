@@ -5,7 +5,17 @@ Either import this module in place of xarray-simlab, ``import simherd.compat.xsi
 xarray-simlab 0.5.0, and why, stands in docs/xarray-simlab.md.
 """
 
-from simherd.compat.xsimlab import dot, hook, ipython, model, monitoring, utils, validators, xr_accessor
+from simherd.compat.xsimlab import (
+    dot,
+    formatting,
+    hook,
+    ipython,
+    model,
+    monitoring,
+    utils,
+    validators,
+    xr_accessor,
+)
 from simherd.compat.xsimlab.hook import RuntimeHook, runtime_hook
 from simherd.compat.xsimlab.install import install
 from simherd.compat.xsimlab.model import Model
@@ -28,8 +38,10 @@ from simherd.compat.xsimlab.variable import (
     variable,
 )
 from simherd.compat.xsimlab.xr_accessor import SimlabAccessor, create_setup
+from simherd.model.variables import MAIN_CLOCK
 
 __all__ = [
+    "MAIN_CLOCK",
     "Model",
     "RuntimeHook",
     "RuntimeSignal",
@@ -39,6 +51,7 @@ __all__ = [
     "dot",
     "filter_variables",
     "foreign",
+    "formatting",
     "global_ref",
     "group",
     "group_dict",
@@ -62,3 +75,6 @@ __all__ = [
 
 __version__ = "0.5.0"
 """The version of xarray-simlab whose names these are."""
+
+__git_revision__ = "e4832bcf9e6d095d0df723ae868980993fc77acb"
+"""The commit of xarray-simlab that was that version."""

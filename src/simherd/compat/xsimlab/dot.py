@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from simherd.errors import SetupError, close_matches
 from simherd.model.graph import Key
 from simherd.model.model import Model
 from simherd.plots.diagram import model_diagram
-from simherd.plots.render import write
+from simherd.plots.render import as_picture, as_text
 
 __all__ = ["dot_graph"]
 
@@ -24,6 +26,9 @@ def dot_graph(
     show_only_variable: Key | None = None,
     show_inputs: bool = False,
     show_variables: bool = False,
+    *,
+    rankdir: str = "LR",
+    graph_attr: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Any:
     """Draw a model with Graphviz.
@@ -34,30 +39,54 @@ def dot_graph(
         The model.
     filename : str, optional
         A file to write, with or without its ending; none is written by default.
-    format : {"png", "pdf", "dot", "svg"}, optional
+    format : {"png", "pdf", "dot", "svg", "jpeg", "jpg"}, optional
         Kind of picture; that of the file name, else "png".
-    show_only_variable, show_inputs, options : optional
-        Accepted and not used.
+    show_only_variable : (str, str), optional
+        Names of process and variable: show what this one passes on, and nothing else.
+    show_inputs : bool, optional
+        Show the inputs of the model.
     show_variables : bool, optional
-        Name the variables on the arrows.
+        Show the inputs, and name the variables on the arrows.
+    rankdir, graph_attr, **options
+        Attributes of the graph, by Graphviz' names for them.
 
     Returns
     -------
     IPython.display.Image or IPython.display.SVG or None
-        The picture as a notebook shows it, where IPython is installed.
+        The picture as a notebook shows it, where IPython is installed; of "pdf" and "dot" None.
+
+    Raises
+    ------
+    SetupError
+        If there is no such format.
+    UnknownNameError
+        If the model does not have the variable.
+    MissingDependencyError
+        If Graphviz is not installed.
     """
-    stem, _, ending = (filename or "").rpartition(".")
-    if format is None:
-        format = ending.lower() if stem and ending.lower() in FORMATS else "png"  # noqa: A001
-    diagram = model_diagram(model.graph, with_variables=show_variables)
-    with TemporaryDirectory() as folder:
-        picture = Path(folder, f"model.{format}")
-        write(diagram, picture)
-        data = picture.read_bytes()
+    kind = _kind_of(filename, format)
+    only_one = show_only_variable is not None
+    diagram = model_diagram(
+        model.graph,
+        with_variables=show_variables or only_one,
+        with_inputs=show_inputs or show_variables or only_one,
+        only=show_only_variable,
+    )
+    attributes = {"rankdir": rankdir, **(graph_attr or {}), **options}
+    diagram = replace(diagram, options={name: str(value) for name, value in attributes.items()})
+    data = as_text(diagram, "dot").encode() if kind == "dot" else as_picture(diagram, kind)
     if filename:
-        named = filename if filename.lower().endswith(f".{format}") else f"{filename}.{format}"
+        named = filename if filename.lower().endswith(f".{kind}") else f"{filename}.{kind}"
         Path(named).write_bytes(data)
-    return _display(data, format)
+    return _display(data, kind)
+
+
+def _kind_of(filename: str | None, given: str | None) -> str:
+    ending = Path(filename or "").suffix[1:].lower()
+    kind = given or (ending if ending in FORMATS else "png")
+    if kind not in FORMATS:
+        raise SetupError(f"Unknown format {kind!r}. {close_matches(kind, FORMATS)}")
+    return kind
 
 
 def _display(data: bytes, kind: str) -> Any:
@@ -67,4 +96,4 @@ def _display(data: bytes, kind: str) -> Any:
         return None
     if kind == "svg":
         return display.SVG(data=data)
-    return display.Image(data=data, format=kind) if kind == "png" else None
+    return None if kind in ("pdf", "dot") else display.Image(data=data, format=kind)

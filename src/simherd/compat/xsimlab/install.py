@@ -13,6 +13,7 @@ OURS = "simherd.compat.xsimlab"
 THEIRS = "xsimlab"
 SUBMODULES = (
     "dot",
+    "formatting",
     "hook",
     "ipython",
     "model",

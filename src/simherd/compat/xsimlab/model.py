@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
+from simherd.compat.xsimlab.formatting import repr_model
 from simherd.compat.xsimlab.install import install, is_installed
 from simherd.compat.xsimlab.process import MODEL, filter_variables, get_process_cls
 from simherd.model import model as native
@@ -109,7 +110,7 @@ class Model(native.Model):
         super().__exit__(*exc_info)
 
     def __repr__(self) -> str:
-        return super().__repr__().replace("simherd.Model", "xsimlab.Model", 1)
+        return repr_model(self)
 
     def __reduce__(self) -> Any:
         rebuild = _rebuild_installed if is_installed() else _rebuild

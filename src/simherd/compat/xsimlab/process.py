@@ -7,25 +7,29 @@ here they find them.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from enum import Enum
+from functools import wraps
+from typing import Any, TextIO, TypeVar, overload
 
+from simherd.compat.xsimlab.formatting import add_attribute_section, repr_process, var_details
+from simherd.compat.xsimlab.utils import variables_dict
 from simherd.compat.xsimlab.variable import VarIntent, VarType
-from simherd.errors import ProcessClassError
-from simherd.model import describe, runtime
+from simherd.errors import ProcessClassError, UnknownNameError, close_matches
 from simherd.model import filter_variables as native_filter_variables
-from simherd.model import process as native_process
-from simherd.model.describe import process_info, variable_info
+from simherd.model import runtime
 from simherd.model.graph import Key
-from simherd.model.process import NAME, PROCESS, inspect_process
-from simherd.model.runtime import RuntimeSignal
+from simherd.model.process import NAME, PROCESS, forbidden_assignments, inspect_process, make_process
+from simherd.model.runtime import STAGES, RuntimeSignal
 from simherd.model.variables import Attribute
 
 __all__ = [
     "NotAProcessClassError",
     "RuntimeSignal",
+    "SimulationStage",
     "filter_variables",
     "get_process_cls",
     "get_process_obj",
@@ -37,6 +41,8 @@ __all__ = [
 
 NotAProcessClassError = ProcessClassError
 MODEL = "__simherd_model__"
+READ_ONLY = "__simherd_read_only__"
+SimulationStage = Enum("SimulationStage", {stage.upper(): stage for stage in STAGES})  # type: ignore[misc]  # mypy wants the names written out
 
 T = TypeVar("T")
 
@@ -51,39 +57,85 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
     """Make a process of a class; see `simherd.process`.
 
     Its attribute ``__xsimlab_cls__`` is the derived class whose instances are in models.
+
+    Warns
+    -----
+    UserWarning
+        If a stage method assigns a variable that the process only reads. When it does, there is an
+        AttributeError, which the method may catch.
     """
 
     def decorate(cls: type) -> Any:
-        decorated: Any = native_process(cls, autodoc=autodoc, apply_attrs=apply_attrs)
-        decorated.__xsimlab_cls__ = _derive(decorated)
+        decorated: Any = make_process(cls, autodoc=False, apply_attrs=apply_attrs)
+        assigned = tuple(forbidden_assignments(decorated))
+        for stage, name in assigned:
+            warnings.warn(
+                f"{cls.__name__}.{stage} assigns {name!r}, which it may only read.",
+                UserWarning,
+                stacklevel=2 if maybe_cls is None else 3,
+            )
+        if autodoc:
+            decorated.__doc__ = add_attribute_section(decorated)
+        decorated.__xsimlab_cls__ = _derive(decorated, assigned)
         return decorated
 
     return decorate if maybe_cls is None else decorate(maybe_cls)
 
 
-def _derive(cls: type) -> type:
-    """Return the class for models; it pickles by reference, as an attribute of the user's class."""
-    names = {
+def _derive(cls: type, assigned: Iterable[tuple[str, str]]) -> type:
+    """Return the class for models; it pickles by reference, as an attribute of the user's class.
+
+    Parameters
+    ----------
+    cls : type
+        The user's class.
+    assigned : iterable of (str, str)
+        Stages and variables that they assign and may not.
+    """
+    names: dict[str, Any] = {
         "__doc__": cls.__doc__,
         "__init__": _init_nothing,
         "__module__": cls.__module__,
         "__qualname__": f"{cls.__qualname__}.__xsimlab_cls__",
-        "__repr__": _repr,
+        "__repr__": repr_process,
         "__xsimlab_process__": True,
         PROCESS: replace(inspect_process(cls)),  # another object: cloudpickle drops what a base has too
         **_INSTANCE_NAMES,
     }
+    read_only: dict[str, set[str]] = {}
+    for stage, name in assigned:
+        read_only.setdefault(stage, set()).add(name)
+    if read_only:
+        names["__setattr__"] = _set_unless_read_only
+        names |= {stage: _guarded(getattr(cls, stage), found) for stage, found in read_only.items()}
     return type(cls)(cls.__name__, (cls,), names)
+
+
+def _guarded(method: Callable[..., Any], read_only: set[str]) -> Callable[..., Any]:
+    """Return a stage method during which some variables cannot be assigned."""
+
+    @wraps(method)
+    def run(self: Any, *args: Any) -> Any:
+        vars(self)[READ_ONLY] = read_only
+        try:
+            return method(self, *args)
+        finally:
+            del vars(self)[READ_ONLY]
+
+    return run
+
+
+def _set_unless_read_only(self: Any, name: str, value: Any) -> None:
+    if name in vars(self).get(READ_ONLY, ()):
+        raise AttributeError(
+            f"Variable {name!r} of process {_name(self)!r} can only be read. Fix: declare it with "
+            f"intent='inout' or 'out', or assign another attribute."
+        )
+    object.__setattr__(self, name, value)
 
 
 def _init_nothing(self: Any) -> None:
     """Make a process without values; a model gives it a name."""
-
-
-def _repr(self: Any) -> str:
-    buffer = io.StringIO()
-    describe.process_info(self, buffer)
-    return buffer.getvalue()
 
 
 def _model(self: Any) -> Any:
@@ -175,3 +227,40 @@ def filter_variables(
     """
     found = native_filter_variables(process, var_type=var_type, intent=intent, func=func)
     return {k: v for k, v in found.items() if group is None or group in v.metadata["groups"]}
+
+
+def process_info(process: Any, buf: TextIO | None = None) -> None:
+    """Print the variables and stages of a process.
+
+    Parameters
+    ----------
+    process : process class or process
+        The process.
+    buf : text file, optional
+        Where to; standard output by default.
+    """
+    is_of_a_model = getattr(process, "__xsimlab_name__", None) is not None
+    (buf or sys.stdout).write(repr_process(process if is_of_a_model else get_process_obj(process)))
+
+
+def variable_info(process: Any, var_name: str, buf: TextIO | None = None) -> None:
+    """Print all about a variable of a process.
+
+    Parameters
+    ----------
+    process : process class or process
+        The process.
+    var_name : str
+        Name of the variable.
+    buf : text file, optional
+        Where to; standard output by default.
+
+    Raises
+    ------
+    UnknownNameError
+        If the process has no such variable.
+    """
+    variables = variables_dict(get_process_cls(process))
+    if var_name not in variables:
+        raise UnknownNameError(f"No variable {var_name!r}. {close_matches(var_name, variables)}")
+    (buf or sys.stdout).write(var_details(variables[var_name]))

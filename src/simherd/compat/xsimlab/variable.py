@@ -8,16 +8,13 @@ from typing import Any
 
 import attr
 
+from simherd.errors import ModelError
 from simherd.model import variables as native
 from simherd.model.variables import (
     DimsLike,
     VarIntent,
     VarType,
     any_object,
-    foreign,
-    global_ref,
-    group,
-    group_dict,
     index,
 )
 
@@ -113,3 +110,52 @@ def on_demand(
         attrs=attrs,
         encoding=encoding,
     )
+
+
+def foreign(other_process_cls: type, var_name: str, intent: str = "in") -> Any:
+    """Declare a reference to a variable of another process; see `simherd.foreign`.
+
+    Raises
+    ------
+    ModelError
+        If the intent is "inout", or the intents of both are "out".
+    LinkError
+        If the other class has no such variable, or it is a group.
+    """
+    _check_reference(intent, "foreign")
+    return native.foreign(other_process_cls, var_name, intent)
+
+
+def global_ref(name: str, intent: str = "in") -> Any:
+    """Declare a reference to a variable by its global name; see `simherd.global_ref`.
+
+    Raises
+    ------
+    ModelError
+        If the intent is "inout".
+    """
+    _check_reference(intent, "global")
+    return native.global_ref(name, intent)
+
+
+def _check_reference(intent: str, kind: str) -> None:
+    if intent == "inout":
+        raise ModelError(
+            f"intent='inout' is not supported for {kind} variables.",
+            fix="declare 'out' here and 'inout' in the owner, or use simherd, which takes it.",
+        )
+
+
+def group(name: str) -> Any:
+    """Declare an iterable over the values of a group; see `simherd.group`."""
+    return _described(native.group(name), f"Iterable of all variables that belong to group {name!r}")
+
+
+def group_dict(name: str) -> Any:
+    """Declare a mapping of the values of a group; see `simherd.group_dict`."""
+    return _described(native.group_dict(name), f"Mapping of all variables that belong to group {name!r}")
+
+
+def _described(declared: Any, description: str) -> Any:
+    declared.metadata["description"] = description
+    return declared
