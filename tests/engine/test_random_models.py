@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from simherd.engine import Plan, Simulator, Tap, fill_value_for
 from simherd.errors import ModelError, UnsetVariableError
-from simherd.model import RuntimeContext, runtime_hook
+from simherd.model import RuntimeContext, RuntimeSignal, runtime_hook
 from simherd.model.hooks import HookTable, gather_hooks
 
 SETTINGS = settings(
@@ -88,7 +88,7 @@ def signal_hook(place, signal):
 
     @runtime_hook(stage, "model", trigger)
     def hook(model, context, state):
-        return signal if context.step == step else None
+        return RuntimeSignal(signal) if context.step == step else None
 
     return hook
 

@@ -261,11 +261,24 @@ def test_other_signals_of_a_process_change_nothing(traced, calls, signal):
     assert calls == ["a.run_step", "b.run_step"]
 
 
-def test_an_answer_that_is_no_signal_is_an_error(traced):
-    model = sh.Model({"a": traced("a", 17)})
+@pytest.mark.parametrize("answer", [True, 1, 3, 3.0, 17, "stop", np.arange(3), object()])
+@pytest.mark.parametrize("validate", [False, True])
+def test_what_a_process_returns_is_ignored_where_it_is_no_signal(answer, validate, traced, calls):
+    model = sh.Model({"a": traced("a", answer), "b": traced("b")})
 
-    with pytest.raises(ValueError, match="17 is not a valid RuntimeSignal"):
-        model.execute("run_step")
+    model.execute("run_step", validate=validate)
+
+    assert calls == ["a.run_step", "b.run_step"]
+
+
+@pytest.mark.parametrize("answer", [True, 3, np.arange(3), {"done": True}])
+@pytest.mark.parametrize("level", ["model", "process"])
+def test_what_a_hook_returns_is_ignored_where_it_is_no_signal(answer, level, traced, calls):
+    model = sh.Model({"a": traced("a"), "b": traced("b")})
+    hook = sh.runtime_hook("run_step", level=level, trigger="pre")(lambda model, context, state: answer)
+
+    assert model.execute("run_step", hooks=[hook]) is NONE
+    assert calls == ["a.run_step", "b.run_step"]
 
 
 def test_an_unknown_stage_is_an_error(model):

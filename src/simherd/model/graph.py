@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import attr
 
-from simherd.model.process import PROCESS, KeptVariable, ProcessInfo, converter_of
+from simherd.model.access import PROCESS, KeptVariable
+from simherd.model.process import ProcessInfo, converter_of
 from simherd.model.variables import MAIN_CLOCK, Attribute, Dims, VarIntent, VarType
 
 __all__ = ["Graph", "Key", "Pair", "Variable", "default_of", "join_name"]

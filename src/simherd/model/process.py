@@ -1,9 +1,7 @@
 """The decorator that makes a process of a class, and what it knows about one.
 
 A decorated class stays the class it was: an attrs class whose instances hold plain attributes. That
-is what makes a step as quick as a bare loop. Only where a plain attribute cannot serve does
-``__getattr__`` step in, which Python calls when an attribute is missing: on-demand variables, groups
-and variables that nobody has set yet.
+is what makes a step as quick as a bare loop. See `simherd.model.access` for where these cannot serve.
 """
 
 from __future__ import annotations
@@ -21,10 +19,19 @@ from weakref import WeakKeyDictionary
 
 import attr
 
-from simherd.errors import ModelError, ProcessClassError, UnsetVariableError
+from simherd.errors import ModelError, ProcessClassError
+from simherd.model.access import (
+    NAME,
+    PROCESS,
+    KeptVariable,
+    MissingVariable,
+    PulledVariable,
+    install_getattr,
+)
 from simherd.model.docs import attributes_section, describe_process
 from simherd.model.runtime import RUNTIME_ARGS, STAGES
 from simherd.model.variables import (
+    PULLED_TYPES,
     Attribute,
     OnDemand,
     VarIntent,
@@ -32,18 +39,14 @@ from simherd.model.variables import (
 )
 
 __all__ = [
+    "NAME",
     "PROCESS",
-    "PULLS",
     "ProcessInfo",
     "forbidden_assignments",
     "inspect_process",
     "make_process",
     "process",
 ]
-
-PROCESS = "__simherd_process__"
-PULLS = "__simherd_pulls__"
-NAME = "__simherd_name__"
 
 T = TypeVar("T")
 
@@ -62,6 +65,8 @@ class ProcessInfo:
     """Its other attrs fields, which get their defaults in each simulation."""
     thread_safe: bool = True
     """Whether objects of the class may run at once in threads."""
+    numbers_are_signals: bool = False
+    """Whether a number that a stage method returns stands for a signal, as in xarray-simlab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,46 +77,6 @@ class Compute:
     """Called with the process."""
     is_cached: bool
     """Whether the value is kept until what it depends on is set, or the stage ends."""
-
-
-class MissingVariable:
-    """A descriptor for a variable whose name a base class gives to something else.
-
-    Without it an unset or pulled variable would be read as that.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        return self if instance is None else _read_missing(instance, self.name)
-
-
-class KeptVariable:
-    """A data descriptor that converts what a process assigns, or keeps it under another name.
-
-    Parameters
-    ----------
-    name : str
-        Name of the attribute that keeps the value.
-    converter : callable, optional
-        What values are converted with.
-    """
-
-    def __init__(self, name: str, converter: Callable[[Any], Any] | None = None) -> None:
-        self.name = name
-        self.converter = converter
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        if instance is None:
-            return self
-        try:
-            return instance.__dict__[self.name]
-        except KeyError:
-            return _read_missing(instance, self.name)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self.name] = value if self.converter is None else self.converter(value)
 
 
 def inspect_process(cls: type) -> ProcessInfo:
@@ -225,8 +190,7 @@ def make_process(cls: type, *, autodoc: bool, apply_attrs: bool, thread_safe: bo
         thread_safe=thread_safe,
     )
     setattr(cls, PROCESS, info)
-    setattr(cls, PULLS, {})
-    _install_access(cls, info)
+    _install_access(cls, variables)
     if not any("__repr__" in vars(base) for base in cls.__mro__[:-1]):
         cls.__repr__ = _represent  # type: ignore[assignment,method-assign]
     if autodoc:
@@ -271,17 +235,6 @@ def converter_of(field: Attribute) -> Callable[[Any], Any] | None:
     return converter  # type: ignore[no-any-return]
 
 
-def _converter_on_set(field: Attribute) -> Callable[[Any], Any] | None:
-    metadata = field.metadata
-    if metadata["intent"] is VarIntent.IN:
-        return None
-    while metadata["var_type"] is VarType.FOREIGN:
-        owner = inspect_process(metadata["other_process_cls"])
-        field = owner.variables[metadata["var_name"]]
-        metadata = field.metadata
-    return converter_of(field)
-
-
 def _represent(self: Any) -> str:
     info = vars(type(self)).get(PROCESS)
     if info is None:
@@ -289,54 +242,25 @@ def _represent(self: Any) -> str:
     return describe_process(type(self).__name__, info.variables, info.stages)
 
 
-def _install_access(cls: type, info: ProcessInfo) -> None:
-    for name, field in info.variables.items():
-        converter = _converter_on_set(field)
-        if converter is not None:
+def _install_access(cls: type, variables: Mapping[str, Attribute]) -> None:
+    for name, field in variables.items():
+        owner = _owner_of(field)
+        is_set = field.metadata["intent"] is not VarIntent.IN
+        if owner.metadata["var_type"] in PULLED_TYPES:
+            setattr(cls, name, PulledVariable(name))
+        elif is_set and (converter := converter_of(owner)) is not None:
             setattr(cls, name, KeptVariable(name, converter))
         elif hasattr(cls, name):
             setattr(cls, name, MissingVariable(name))
-
-    inherited = getattr(cls, "__getattr__", None)
-    if inherited is not None and not getattr(inherited, "is_simherd", False):
-
-        def read(self: Any, name: str) -> Any:
-            if name in info.variables:
-                return _read_missing(self, name)
-            return inherited(self, name)
-    else:
-        read = _read_missing
-    read.is_simherd = True  # type: ignore[attr-defined]
-    cls.__getattr__ = read  # type: ignore[attr-defined]
+    install_getattr(cls, variables)
 
 
-def _read_missing(self: Any, name: str) -> Any:
-    """Return the value of a variable that is not kept as an attribute.
-
-    Raises
-    ------
-    UnsetVariableError
-        If the variable has no value yet.
-    AttributeError
-        If there is no such variable.
-    """
-    cls = type(self)
-    info: ProcessInfo | None = getattr(cls, PROCESS, None)
-    if info is None or name not in info.variables:
-        raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}")
-    pull = getattr(self, PULLS).get(name)
-    if pull is not None:
-        return pull()
-    if name in info.on_demand:
-        return info.on_demand[name].method(self)
-    where = vars(self).get(NAME, cls.__name__)
-    raise UnsetVariableError(
-        f"Variable {name!r} of process {where!r} was read before it had a value.",
-        fix="set it in a process that runs earlier, or in an earlier stage.",
-    )
-
-
-_read_missing.is_simherd = True  # type: ignore[attr-defined]
+def _owner_of(field: Attribute) -> Attribute:
+    """Return the variable that a declaration stands for, as far as that is known without a model."""
+    while field.metadata["var_type"] is VarType.FOREIGN:
+        fields = attr.fields_dict(field.metadata["other_process_cls"])
+        field = fields[field.metadata["var_name"]]
+    return field
 
 
 def _stages(cls: type) -> dict[str, tuple[str, ...]]:

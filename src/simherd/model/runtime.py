@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 
 from simherd.errors import ModelError, close_matches
 
-__all__ = ["STAGES", "RuntimeContext", "RuntimeSignal", "runtime"]
+__all__ = ["STAGES", "RuntimeContext", "RuntimeSignal", "runtime", "signal_of_number"]
 
 STAGES = ("initialize", "run_step", "finalize_step", "finalize")
 RUNTIME_ARGS = "__simherd_runtime_args__"
@@ -18,7 +18,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class RuntimeSignal(IntEnum):
-    """What a stage method or a hook may return to steer the run; the highest one wins."""
+    """What a stage method or a hook may return to steer the run; the highest one wins.
+
+    Whatever else they return is ignored, a number too.
+    """
 
     NONE = 0
     """Go on."""
@@ -28,6 +31,12 @@ class RuntimeSignal(IntEnum):
     """Go on with the next step at once."""
     BREAK = 3
     """Leave the step loop (or skip the remaining processes, at process level)."""
+
+
+def signal_of_number(answer: Any) -> Any:
+    """Return the signal that a number stands for, where a model is written so; any other answer as it is."""
+    is_number = isinstance(answer, int | float) and answer in tuple(RuntimeSignal)
+    return RuntimeSignal(answer) if is_number else answer
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ written by hand costs::
         answer = m0_run_step(context.step_delta)
         try: p2.elevation = p0.elevation
         except AttributeError: pass
-        if answer is not None and check(answer) == BREAK: return
+        if answer is BREAK: return
         ...
 
 A value that is not set yet raises AttributeError and is not handed on. What cannot be handed on is
@@ -24,12 +24,14 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, TypeAlias
 
+from simherd.model.access import PULLS
 from simherd.model.graph import Graph, Key, Variable
-from simherd.model.process import PULLS, lock_for
-from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
+from simherd.model.groups import GroupValues
+from simherd.model.process import lock_for
+from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal, signal_of_number
 from simherd.model.variables import VarIntent, VarType
 
 __all__ = ["CompiledStages", "SplitStages", "Stages", "Watcher", "compile_stages"]
@@ -90,11 +92,11 @@ def compile_stages(graph: Graph, *, watched: bool = False, split: bool = False) 
     filename = f"<simherd stages {hashlib.sha256(source.encode()).hexdigest()[:12]}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     names: dict[str, Any] = {
-        "MappingProxyType": MappingProxyType,
+        "GroupValues": GroupValues,
         "PULLS": PULLS,
         "computes": writer.computes,
         "locks": writer.locks,
-        "check": RuntimeSignal,
+        "signal_of_number": signal_of_number,
         "BREAK": RuntimeSignal.BREAK,
         "NONE": RuntimeSignal.NONE,
     }
@@ -212,7 +214,7 @@ class _Writer:
         members = self.graph.members(variable.declared.metadata["group"])
         if variable.type is VarType.GROUP_DICT:
             items = ", ".join(f"{key!r}: {self.read(key)}" for key in members)
-            yield from (flush, f"return MappingProxyType({{{items}}})")
+            yield from (flush, f"return GroupValues({{{items}}})")
             return
         for key in members:
             yield from (flush, f"yield {self.read(key)}")
@@ -270,14 +272,15 @@ class _Writer:
         arguments = ", ".join(f"context.{arg}" for arg in self.graph.infos[name].stages[stage])
         if self.watched:
             self.add(depth, f"signal = watcher.before({name!r}, {stage!r}, context)")
-            self.add(depth, "if signal == BREAK: return None", "if signal == NONE:")
+            self.add(depth, "if signal is BREAK: return None", "if signal is NONE:")
             depth += 1
         inside = depth + self.lock(name, depth)
         self.add(inside, f"answer = m_{self.object(name)}_{stage}({arguments})")
         self.places[len(self.lines)] = (name, stage)
+        if self.graph.infos[name].numbers_are_signals:
+            self.add(depth, "answer = signal_of_number(answer)")
         self.add(depth, *self.hand_on(name))
         if self.watched:
             self.add(depth, f"answer = watcher.after({name!r}, {stage!r}, context, answer)")
             self.places[len(self.lines)] = (name, stage)
-        self.add(depth, f"if answer is not None and check(answer) == BREAK: return {self.split or None}")
-        self.places[len(self.lines)] = (name, stage)
+        self.add(depth, f"if answer is BREAK: return {self.split or None}")

@@ -8,8 +8,8 @@ from typing import Any
 import attr
 
 from simherd.errors import UnsetVariableError
+from simherd.model.access import NAME
 from simherd.model.graph import Graph, Key, default_of
-from simherd.model.process import NAME
 from simherd.model.stages import CompiledStages, Stages, Watcher
 
 __all__ = ["LiveProcesses", "ModelState"]

@@ -36,4 +36,4 @@ class ProcessWatcher(Watcher):
         if self.is_validating:
             self.model.check_intents()
             self.model.validate(dict.fromkeys((process, *(v.home[0] for v in self.graph.set_by(process)))))
-        return max(RuntimeSignal(answer or 0), signal)
+        return max(answer, signal) if isinstance(answer, RuntimeSignal) else signal
