@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,29 +12,34 @@ from simherd.api.run import run
 from simherd.model.model import Model
 from simherd.setup import clocks, dataset
 
-__all__ = ["SimherdAccessor"]
+__all__ = ["SetupView", "SimherdAccessor"]
 
 
-class SimherdAccessor:
-    """Methods of a Dataset that is a setup or a result."""
+class SetupView:
+    """What a Dataset says of clocks and outputs."""
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
 
     @property
-    def clock_coords(self) -> dict[str, xr.DataArray]:
-        """Clocks by name."""
-        return {name: self._ds[name] for name in clocks.clock_names(self._ds)}
+    def _setup(self) -> xr.Dataset:
+        """The dataset in which clocks and outputs are marked."""
+        return self._ds
 
     @property
-    def clock_sizes(self) -> dict[str, int]:
+    def clock_coords(self) -> Mapping[str, xr.DataArray]:
+        """Clocks by name."""
+        return {name: self._ds[name] for name in clocks.clock_names(self._setup)}
+
+    @property
+    def clock_sizes(self) -> Mapping[str, int]:
         """Number of labels of each clock."""
         return {name: coord.size for name, coord in self.clock_coords.items()}
 
     @property
     def master_clock_dim(self) -> str | None:
         """Name of the main clock."""
-        return clocks.main_clock(self._ds)
+        return clocks.main_clock(self._setup)
 
     @property
     def master_clock_coord(self) -> xr.DataArray | None:
@@ -48,14 +54,14 @@ class SimherdAccessor:
         return 0 if coord is None else max(coord.size - 1, 0)
 
     @property
-    def output_vars(self) -> dict[str, str | None]:
-        """Outputs and the clock of each; None is saved at the end."""
-        return dataset.output_clocks(self._ds)
+    def output_vars(self) -> Mapping[Any, str | None]:
+        """Outputs, by the names of their variables, and the clock of each; None is saved at the end."""
+        return dataset.output_clocks(self._setup)
 
     @property
-    def output_vars_by_clock(self) -> dict[str | None, list[str]]:
+    def output_vars_by_clock(self) -> Mapping[str | None, list[Any]]:
         """Outputs by clock."""
-        found: dict[str | None, list[str]] = {}
+        found: dict[str | None, list[Any]] = {}
         for name, clock in self.output_vars.items():
             found.setdefault(clock, []).append(name)
         return found
@@ -71,6 +77,10 @@ class SimherdAccessor:
             mask[list(clocks.positions_on(main.values, coord.values, name, str(main.name)))] = True
             steps[name] = (str(main.name), mask)
         return xr.Dataset({f"{name}_save": value for name, value in steps.items()})
+
+
+class SimherdAccessor(SetupView):
+    """Methods of a Dataset that is a setup or a result."""
 
     def update_clocks(self, model: Model | None = None, **given: Any) -> xr.Dataset:
         """Return a setup with clocks added or replaced; see `simherd.setup.dataset.update_clocks`."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
+from simherd.api.accessor import SetupView
 from simherd.api.run import run
 from simherd.compat.xsimlab import marks
 from simherd.compat.xsimlab.encoding import usable_encoding
@@ -26,7 +25,7 @@ from simherd.setup.objects import NONE_ATTR
 __all__ = ["SimlabAccessor", "as_variable_key", "create_setup"]
 
 
-class SimlabAccessor:
+class SimlabAccessor(SetupView):
     """Methods of a Dataset that is a setup or a result.
 
     Parameters
@@ -39,66 +38,23 @@ class SimlabAccessor:
     _master_clock_key = marks.MASTER_CLOCK
     _output_vars_key = marks.OUTPUT_VARS
 
-    def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
-
     @property
-    def _ours(self) -> xr.Dataset:
+    def _setup(self) -> xr.Dataset:
         return marks.to_ours(self._ds)
-
-    @property
-    def clock_coords(self) -> Mapping[str, xr.DataArray]:
-        """Clocks by name."""
-        return MappingProxyType({n: self._ds[n] for n in native_clocks.clock_names(self._ours)})
-
-    @property
-    def clock_sizes(self) -> Mapping[str, int]:
-        """Number of labels of each clock."""
-        return MappingProxyType({name: coord.size for name, coord in self.clock_coords.items()})
-
-    @property
-    def master_clock_dim(self) -> str | None:
-        """Name of the main clock."""
-        return native_clocks.main_clock(self._ours)
-
-    @property
-    def master_clock_coord(self) -> xr.DataArray | None:
-        """The main clock."""
-        name = self.master_clock_dim
-        return None if name is None else self._ds[name]
-
-    @property
-    def nsteps(self) -> int:
-        """Number of steps of the main clock."""
-        coord = self.master_clock_coord
-        return 0 if coord is None else max(coord.size - 1, 0)
 
     @property
     def output_vars(self) -> Mapping[Key, str | None]:
         """Outputs, as (process, variable), and the clock of each; None is saved at the end."""
-        found = native.output_clocks(self._ours)
-        return MappingProxyType({as_variable_key(name): clock for name, clock in found.items()})
-
-    @property
-    def output_vars_by_clock(self) -> Mapping[str | None, list[Key]]:
-        """Outputs, as (process, variable), by clock."""
-        found: dict[str | None, list[Key]] = {}
-        for key, clock in self.output_vars.items():
-            found.setdefault(clock, []).append(key)
-        return MappingProxyType(found)
+        return {as_variable_key(name): clock for name, clock in super().output_vars.items()}
 
     def get_output_save_steps(self) -> xr.Dataset:
         """Return for each clock but the main one at which labels of that it saves, as booleans."""
         main = self.master_clock_coord
         if main is None:
             return xr.Dataset()
-        saves = xr.Dataset(coords={main.name: main})
-        for name, coord in self.clock_coords.items():
-            if name != main.name:
-                mask = np.zeros(main.size, bool)
-                mask[list(native_clocks.positions_on(main.values, coord.values, name, str(main.name)))] = True
-                saves[name] = (str(main.name), mask)
-        return saves
+        saves = super().get_output_save_steps().assign_coords({main.name: main})
+        others = [name for name in self.clock_coords if name != main.name]
+        return saves[[f"{name}_save" for name in others]].rename({f"{name}_save": name for name in others})
 
     def update_clocks(
         self,
@@ -109,7 +65,7 @@ class SimlabAccessor:
         """Return a setup with clocks added or replaced; see `simherd.setup.update_clocks`."""
         if not clocks and master_clock is None:
             return self._ds.copy()
-        return marks.to_theirs(native.update_clocks(self._ours, model, clocks, master_clock))
+        return marks.to_theirs(native.update_clocks(self._setup, model, clocks, master_clock))
 
     def update_vars(
         self,
@@ -119,15 +75,15 @@ class SimlabAccessor:
     ) -> xr.Dataset:
         """Return a setup with inputs and outputs added or replaced; see `simherd.create_setup`."""
         outputs = _outputs_by_variable(output_vars or {}, self.clock_coords)
-        return marks.to_theirs(native.update_vars(self._ours, _checked(model), input_vars, outputs))
+        return marks.to_theirs(native.update_vars(self._setup, _checked(model), input_vars, outputs))
 
     def reset_vars(self, model: Model | None = None) -> xr.Dataset:
         """Return a setup in which all inputs that have a default have it again."""
-        return marks.to_theirs(native.reset_vars(self._ours, _checked(model)))
+        return marks.to_theirs(native.reset_vars(self._setup, _checked(model)))
 
     def filter_vars(self, model: Model | None = None) -> xr.Dataset:
         """Return a setup with nothing but clocks and what the model has."""
-        return marks.to_theirs(native.filter_vars(self._ours, _checked(model)))
+        return marks.to_theirs(native.filter_vars(self._setup, _checked(model)))
 
     def run(
         self,
