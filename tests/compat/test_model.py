@@ -4,7 +4,9 @@ import shutil
 import pytest
 
 import simherd.compat.xsimlab as xs
+from simherd.compat.xsimlab.hook import flatten_hooks, group_hooks
 from simherd.compat.xsimlab.model import _ModelBuilder, get_model_variables
+from simherd.compat.xsimlab.process import SimulationStage
 from simherd.compat.xsimlab.variable import VarIntent, VarType
 
 
@@ -102,6 +104,63 @@ def test_execute_takes_hooks_by_stage_level_and_trigger(model):
 
     assert called == [3]
     assert model.user.last == (1.0, 1)
+
+
+def test_execute_takes_hooks_as_they_are_grouped_for_it(model):
+    called = []
+
+    @xs.runtime_hook("initialize")
+    def note(model, context, state):
+        called.append("function")
+
+    class Notes(xs.RuntimeHook):
+        @xs.runtime_hook("run_step", "process", "pre")
+        def note(self, model, context, state):
+            called.append("method")
+
+    grouped = group_hooks(flatten_hooks([note, Notes()]))
+    model.update_state({("owner", "size"): 1.0})
+    model.execute(SimulationStage.INITIALIZE, {}, hooks=grouped)
+    model.execute("run_step", {}, hooks=grouped)
+
+    assert called == ["function", "method", "method"]
+    assert list(grouped) == [SimulationStage.INITIALIZE, SimulationStage.RUN_STEP]
+
+
+def test_hooks_find_what_else_is_given_as_context(model):
+    seen = []
+    hooks = {"initialize": {"model": {"pre": [lambda *given: seen.append(given[1])]}}}
+    model.execute("initialize", {"step": 2, "mine": 3}, hooks=hooks)
+
+    assert (seen[0]["step"], seen[0]["mine"], seen[0]["nsteps"]) == (2, 3, 0)
+    assert {"step", "mine"} <= set(seen[0])
+    assert len(seen[0]) == len(list(seen[0]))
+    assert "other" not in seen[0]
+
+
+@pytest.mark.parametrize("signal", [3, xs.RuntimeSignal.BREAK])
+def test_a_signal_may_be_a_number(signal):
+    @xs.process
+    class First:
+        value = xs.variable(intent="out")
+
+        def run_step(self):
+            self.value = 1
+            return signal
+
+    @xs.process
+    class Second:
+        value = xs.foreign(First, "value")
+        has_run = xs.variable(intent="out")
+
+        def run_step(self):
+            self.has_run = True
+
+    model = xs.Model({"first": First, "second": Second})
+    hooks = {"run_step": {"model": {"post": [lambda model, context, state: 2]}}}
+
+    assert model.execute("run_step", {}, hooks=hooks) is xs.RuntimeSignal.CONTINUE
+    assert ("second", "has_run") not in model.state
 
 
 def test_a_model_is_active_inside_with(model):

@@ -1,5 +1,6 @@
 import threading
 
+import dask
 import numcodecs
 import numpy as np
 import pytest
@@ -108,8 +109,6 @@ def test_a_batch_keeps_its_order_on_every_scheduler(batch, model, options):
 @pytest.fixture
 def no_client(monkeypatch):
     """Hide the client that tests share."""
-    import dask
-
     monkeypatch.setattr("simherd.executors.choose._active_client", lambda: None)
     with dask.config.set(scheduler=None):
         yield
@@ -130,8 +129,6 @@ def test_threads_are_the_default_scheduler(batch, model, no_client):
 
 
 def test_a_configured_scheduler_comes_before_threads(batch, model, no_client):
-    import dask
-
     names = set()
 
     @xs.runtime_hook("run_step")
@@ -216,6 +213,71 @@ def test_hooks_read_the_context_as_a_mapping(setup, model):
     setup.xsimlab.run(model=model, hooks=[note])
 
     assert seen == [(0, 0.0, None), (1, 1.0, None)]
+
+
+def test_a_hook_may_answer_with_the_number_of_a_signal(setup, model):
+    @xs.runtime_hook("run_step")
+    def stop(*given):
+        return 3
+
+    result = setup.xsimlab.run(model=model, hooks=[stop])
+
+    assert result["field__total"].isel(t=1).isnull()
+
+
+def test_a_hook_is_called_once_however_often_it_is_given(setup, model):
+    steps = []
+
+    @xs.runtime_hook("run_step")
+    def note(model, context, state):
+        steps.append(context["step"])
+
+    hook = xs.RuntimeHook(note)
+    hook.register()
+    with hook:
+        setup.xsimlab.run(model=model, hooks=[hook, hook])
+
+    assert steps == [0, 1]
+    assert hook not in xs.RuntimeHook.active
+
+
+@pytest.mark.parametrize("scheduler", [dask.threaded.get, dask.local.get_sync, "single-threaded"])
+def test_functions_of_dask_are_schedulers(batch, model, scheduler):
+    result = batch.xsimlab.run(model=model, batch_dim="sample", parallel=True, scheduler=scheduler)
+
+    xr.testing.assert_equal(result, batch.xsimlab.run(model=model, batch_dim="sample"))
+
+
+@pytest.mark.cluster
+def test_a_client_and_its_function_are_schedulers(batch, model):
+    from distributed import Client
+
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        results = [
+            batch.xsimlab.run(model=model, batch_dim="sample", parallel=True, scheduler=scheduler)
+            for scheduler in (client, client.get)
+        ]
+
+    xr.testing.assert_equal(results[0], results[1])
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_objects_as_inputs_leave_no_marks_of_ours(stored, tmp_path):
+    @xs.process
+    class Holder:
+        nothing = xs.variable(default=None)
+        options = xs.variable()
+        seen = xs.variable(intent="out")
+
+        def run_step(self):
+            self.seen = f"{self.nothing} {self.options['a']}"
+
+    model = xs.Model({"holder": Holder})
+    made = xs.create_setup(model, {"t": [0, 1]}, None, {"holder__options": {"a": 1}}, {"holder__seen": None})
+    result = made.xsimlab.run(model=model, store=tmp_path / "out.zarr" if stored else None)
+
+    assert result["holder__seen"].item() == "None 1"
+    assert [v.attrs for v in result.data_vars.values()] == [{}, {}, {}]
 
 
 def test_a_hook_class_need_not_call_the_constructor_of_its_base(setup, model):

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
+from simherd.compat.xsimlab.context import as_context
 from simherd.compat.xsimlab.formatting import repr_model
+from simherd.compat.xsimlab.hook import numbers_as_signals
 from simherd.compat.xsimlab.install import install, is_installed
 from simherd.compat.xsimlab.process import MODEL, filter_variables, get_process_cls
 from simherd.model import model as native
@@ -76,13 +78,16 @@ class Model(native.Model):
 
         Parameters
         ----------
+        runtime_context : mapping, optional
+            What processes may ask of the run, and more that hooks may look up.
         hooks : iterable or mapping, optional
             Also in xarray-simlab's form, functions by stage, level and trigger.
         parallel, scheduler : optional
             Accepted and not used: processes run one after another, with the same result.
         """
+        stage = getattr(stage, "value", stage)
         given = _ungrouped(hooks) if isinstance(hooks, Mapping) else hooks
-        return super().execute(stage, runtime_context, given, validate)
+        return super().execute(stage, as_context(runtime_context or {}), given, validate)
 
     def visualize(
         self,
@@ -123,7 +128,7 @@ def _ungrouped(hooks: Mapping[Any, Any]) -> HookTable:
     """Return hooks that are given by stage, level and trigger."""
     return HookTable(
         {
-            (level, getattr(stage, "value", stage), trigger): tuple(functions)
+            (level, getattr(stage, "value", stage), trigger): tuple(map(numbers_as_signals, functions))
             for stage, levels in hooks.items()
             for level, triggers in levels.items()
             for trigger, functions in triggers.items()

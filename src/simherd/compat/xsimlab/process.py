@@ -99,7 +99,8 @@ def _derive(cls: type, assigned: Iterable[tuple[str, str]]) -> type:
         "__qualname__": f"{cls.__qualname__}.__xsimlab_cls__",
         "__repr__": repr_process,
         "__xsimlab_process__": True,
-        PROCESS: replace(inspect_process(cls)),  # another object: cloudpickle drops what a base has too
+        # Another object than that of the user's class: cloudpickle drops what a base has too
+        PROCESS: replace(inspect_process(cls), numbers_are_signals=True),
         **_INSTANCE_NAMES,
     }
     read_only: dict[str, set[str]] = {}

@@ -13,6 +13,8 @@ from simherd.api.accessor import SetupView
 from simherd.api.run import run
 from simherd.compat.xsimlab import marks
 from simherd.compat.xsimlab.encoding import usable_encoding
+from simherd.compat.xsimlab.hook import unregistered
+from simherd.compat.xsimlab.schedulers import as_scheduler
 from simherd.errors import UnknownNameError
 from simherd.executors.choose import default_scheduler
 from simherd.model.graph import Key, join_name
@@ -116,9 +118,11 @@ class SimlabAccessor(SetupView):
             store=_as_group(store),
             encoding=self._encoding(model, encoding or {}),
             decoding=decoding,
-            hooks=hooks,
+            hooks=unregistered(hooks or ()),
             parallel=parallel,
-            scheduler=default_scheduler("threads") if batch_dim and scheduler is None else scheduler,
+            scheduler=as_scheduler(
+                default_scheduler("threads") if batch_dim and scheduler is None else scheduler
+            ),
             safe_mode=safe_mode,
         )
         result = self._as_result(result, model)
