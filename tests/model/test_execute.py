@@ -144,6 +144,40 @@ def test_a_process_that_assigns_what_it_only_reads_is_found_out():
         model.check_intents()
 
 
+def test_a_process_whose_helper_assigns_an_own_input_is_found_out():
+    @sh.process
+    class P:
+        x = sh.variable()
+
+        def run_step(self):
+            self.help()
+
+        def help(self):
+            self.x = self.x + 1000
+
+    model = sh.Model({"p": P})
+    model.update_state({("p", "x"): 1000})
+    model.check_intents()
+    model.execute("run_step")
+
+    with pytest.raises(ModelError, match="may only read it, or outside of stages: p__x"):
+        model.check_intents()
+
+
+def test_inputs_may_be_given_anew_from_outside_and_taken_away(model):
+    model.update_state({("source", "rate"): 3.5})
+    model.update_state({("source", "rate"): 4.5})
+    model.check_intents()
+    model.state["source", "rate"] = 5.5
+    model.check_intents()
+    model.source.rate = 6.5
+    model.execute("initialize")
+    model.check_intents()
+    del model.state["source", "rate"]
+
+    model.check_intents()
+
+
 # Pulling in the middle of a method
 
 
@@ -281,6 +315,11 @@ def test_what_a_hook_returns_is_ignored_where_it_is_no_signal(answer, level, tra
     assert calls == ["a.run_step", "b.run_step"]
 
 
+def test_an_unknown_name_in_the_context_is_an_error_with_the_close_matches(model):
+    with pytest.raises(UnknownNameError, match=r"does not have 'step_dleta' .* Did you mean 'step_delta'"):
+        model.execute("run_step", {"step_dleta": 1.0})
+
+
 def test_an_unknown_stage_is_an_error(model):
     with pytest.raises(UnknownNameError, match="Did you mean 'run_step'"):
         model.execute("runstep")
@@ -405,6 +444,22 @@ def test_hook_objects_gather_methods_of_their_class_and_its_bases(traced, calls)
     sh.Model({"a": traced("a")}).execute("run_step", hooks=[Both()])
 
     assert calls == ["before", "a.run_step", "after"]
+
+
+def test_a_hook_object_need_not_call_the_constructor_of_its_base(traced, calls):
+    class Own(sh.RuntimeHook):
+        def __init__(self, word):
+            self.word = word
+
+        @runtime_hook("run_step")
+        def after(self, model, context, state):
+            calls.append(self.word)
+
+    model = sh.Model({"a": traced("a")})
+    with Own("registered"):
+        model.execute("run_step", hooks=[Own("given")])
+
+    assert calls == ["a.run_step", "registered", "given"]
 
 
 def test_a_registered_hook_is_called_in_all_runs_until_it_is_not(traced, calls):

@@ -193,8 +193,16 @@ def test_two_processes_that_set_one_variable_are_an_error():
     owner = make("Owner", x=sh.variable())
     setters = {n: make(n.upper(), x=sh.foreign(owner, "x", "out")) for n in ("one", "two")}
 
-    with pytest.raises(ModelError, match=r"Conflict\(s\) .* owner__x by one and two"):
+    with pytest.raises(ModelError, match=r"Conflict\(s\) .* owner__x is set by one__x and two__x"):
         sh.Model({"owner": owner, **setters})
+
+
+def test_two_variables_of_one_process_that_set_one_variable_are_an_error_that_names_them():
+    owner = make("Owner", x=sh.variable())
+    setter = make("Setter", x=sh.foreign(owner, "x", "out"), y=sh.foreign(owner, "x", "out"))
+
+    with pytest.raises(ModelError, match="a__x is set by b__x and b__y "):
+        sh.Model({"a": owner, "b": setter})
 
 
 # Inputs, indexes, groups

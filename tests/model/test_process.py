@@ -365,6 +365,18 @@ def test_a_stage_with_unknown_arguments_is_an_error():
                 pass
 
 
+@pytest.mark.parametrize("stage", ["initialize", "run_step", "finalize_step", "finalize"])
+def test_a_stage_that_is_no_method_is_an_error(stage):
+    with pytest.raises(ProcessClassError, match=f"P.{stage} is 5, but it is the name of a stage"):
+        sh.process(type("P", (), {stage: 5}))
+
+
+def test_a_stage_of_a_base_class_can_be_left_out(source_cls):
+    child = sh.process(type("Child", (source_cls,), {"run_step": None}))
+
+    assert list(inspect_process(child).stages) == ["initialize"]
+
+
 def test_run_step_without_the_decorator_gets_the_step_with_a_warning():
     with pytest.warns(FutureWarning, match=r"@runtime\(args='step_delta'\)"):
 

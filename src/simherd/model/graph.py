@@ -154,6 +154,12 @@ class Graph:
         )
 
     @cached_property
+    def fixed(self) -> frozenset[Key]:
+        """Inputs that no process may change."""
+        changed = {v.home for v in self.variables.values() if v.intent is not VarIntent.IN}
+        return frozenset(self.inputs) - changed
+
+    @cached_property
     def indexes(self) -> tuple[Key, ...]:
         """Index variables."""
         return tuple(k for k, v in self.variables.items() if v.type is VarType.INDEX)

@@ -58,9 +58,14 @@ class RuntimeHook:
     active: ClassVar[dict[RuntimeHook, None]] = {}
 
     def __init__(self, *functions: Callable[..., Any]) -> None:
-        self.functions: tuple[Callable[..., Any], ...] = (*functions, *self._methods())
+        self._given_functions = functions
         for function in self.functions:
             _place_of(function)
+
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """Functions given and methods that are hooks; derived classes need not call our ``__init__``."""
+        return (*getattr(self, "_given_functions", ()), *self._methods())
 
     def _methods(self) -> list[Callable[..., Any]]:
         """Return the hooks among the methods, those of base classes first."""

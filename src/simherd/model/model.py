@@ -13,7 +13,7 @@ from simherd.errors import ModelError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Pair, join_name
 from simherd.model.hooks import HookTable, gather_hooks
 from simherd.model.names import flatten_keys
-from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
+from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal, as_context
 from simherd.model.stages import CompiledStages, SplitStages, Stages, compile_stages
 from simherd.model.state import LiveProcesses, ModelState
 from simherd.model.variables import Attribute, VarType
@@ -308,18 +308,18 @@ class Model(Mapping[str, Any]):
             _validate(self._objects[process], self._graph.infos[process].variables.values())
 
     def check_intents(self) -> None:
-        """Check, between stages, that nobody but its setters has changed a variable.
+        """Check, between stages, that nobody but its setters has assigned a variable.
 
         Raises
         ------
         ModelError
-            If a reader holds another value than the owner.
+            If an input has another value than it was given, or a reference another than the owner.
         """
         strays = [join_name(key) for key in self._live.strays()]
         if strays:
             raise ModelError(
-                f"Not the value of its owner is held by: {', '.join(strays)}.",
-                fix="declare intent='out' where a process sets a variable, and set it in a stage method.",
+                f"Assigned by a process that may only read it, or outside of stages: {', '.join(strays)}.",
+                fix="declare intent='inout' or 'out' where a process sets a variable, and set it in a stage.",
             )
 
     def execute(
@@ -336,7 +336,7 @@ class Model(Mapping[str, Any]):
         stage : {"initialize", "run_step", "finalize_step", "finalize"}
             The stage.
         runtime_context : RuntimeContext or mapping, optional
-            What processes may ask of the run.
+            What processes may ask of the run, by the names of its fields.
         hooks : iterable, optional
             Hooks, besides those registered.
         validate : bool, optional
@@ -346,12 +346,15 @@ class Model(Mapping[str, Any]):
         -------
         RuntimeSignal
             The signal of the hooks at model level.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such stage, or the context has names that a run does not have.
         """
         if stage not in STAGES:
             raise UnknownNameError(f"There is no stage {stage!r}. {close_matches(stage, STAGES)}")
-        context = runtime_context or {}
-        if not isinstance(context, RuntimeContext):
-            context = RuntimeContext(**context)
+        context = as_context(runtime_context or {})
         table = hooks if isinstance(hooks, HookTable) else gather_hooks(hooks)
         watched = validate or table.watches_processes()
         stages = self.watched_stages(table, validate) if watched else self.stages

@@ -265,6 +265,12 @@ def _owner_of(field: Attribute) -> Attribute:
 
 def _stages(cls: type) -> dict[str, tuple[str, ...]]:
     methods = {stage: getattr(cls, stage, None) for stage in STAGES}
+    for stage, method in methods.items():
+        if method is not None and not callable(method):
+            raise ProcessClassError(
+                f"{cls.__name__}.{stage} is {method!r}, but it is the name of a stage, which is a method.",
+                fix="give the attribute another name.",
+            )
     return {stage: _arguments(cls, method) for stage, method in methods.items() if method is not None}
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, TypeVar, overload
 
-from simherd.errors import ModelError, close_matches
+from simherd.errors import ModelError, UnknownNameError, close_matches
 
-__all__ = ["STAGES", "RuntimeContext", "RuntimeSignal", "runtime", "signal_of_number"]
+__all__ = ["STAGES", "RuntimeContext", "RuntimeSignal", "as_context", "runtime", "signal_of_number"]
 
 STAGES = ("initialize", "run_step", "finalize_step", "finalize")
 RUNTIME_ARGS = "__simherd_runtime_args__"
@@ -83,6 +83,24 @@ class RuntimeContext(Mapping[str, Any]):
 
 
 LABELS = tuple(field.name for field in fields(RuntimeContext))
+
+
+def as_context(given: Mapping[str, Any]) -> RuntimeContext:
+    """Return a mapping of names to values as a context.
+
+    Raises
+    ------
+    UnknownNameError
+        If one of the names is no field of a context.
+    """
+    if isinstance(given, RuntimeContext):
+        return given
+    for name in given:
+        if name not in LABELS:
+            raise UnknownNameError(
+                f"A run does not have {name!r} for its processes. {close_matches(str(name), LABELS)}"
+            )
+    return RuntimeContext(**given)
 
 
 @overload

@@ -30,6 +30,7 @@ class LiveProcesses:
         self.graph = graph
         self.objects = {name: _new_object(graph, name) for name in graph.order}
         self.caches: dict[Key, list[Any]] = {key: [] for key in graph.cached}
+        self.given: dict[Key, Any] = {}
         self.stages: Stages = self.bind(compiled)
 
     def bind(self, compiled: CompiledStages, watcher: Watcher | None = None) -> Any:
@@ -52,11 +53,16 @@ class LiveProcesses:
     def _hand_on(self, home: Key) -> None:
         owner = vars(self.objects[home[0]])
         if home[1] in owner:
+            if home in self.graph.fixed:
+                self.given[home] = owner[home[1]]
             for process, alias in self.graph.holders[home][1:]:
                 vars(self.objects[process])[alias] = owner[home[1]]
 
     def strays(self) -> Iterator[Key]:
-        """Yield the variables whose process holds another value than the owner."""
+        """Yield the inputs and references that hold another value than they were given."""
+        for home, value in self.given.items():
+            if vars(self.objects[home[0]]).get(home[1]) is not value:
+                yield home
         for home, holders in self.graph.holders.items():
             value = vars(self.objects[home[0]]).get(home[1])
             for process, name in holders[1:]:
@@ -65,6 +71,7 @@ class LiveProcesses:
 
     def delete(self, home: Key) -> None:
         """Take a value from its owner and from all that hold it."""
+        self.given.pop(home, None)
         for process, name in self.graph.holders[home]:
             vars(self.objects[process]).pop(name, None)
         self._forget_cached()

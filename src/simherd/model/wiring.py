@@ -121,20 +121,20 @@ class _Links:
 
 def _dependencies(graph: Graph) -> dict[str, tuple[str, ...]]:
     """Return for each process those that set (intent "out") something it refers to."""
-    setters: dict[Key, list[str]] = {}
+    setters: dict[Key, list[Key]] = {}
     for v in graph.variables.values():
         if v.intent is VarIntent.OUT:
-            setters.setdefault(v.home, []).append(v.key[0])
-    conflicts = {home: names for home, names in setters.items() if len(names) > 1}
+            setters.setdefault(v.home, []).append(v.key)
+    conflicts = {home: keys for home, keys in setters.items() if len(keys) > 1}
     if conflicts:
-        lines = "; ".join(f"{join_name(home)} by {' and '.join(n)}" for home, n in conflicts.items())
+        lines = (f"{join_name(h)} is set by {' and '.join(map(join_name, k))}" for h, k in conflicts.items())
         raise ModelError(
-            f"Conflict(s) found in given variable intents: {lines} (intent='out' each).",
-            fix="let one process of the model set a variable.",
+            f"Conflict(s) found in given variable intents: {'; '.join(lines)} (intent='out' each).",
+            fix="let one variable of one process of the model set it.",
         )
     position = {name: number for number, name in enumerate(graph.classes)}
     waits = {
-        name: {setters[home][0] for home in graph.read_by(name) if home in setters} - {name}
+        name: {setters[home][0][0] for home in graph.read_by(name) if home in setters} - {name}
         for name in graph.classes
     }
     for first, second in graph.pairs:
