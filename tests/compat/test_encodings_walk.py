@@ -8,7 +8,7 @@ import simherd.compat.xsimlab as xs
 
 @xs.process
 class Level:
-    height = xs.variable(intent="out", encoding={"order": "F", "filters": None})
+    height = xs.variable(intent="out", encoding={"order": "F", "filters": None, "colour": "red"})
 
     def initialize(self):
         self.height = 2

@@ -126,7 +126,7 @@ def test_options_are_those_of_run(assembled, tmp_path):
         ("inputs:\n  climb__row: [[1.0]]\n", r"line 3.*has 2\s+dimension"),
         ("inputs:\n  climb__row: {value: [1.0], dims: [y]}\n", r"climb__row has dimensions \('y',\)"),
         ("outputs:\n  climb__hight: null\n", r"line 3.*Did you mean 'climb__height'"),
-        ("run:\n  encoding: {climb__hight: {}}\n", r"'climb__hight' is not an output"),
+        ("run:\n  encoding: {climb__hight: {}}\n", r"encoding: 'climb__hight' is not"),
         ("run:\n  vectorize: true\n", r"line 3.*not available in this version"),
     ],
 )

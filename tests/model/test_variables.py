@@ -51,9 +51,14 @@ def test_an_unknown_intent_is_an_error():
 
 
 def test_encoding_keeps_what_a_store_understands():
-    declared = metadata(sh.variable(encoding={"dtype": "f4", "fill_value": -1, "colour": "red"}))
+    declared = metadata(sh.variable(encoding={"dtype": "f4", "fill_value": -1, "order": "C"}))
 
     assert declared["encoding"] == {"dtype": "f4", "fill_value": -1}
+
+
+def test_an_unknown_key_of_an_encoding_is_an_error_with_close_matches():
+    with pytest.raises(ModelError, match=r"'chunkz' is not known\. Did you mean 'chunks'"):
+        sh.variable(encoding={"chunkz": (3,)})
 
 
 def test_declarations_do_not_share_their_attributes():

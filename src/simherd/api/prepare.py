@@ -16,9 +16,9 @@ from simherd.engine.block import Status
 from simherd.engine.plan import Tap
 from simherd.engine.schema import OutputSchema, Schema
 from simherd.errors import SetupError, UnknownNameError, close_matches
-from simherd.model.graph import join_name
+from simherd.model.graph import Graph, join_name
 from simherd.model.model import Model
-from simherd.model.names import INPUT_SUFFIX
+from simherd.model.names import INPUT_SUFFIX, flatten_keys
 from simherd.resources import is_count
 from simherd.setup.multi_index import MultiIndexes, join_levels, split_levels
 from simherd.setup.planning import Setup, make_setup
@@ -45,6 +45,8 @@ class Prepared:
     """Plan and inputs."""
     encoding: Encoding
     """How each output is stored, by name: what the model declares, then what the user says."""
+    index_dtypes: Mapping[str, Any]
+    """Types in which index variables are saved, by name, where they are declared."""
     block_size: int | None
     """Simulations in a block; None lets size and workers decide."""
     multi_indexes: MultiIndexes
@@ -91,7 +93,8 @@ class Prepared:
         for key, values in schema.indexes.items():
             variable = self.setup.plan.model.graph.variables[key]
             dims = _index_dims(variable.dims_on(self.setup.plan.clock), values)
-            coords[key[1]] = xr.Variable(dims, values, variable.attrs)
+            dtype = self.index_dtypes.get(join_name(key), values.dtype)
+            coords[key[1]] = xr.Variable(dims, values.astype(dtype), variable.attrs)
         base = self._without_outputs(self.setup.dataset)
         base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
         return base.assign_attrs(_provenance())
@@ -140,7 +143,7 @@ def prepare(
     SetupError
         If anything does not fit.
     """
-    given = {_encoding_name(name): dict(one) for name, one in (encoding or {}).items()}
+    given = _by_name(encoding or {}, model.graph)
     dataset, indexes = split_levels(dataset)
     setup = make_setup(
         dataset,
@@ -155,17 +158,27 @@ def prepare(
         tap.name: {**model.graph.variables[tap.key].encoding, **given.get(tap.name, {})}
         for tap in setup.plan.taps
     }
+    of_indexes = {
+        join_name(key): {**model.graph.variables[key].encoding, **given.get(join_name(key), {})}
+        for key in setup.plan.indexes
+    }
     for name in given:
-        if name not in encoding:
+        if name not in {**encoding, **of_indexes}:
             raise UnknownNameError(f"encoding: {name!r} is not an output. {close_matches(name, encoding)}")
-    for name, one in encoding.items():
+    for name, one in {**encoding, **of_indexes}.items():
         check_encoding(name, one)
     size = _checked_block_size(block_size)
-    return Prepared(setup=setup, encoding=encoding, block_size=size, multi_indexes=indexes)
+    dtypes = {name: one["dtype"] for name, one in of_indexes.items() if "dtype" in one}
+    return Prepared(
+        setup=setup, encoding=encoding, index_dtypes=dtypes, block_size=size, multi_indexes=indexes
+    )
 
 
-def _encoding_name(name: Any) -> str:
-    return join_name(name) if isinstance(name, tuple) else str(name)
+def _by_name(encoding: Encoding, graph: Graph) -> dict[str, dict[str, Any]]:
+    try:
+        return {join_name(key): dict(one) for key, one in flatten_keys(encoding, graph).items()}
+    except UnknownNameError as error:
+        raise UnknownNameError(f"encoding: {error.message}") from error
 
 
 def _checked_block_size(given: int | str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +25,8 @@ from simherd.store.layout import ArrayLayout
 from simherd.store.memory import MemoryStore, write_whole
 
 __all__ = ["run"]
+
+_DECODING = frozenset(inspect.signature(xr.open_zarr).parameters) - {"store", "group"}
 
 
 def run(
@@ -64,10 +67,11 @@ def run(
     store : path or zarr.Group, optional
         Where the result is written; in memory by default, on every executor.
     encoding : mapping, optional
-        How outputs are stored, by name: ``dtype``, ``chunks``, ``fill_value``, ``compressors``. Blocks
-        become multiples of the chunks along the batch.
+        How outputs are stored, by name, in the forms of `input_vars`: ``dtype``, ``chunks``,
+        ``fill_value`` (what stands where nothing was saved), ``compressors``. Blocks become multiples of
+        the chunks along the batch. Of index variables only ``dtype`` is used.
     decoding : mapping, optional
-        Arguments of `xarray.open_zarr` for the result.
+        Arguments of `xarray.open_zarr` for the result. One in memory is decoded in the same way.
     hooks : iterable, optional
         Functions of `runtime_hook`, or `RuntimeHook` objects.
     parallel : bool, optional
@@ -121,6 +125,7 @@ def run(
     _check_count("retries", retries, 0)
     if workers is not None:
         _check_count("workers", workers, 1)
+    _check_decoding(decoding or {})
     prepared = prepare(
         dataset,
         find_model(model),
@@ -156,6 +161,14 @@ def run(
 def _check_count(name: str, value: Any, least: int) -> None:
     if not is_count(value, least):
         raise SetupError(f"{name}={value!r} is not allowed: a whole number, {least} or more, is needed.")
+
+
+def _check_decoding(decoding: Mapping[str, Any]) -> None:
+    for name in decoding:
+        if name not in _DECODING:
+            raise SetupError(
+                f"decoding: {name!r} is no argument of xarray.open_zarr. {close_matches(name, _DECODING)}"
+            )
 
 
 def _run_one(

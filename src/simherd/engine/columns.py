@@ -13,11 +13,25 @@ from simherd.errors import OutputError
 __all__ = ["Column", "fill_value_for"]
 
 
-def fill_value_for(dtype: np.dtype[Any]) -> Any:
+def fill_value_for(dtype: np.dtype[Any], given: Any = None) -> Any:
     """Return what stands where no value was saved: NaN, NaT, the largest integer, False or "".
 
     Zeros stay zeros: no value that a simulation is likely to give stands for a missing one.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the values.
+    given : optional
+        What the user wants to stand there instead.
+
+    Raises
+    ------
+    ValueError
+        If what is given is no value of that type.
     """
+    if given is not None:
+        return _as_value_of(dtype, given)
     if dtype.kind in "fc":
         return dtype.type(np.nan)
     if dtype.kind in "mM":
@@ -25,6 +39,14 @@ def fill_value_for(dtype: np.dtype[Any]) -> Any:
     if dtype.kind in "iu":
         return dtype.type(np.iinfo(dtype).max)
     return {"b": np.False_, "O": ""}.get(dtype.kind, dtype.type())
+
+
+def _as_value_of(dtype: np.dtype[Any], given: Any) -> Any:
+    with np.errstate(invalid="ignore"):
+        fill = str(given) if dtype.kind in "OUST" else np.asarray(given).astype(dtype)[()]
+    if dtype.kind in "iub" and fill != given:
+        raise ValueError(f"fill_value {given!r} is not a value of type {dtype}")
+    return fill
 
 
 def _as_stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -66,9 +88,23 @@ class Column:
         The shape to start with.
     sizes : sequence of tuple, optional
         For each number of dimensions that a value may have its sizes, None where they may change.
+    fill_value : optional
+        What stands where no value was saved; by default what `fill_value_for` says.
     """
 
-    __slots__ = ("declared", "dtype", "filled", "kind", "name", "saves", "shape", "size", "sizes", "values")
+    __slots__ = (
+        "declared",
+        "dtype",
+        "fill_value",
+        "filled",
+        "kind",
+        "name",
+        "saves",
+        "shape",
+        "size",
+        "sizes",
+        "values",
+    )
 
     def __init__(
         self,
@@ -78,6 +114,7 @@ class Column:
         dtype: Any = None,
         shape: tuple[int, ...] | None = None,
         sizes: Sequence[tuple[int | None, ...]] = (),
+        fill_value: Any = None,
     ) -> None:
         self.name = name
         self.size = size
@@ -89,6 +126,7 @@ class Column:
         self.dtype: np.dtype[Any] | None = None
         self.shape = shape
         self.sizes = sizes
+        self.fill_value = fill_value
 
     def put(self, row: int, position: int, value: Any) -> None:
         """Save a value of simulation `row` of the block; its positions are filled in their order.
@@ -154,7 +192,15 @@ class Column:
 
     def _allocate(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
-        self.values = np.full((self.size, self.saves, *(self.shape or ())), fill_value_for(dtype), dtype)
+        self.values = np.full((self.size, self.saves, *(self.shape or ())), self._fill(dtype), dtype)
+
+    def _fill(self, dtype: np.dtype[Any]) -> Any:
+        try:
+            return fill_value_for(dtype, self.fill_value)
+        except ValueError as error:
+            raise OutputError(
+                f"Output {self.name!r}: {error}.", fix="declare a type that has it: encoding's 'dtype'."
+            ) from error
 
     def _widen(self, dtype: np.dtype[Any]) -> None:
         old = self.values
@@ -185,4 +231,4 @@ class Column:
         """Forget what a simulation saved, because it failed."""
         self.filled[row] = 0
         if self.values is not None:
-            self.values[row] = fill_value_for(self.values.dtype)
+            self.values[row] = self._fill(self.values.dtype)

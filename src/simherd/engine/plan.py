@@ -36,6 +36,8 @@ class Tap:
     """Shape of a value, where it is known."""
     sizes: tuple[tuple[int | None, ...], ...] = ()
     """Sizes that values may have, one per declared combination of dimensions; None may change."""
+    fill_value: Any = None
+    """What stands where no value was saved; None leaves it to the type."""
 
     @property
     def name(self) -> str:

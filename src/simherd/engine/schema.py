@@ -180,7 +180,7 @@ def scout(simulator: Simulator, values: Mapping[Key, Any], number: int = 0) -> S
         Position of the simulation in the batch.
     """
     taps = simulator.plan.taps
-    columns = [_Watch(tap.name, 1, 1, tap.dtype, None, tap.sizes) for tap in taps]
+    columns = [_Watch(tap.name, 1, 1, tap.dtype, None, tap.sizes, tap.fill_value) for tap in taps]
     scouting = _Scouting(simulator, columns)
     with suppress(_AllSeen):
         scouting.run(values, columns, 0, number)

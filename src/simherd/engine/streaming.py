@@ -38,7 +38,7 @@ class StreamedColumn(Column):
     __slots__ = ("budget", "chunk", "flush", "is_streaming", "start", "tap")
 
     def __init__(self, tap: Tap, budget: int, chunk: int | None, flush: Flush) -> None:
-        super().__init__(tap.name, 1, tap.saves, tap.dtype, tap.shape, tap.sizes)
+        super().__init__(tap.name, 1, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value)
         self.tap = tap
         self.budget = budget
         self.chunk = chunk

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import attr
 
-from simherd.errors import LinkError, ModelError
+from simherd.errors import LinkError, ModelError, close_matches
 
 __all__ = [
     "MAIN_CLOCK",
@@ -43,6 +43,8 @@ ENCODING_KEYS = frozenset(
         "fill_value",
     }
 )
+ZARR_2_KEYS = frozenset({"filters", "object_codec", "order"})
+"""What xarray-simlab has besides: Zarr 3 does without it."""
 
 
 class VarType(Enum):
@@ -141,6 +143,16 @@ def _field(var_type: VarType, intent: VarIntent, **given: Any) -> dict[str, Any]
 
 
 def _encoding(encoding: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return an encoding without what only Zarr 2 can honour.
+
+    Raises
+    ------
+    ModelError
+        If a key means nothing.
+    """
+    for key in encoding or {}:
+        if key not in ENCODING_KEYS | ZARR_2_KEYS:
+            raise ModelError(f"encoding: {key!r} is not known. {close_matches(key, ENCODING_KEYS)}")
     return {key: value for key, value in (encoding or {}).items() if key in ENCODING_KEYS}
 
 

@@ -232,14 +232,15 @@ def _taps(
         variable = graph.variables[as_key(name, graph)]
         steps = () if saved_on is None else positions_on(labels, dataset[saved_on], saved_on, str(clock))
         _check_clock_dim(variable, clock, saved_on)
-        dtype = {**variable.encoding, **encoding.get(name, {})}.get("dtype")
+        stored = {**variable.encoding, **encoding.get(name, {})}
         taps.append(
             Tap(
                 key=variable.key,
                 home=variable.home,
                 clock=saved_on,
                 steps=steps,
-                dtype=dtype,
+                dtype=stored.get("dtype"),
+                fill_value=stored.get("fill_value"),
                 sizes=tuple(tuple(known.get(dim) for dim in dims) for dims in variable.dims_on(clock)),
             )
         )

@@ -104,8 +104,9 @@ def check_encoding(name: str, encoding: Mapping[str, Any]) -> None:
                 f"encoding of {name!r}: {key!r} is not known. {close_matches(key, ENCODING_KEYS)}"
             )
     try:
-        dtype = np.dtype(encoding.get("dtype", float))
-        np.array(encoding.get("fill_value", 0)).astype(dtype)
+        dtype = np.dtype(encoding.get("dtype"))
+        if "dtype" in encoding:
+            fill_value_for(dtype, encoding.get("fill_value"))
     except (TypeError, ValueError) as error:
         raise SetupError(f"encoding of {name!r}: {error}.", fix="check its dtype and fill_value.") from error
     for key in ("compressors", "compressor"):
@@ -180,7 +181,7 @@ def layout_output(
         shape=shape,
         chunks=tuple(max(1, min(int(c), max(s, 1))) for c, s in zip(chunks, shape, strict=True)),
         dtype=dtype,
-        fill_value=encoding.get("fill_value", fill_value_for(dtype)),
+        fill_value=fill_value_for(dtype, encoding.get("fill_value")),
         attrs=attrs,
         has_clock=output.tap.clock is not None,
         compressors=encoding.get("compressors", encoding.get("compressor", "default")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +11,15 @@ import numpy as np
 import xarray as xr
 
 from simherd.engine.block import BlockResult
-from simherd.engine.columns import Column, fill_value_for
+from simherd.engine.columns import Column
 from simherd.engine.plan import Array
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import ArrayWriter
 
 __all__ = ["MemoryStore", "write_whole"]
+
+_CF_ATTRS = {"_FillValue", "missing_value", "scale_factor", "add_offset", "coordinates"}
+_DECODE_CF = frozenset(inspect.signature(xr.decode_cf).parameters)
 
 
 class MemoryStore:
@@ -47,20 +52,38 @@ class MemoryStore:
     def settle(self, result: BlockResult) -> None:
         """Write a block, after making room for it."""
         for number, shape in self.writer().longer(result).items():
-            self.arrays[number] = _enlarged(self.arrays[number], shape)
+            self.arrays[number] = _enlarged(self.arrays[number], shape, self.layouts[number].fill_value)
         self.writer().write(result)
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
-        """Return the result, which is not encoded: `decoding` says nothing of it."""
+        """Return the result, decoded as `xarray.open_zarr` decodes that of a store."""
         variables = {
             one.name: xr.Variable(one.dims, array, dict(one.attrs), fastpath=True)
             for one, array in zip(self.layouts, self.arrays, strict=True)
         }
-        return self.base.drop_vars([n for n in variables if n in self.base.variables]).assign(variables)
+        result = self.base.drop_vars([n for n in variables if n in self.base.variables]).assign(variables)
+        return _decoded(result, decoding or {})
 
 
-def _enlarged(array: Array, shape: tuple[int, ...]) -> Array:
-    larger = np.full(shape, fill_value_for(array.dtype), array.dtype)
+def _decoded(result: xr.Dataset, decoding: Mapping[str, Any]) -> xr.Dataset:
+    """Return a result with dates, scales and masks as its attributes say, which few have."""
+    options = {name: value for name, value in decoding.items() if name in _DECODE_CF}
+    speaks_of_it = any(map(_is_encoded, result.variables.values()))
+    if not decoding.get("decode_cf", True) or not (options or speaks_of_it):
+        return result
+    try:
+        return xr.decode_cf(result, **options).load()
+    except ValueError as error:  # no reason to lose the result of a long run
+        warnings.warn(f"The result is not decoded: {error}", UserWarning, stacklevel=2)
+        return result
+
+
+def _is_encoded(variable: xr.Variable) -> bool:
+    return not _CF_ATTRS.isdisjoint(variable.attrs) or " since " in str(variable.attrs.get("units"))
+
+
+def _enlarged(array: Array, shape: tuple[int, ...], fill_value: Any) -> Array:
+    larger = np.full(shape, fill_value, array.dtype)
     larger[tuple(map(slice, array.shape))] = array
     return larger
 

@@ -15,7 +15,6 @@ from simherd.model.variables import (
     VarIntent,
     VarType,
     any_object,
-    index,
 )
 
 __all__ = [
@@ -52,6 +51,11 @@ def _all_groups(group: str | None, groups: str | Iterable[str] | None) -> tuple[
     return (*found, group)
 
 
+def _known(encoding: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return an encoding without keys that mean nothing, which xarray-simlab drops without a word."""
+    return {key: value for key, value in (encoding or {}).items() if key in native.ENCODING_KEYS}
+
+
 def variable(
     dims: DimsLike = (),
     intent: str = "in",
@@ -84,8 +88,20 @@ def variable(
         static=static,
         description=description,
         attrs=attrs,
-        encoding=encoding,
+        encoding=_known(encoding),
     )
+
+
+def index(
+    dims: DimsLike,
+    global_name: str | None = None,
+    groups: str | Iterable[str] | None = None,
+    description: str = "",
+    attrs: Mapping[str, Any] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+) -> Any:
+    """Declare labels of a dimension; see `simherd.index`."""
+    return native.index(dims, global_name, groups, description, attrs, _known(encoding))
 
 
 def on_demand(
@@ -108,7 +124,7 @@ def on_demand(
         groups=_all_groups(group, groups),
         description=description,
         attrs=attrs,
-        encoding=encoding,
+        encoding=_known(encoding),
     )
 
 
