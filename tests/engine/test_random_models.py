@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from simherd.engine import Plan, Simulator, Tap, fill_value_for
-from simherd.errors import ModelError, UnsetVariableError
+from simherd.errors import ModelError, OutputError, UnsetVariableError
 from simherd.model import RuntimeContext, RuntimeSignal, runtime_hook
 from simherd.model.hooks import HookTable, gather_hooks
 
@@ -124,6 +124,10 @@ def test_outputs_on_any_clock_are_those_of_the_reference(reference, random_model
 
     if saved is None:
         with np.testing.assert_raises(UnsetVariableError):
+            simulator.run({}, columns, 0)
+        return
+    if any(key not in expected.state for key in model.graph.indexes):
+        with np.testing.assert_raises(OutputError):
             simulator.run({}, columns, 0)
         return
     done = simulator.run({}, columns, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+import attr
 import numpy as np
 import pytest
 
@@ -368,6 +369,52 @@ def test_index_variables_that_differ_between_simulations_are_an_error(make_plan)
 
     with pytest.raises(OutputError, match="p__i differs between simulations"):
         simulator.run({("p", "n"): 3}, [], 0)
+
+
+def test_an_index_variable_that_a_simulation_leaves_unset_is_an_error(make_plan):
+    def initialize(self):
+        if self.n:
+            self.i = np.arange(self.n)
+
+    cls = make(n=sh.variable(), i=sh.index(dims="i"), initialize=initialize)
+
+    for numbers in ((0,), (2, 0)):
+        simulator = Simulator(make_plan(cls, indexes=(("p", "i"),)))
+        for number in numbers[:-1]:
+            simulator.run({("p", "n"): number}, [], 0)
+        with pytest.raises(OutputError, match="p__i has no value at the end of the simulation"):
+            simulator.run({("p", "n"): 0}, [], 0)
+
+
+def test_inputs_that_are_not_valid_leave_no_stage_to_run(make_plan):
+    def record(self):
+        calls.append("called")
+
+    calls = []
+    cls = make(
+        x=sh.variable(validator=attr.validators.ge(0)), initialize=record, run_step=record, finalize=record
+    )
+
+    with pytest.raises(ValueError, match="-1"):
+        Simulator(make_plan(cls)).run({("p", "x"): -1}, [], 0)
+
+    assert calls == []
+
+
+@pytest.mark.parametrize("validate", ["inputs", "all", None])
+def test_a_helper_that_assigns_an_own_input_is_an_error(make_plan, validate):
+    def run_step(self):
+        self.lower()
+
+    def lower(self):
+        self.x = self.x - 1.0
+
+    cls = make(x=sh.variable(), y=sh.variable(), run_step=run_step, lower=lower)
+    x, y = ("p", "x"), ("p", "y")
+    plan = make_plan(cls, varying=frozenset([y]), shared={y: np.arange(5.0)}, validate=validate)
+
+    with pytest.raises(ModelError, match="p__x"):
+        Simulator(plan).run({x: 3.0}, [], 0)
 
 
 @pytest.mark.parametrize(("stage", "validate"), [("finalize_step", "inputs"), ("run_step", "all")])

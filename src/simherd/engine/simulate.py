@@ -70,10 +70,7 @@ class Simulator:
 
     def columns(self, size: int) -> list[Column]:
         """Return empty columns for the outputs of `size` simulations."""
-        return [
-            Column(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value)
-            for tap in self.plan.taps
-        ]
+        return [Column(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes) for tap in self.plan.taps]
 
     def run(self, values: Mapping[Key, Any], columns: Sequence[Column], row: int, number: int = -1) -> Model:
         """Run one simulation.
@@ -102,8 +99,8 @@ class Simulator:
         model = self.plan.model.clone() if self.clones else self.plan.model
         context = self._context(number)
         calls = self._calls(model)
+        feeds = self._set_inputs(model, values)
         try:
-            feeds = self._set_inputs(model, values)
             calls["initialize"](context)
             self._loop(model, calls, context, feeds, columns, row)
             self._save_last(model, columns, row)
@@ -228,11 +225,24 @@ class Simulator:
             self.is_first = False
 
     def _check_indexes(self, model: Model) -> None:
-        """Keep the index variables of the first simulation and hold all others to them."""
+        """Keep the index variables of the first simulation and hold all others to them.
+
+        Raises
+        ------
+        OutputError
+            If one of them has no value, or others than in the first simulation.
+        """
         found = self.read_indexes(model)
+        for key in self.plan.indexes:
+            if key not in found:
+                raise OutputError(
+                    f"Index variable {join_name(key)} has no value at the end of the simulation, so its "
+                    f"dimension cannot be labelled.",
+                    fix="set it in initialize, or declare a variable in its place if it may stay unset.",
+                )
         self.index_values = self.index_values or found
         for key, values in found.items():
-            if not _are_same_labels(values, self.index_values.get(key, np.empty(0))):
+            if not _are_same_labels(values, self.index_values[key]):
                 raise OutputError(
                     f"Index variable {join_name(key)} differs between simulations of the batch, so its "
                     f"dimension cannot be labelled.",
