@@ -70,7 +70,10 @@ class Simulator:
 
     def columns(self, size: int) -> list[Column]:
         """Return empty columns for the outputs of `size` simulations."""
-        return [Column(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes) for tap in self.plan.taps]
+        return [
+            Column(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value)
+            for tap in self.plan.taps
+        ]
 
     def run(self, values: Mapping[Key, Any], columns: Sequence[Column], row: int, number: int = -1) -> Model:
         """Run one simulation.
