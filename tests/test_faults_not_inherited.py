@@ -321,7 +321,7 @@ def test_labels_of_a_clock_are_found_in_spite_of_rounding():
         make_model(p=cls), clocks={"t": np.arange(0, 1.01, 0.1), "s": [0.3, 0.6]}, master_clock="t"
     )
 
-    assert setup.simherd.get_output_save_steps().s_save.values.nonzero()[0].tolist() == [3, 6]
+    assert setup.simherd.get_output_save_steps().s.values.nonzero()[0].tolist() == [3, 6]
 
 
 def test_a_variable_with_two_underscores_in_its_name_is_kept_by_filter_vars():
@@ -338,7 +338,7 @@ def test_an_output_saved_at_the_end_can_be_given_a_clock():
 
     updated = setup.simherd.update_vars(model, output_vars={"p__out": "t"})
 
-    assert updated.simherd.output_vars == {"p__out": "t"}
+    assert updated.simherd.output_vars == {("p", "out"): "t"}
 
 
 def test_an_output_can_be_dropped():
@@ -348,7 +348,7 @@ def test_an_output_can_be_dropped():
     updated = setup.simherd.update_vars(model, output_vars={"p__out": False, "p__given": False})
 
     assert updated.simherd.output_vars == {}
-    assert setup.simherd.output_vars == {"p__out": "t", "p__given": None}
+    assert setup.simherd.output_vars == {("p", "out"): "t", ("p", "given"): None}
 
 
 def echoed(value, **options):

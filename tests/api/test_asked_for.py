@@ -63,14 +63,14 @@ def test_a_setup_has_the_clocks_and_outputs_of_its_model_where_none_are_given(wi
     setup = sh.create_setup(with_defaults)
 
     assert setup.simherd.nsteps == 4
-    assert setup.simherd.output_vars == {"p__out": "s", "q__out": None}
+    assert setup.simherd.output_vars == {("p", "out"): "s", ("q", "out"): None}
 
 
 def test_given_clocks_and_outputs_replace_those_of_the_model(with_defaults):
     setup = sh.create_setup(with_defaults, clocks={"other": [0, 1]}, output_vars={"p__given": "other"})
 
     assert list(setup.simherd.clock_coords) == ["other"]
-    assert setup.simherd.output_vars == {"p__given": "other"}
+    assert setup.simherd.output_vars == {("p", "given"): "other"}
     assert sh.create_setup(with_defaults, clocks={}, output_vars={}).simherd.nsteps == 0
 
 
@@ -83,7 +83,7 @@ def test_the_main_clock_has_two_names():
 
 def test_copies_of_a_model_keep_its_defaults_but_not_those_of_dropped_processes(with_defaults):
     assert sh.create_setup(with_defaults.clone()).simherd.nsteps == 4
-    assert sh.create_setup(with_defaults.drop_processes("q")).simherd.output_vars == {"p__out": "s"}
+    assert sh.create_setup(with_defaults.drop_processes("q")).simherd.output_vars == {("p", "out"): "s"}
 
 
 def test_a_default_output_that_the_model_lacks_is_an_error():

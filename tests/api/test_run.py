@@ -135,11 +135,26 @@ def test_the_accessor_tells_of_clocks_and_outputs(walk):
     assert accessor.nsteps == 3
     assert accessor.clock_sizes == {"time": 4, "coarse": 2}
     assert accessor.output_vars_by_clock == {
-        "time": ["walk__height"],
-        "coarse": ["walk__profile"],
-        None: ["walk__count"],
+        "time": [("walk", "height")],
+        "coarse": [("walk", "profile")],
+        None: [("walk", "count")],
     }
-    assert accessor.get_output_save_steps().coarse_save.values.tolist() == [True, False, False, True]
+    assert accessor.output_vars["walk", "height"] == "time"
+    saves = accessor.get_output_save_steps()
+    assert list(saves.coords) == ["time"]
+    assert {name: saves[name].values.tolist() for name in saves.data_vars} == {
+        "coarse": [True, False, False, True]
+    }
+
+
+def test_clocks_are_updated_by_position_and_none_leaves_all_as_it_is(walk):
+    setup = walk.setup(1.0)
+
+    updated = setup.simherd.update_clocks(walk.model, {"fine": [0.0, 1.0]}, "time")
+
+    assert list(updated.simherd.clock_coords) == ["time", "coarse", "fine"]
+    assert setup.simherd.update_clocks(walk.model, clocks={}).identical(setup)
+    assert xr.Dataset().simherd.update_clocks(walk.model).sizes == {}
 
 
 def test_a_dataset_without_clocks_has_none():

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from simherd.api.run import run
+from simherd.model.graph import Key
 from simherd.model.model import Model
 from simherd.setup import clocks, dataset
 
@@ -54,37 +55,50 @@ class SetupView:
         return 0 if coord is None else max(coord.size - 1, 0)
 
     @property
-    def output_vars(self) -> Mapping[Any, str | None]:
-        """Outputs, by the names of their variables, and the clock of each; None is saved at the end."""
-        return dataset.output_clocks(self._setup)
+    def output_vars(self) -> Mapping[Key, str | None]:
+        """Outputs, as (process, variable), and the clock of each; None is saved at the end."""
+        return {_split(name): clock for name, clock in dataset.output_clocks(self._setup).items()}
 
     @property
-    def output_vars_by_clock(self) -> Mapping[str | None, list[Any]]:
-        """Outputs by clock."""
-        found: dict[str | None, list[Any]] = {}
-        for name, clock in self.output_vars.items():
-            found.setdefault(clock, []).append(name)
+    def output_vars_by_clock(self) -> Mapping[str | None, list[Key]]:
+        """Outputs, as (process, variable), by clock."""
+        found: dict[str | None, list[Key]] = {}
+        for key, clock in self.output_vars.items():
+            found.setdefault(clock, []).append(key)
         return found
 
     def get_output_save_steps(self) -> xr.Dataset:
-        """Return for each clock at which labels of the main clock it saves: booleans, shape (labels,)."""
+        """Return for each clock but the main one at which labels of that it saves, as booleans."""
         main = self.master_clock_coord
         if main is None:
             return xr.Dataset()
-        steps = {}
+        saves = xr.Dataset(coords={main.name: main})
         for name, coord in self.clock_coords.items():
-            mask = np.zeros(main.size, bool)
-            mask[list(clocks.positions_on(main.values, coord.values, name, str(main.name)))] = True
-            steps[name] = (str(main.name), mask)
-        return xr.Dataset({f"{name}_save": value for name, value in steps.items()})
+            if name != main.name:
+                mask = np.zeros(main.size, bool)
+                mask[list(clocks.positions_on(main.values, coord.values, name, str(main.name)))] = True
+                saves[name] = (str(main.name), mask)
+        return saves
+
+
+def _split(name: str) -> Key:
+    process, _, variable = name.partition("__")
+    return process, variable
 
 
 class SimherdAccessor(SetupView):
     """Methods of a Dataset that is a setup or a result."""
 
-    def update_clocks(self, model: Model | None = None, **given: Any) -> xr.Dataset:
-        """Return a setup with clocks added or replaced; see `simherd.setup.dataset.update_clocks`."""
-        return dataset.update_clocks(self._ds, model, **given)
+    def update_clocks(
+        self,
+        model: Model | None = None,
+        clocks: Mapping[str, Any] | None = None,
+        master_clock: str | Mapping[str, Any] | None = None,
+        *,
+        main_clock: str | Mapping[str, Any] | None = None,
+    ) -> xr.Dataset:
+        """Return a setup with clocks added or replaced; see `create_setup`."""
+        return dataset.update_clocks(self._ds, model, clocks, main_clock or master_clock)
 
     def update_vars(
         self, model: Model | None = None, input_vars: Any = None, output_vars: Any = None

@@ -111,6 +111,8 @@ def update_clocks(
 
     `model` is not needed: clocks belong to no model. It stands first as in xarray-simlab.
     """
+    if not clocks and master_clock is None:
+        return dataset.copy()
     outputs = output_clocks(dataset)
     updated = add_clocks(dataset, clocks or {}, master_clock)
     return _with_outputs(updated, outputs)

@@ -44,20 +44,6 @@ class SimlabAccessor(SetupView):
     def _setup(self) -> xr.Dataset:
         return marks.to_ours(self._ds)
 
-    @property
-    def output_vars(self) -> Mapping[Key, str | None]:
-        """Outputs, as (process, variable), and the clock of each; None is saved at the end."""
-        return {as_variable_key(name): clock for name, clock in super().output_vars.items()}
-
-    def get_output_save_steps(self) -> xr.Dataset:
-        """Return for each clock but the main one at which labels of that it saves, as booleans."""
-        main = self.master_clock_coord
-        if main is None:
-            return xr.Dataset()
-        saves = super().get_output_save_steps().assign_coords({main.name: main})
-        others = [name for name in self.clock_coords if name != main.name]
-        return saves[[f"{name}_save" for name in others]].rename({f"{name}_save": name for name in others})
-
     def update_clocks(
         self,
         model: Model | None = None,
@@ -65,8 +51,6 @@ class SimlabAccessor(SetupView):
         master_clock: str | Mapping[str, Any] | None = None,
     ) -> xr.Dataset:
         """Return a setup with clocks added or replaced; see `simherd.setup.update_clocks`."""
-        if not clocks and master_clock is None:
-            return self._ds.copy()
         return marks.to_theirs(native.update_clocks(self._setup, model, clocks, master_clock))
 
     def update_vars(
