@@ -1,6 +1,7 @@
 import pickle
 import shutil
 
+import numpy as np
 import pytest
 
 import simherd.compat.xsimlab as xs
@@ -95,6 +96,11 @@ def test_clones_and_changed_models_are_of_the_same_class():
     assert type(model.update_processes({"other": User}).other) is User.__xsimlab_cls__
 
 
+def test_dropping_a_process_that_is_not_there_changes_nothing(model):
+    assert list(model.drop_processes(["user", "nobody"])) == ["owner"]
+    assert list(model.drop_processes("nobody")) == ["owner", "user"]
+
+
 def test_execute_takes_hooks_by_stage_level_and_trigger(model):
     called = []
     hooks = {"run_step": {"model": {"post": [lambda model, context, state: called.append(context["step"])]}}}
@@ -138,7 +144,7 @@ def test_hooks_find_what_else_is_given_as_context(model):
     assert "other" not in seen[0]
 
 
-@pytest.mark.parametrize("signal", [3, xs.RuntimeSignal.BREAK])
+@pytest.mark.parametrize("signal", [3, np.int64(3), xs.RuntimeSignal.BREAK])
 def test_a_signal_may_be_a_number(signal):
     @xs.process
     class First:

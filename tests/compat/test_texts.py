@@ -22,6 +22,7 @@ class Soil:
     water = xs.variable(intent="inout", static=True, global_name="soil_water")
     age = xs.variable(intent="out", encoding={"dtype": "f4"}, description="a text that is too long " * 3)
     helper = xs.any_object(description="what it works with")
+    blank = xs.variable(description=None, intent="out")
     load = xs.on_demand(dims="x")
 
     @load.compute
@@ -70,6 +71,7 @@ def test_a_process_of_a_model_shows_its_variables_and_stages(model):
             water    [inout]
             age        [out] a text that is too long a text that is too lon...
             helper     [out] what it works with
+            blank      [out]
             load       [out] ('x',)
         Simulation stages:
             run_step

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from numbers import Real
 from typing import Any, TypeVar, overload
 
 from simherd.errors import ModelError, UnknownNameError, close_matches
@@ -35,7 +36,7 @@ class RuntimeSignal(IntEnum):
 
 def signal_of_number(answer: Any) -> Any:
     """Return the signal that a number stands for, where a model is written so; any other answer as it is."""
-    is_number = isinstance(answer, int | float) and answer in tuple(RuntimeSignal)
+    is_number = isinstance(answer, Real) and answer in tuple(RuntimeSignal)
     return RuntimeSignal(answer) if is_number else answer
 
 

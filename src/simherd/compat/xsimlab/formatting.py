@@ -69,7 +69,7 @@ def _summary(process: Any, variable: Attribute) -> str:
         return f"{arrow} group {metadata['group']!r}"
     if metadata["var_type"] in _REFERENCES:
         return f"{arrow} {'.'.join(_target(process, variable))}"
-    description: str = metadata["description"]
+    description: str = metadata["description"] or ""
     dims = dims_text(variable)
     return f"{dims} {description}" if dims else description
 
@@ -88,7 +88,7 @@ def _target(process: Any, variable: Attribute) -> tuple[str, str]:
 def var_details(var: Attribute, max_line_length: int = WIDTH) -> str:
     """Return all that a variable declares."""
     metadata = var.metadata
-    description = metadata["description"].capitalize() or "No description given"
+    description = (metadata["description"] or "").capitalize() or "No description given"
     sections = [
         textwrap.fill(description, width=max_line_length),
         "Variable properties:\n\n" + _listed(_properties(var)),

@@ -52,12 +52,6 @@ class RuntimeHook(native.RuntimeHook):
         if self not in RuntimeHook.active:
             super().register()
 
-    def __getattr__(self, name: str) -> Any:
-        if name != "functions":
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        native.RuntimeHook.__init__(self)
-        return self.functions
-
 
 def unregistered(hooks: Iterable[Any]) -> list[Any]:
     """Return hooks without those that are registered or repeated: each is called once."""

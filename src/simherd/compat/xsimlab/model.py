@@ -89,6 +89,11 @@ class Model(native.Model):
         given = _ungrouped(hooks) if isinstance(hooks, Mapping) else hooks
         return super().execute(stage, as_context(runtime_context or {}), given, validate)
 
+    def drop_processes(self: M, keys: str | Iterable[str]) -> M:
+        """Return a model without some processes; names that it does not have are ignored."""
+        names = [keys] if isinstance(keys, str) else keys
+        return super().drop_processes([name for name in names if name in self])
+
     def visualize(
         self,
         show_only_variable: Key | None = None,
