@@ -13,6 +13,7 @@ from typing import Any
 from simherd.errors import ModelError, UnsetVariableError
 
 __all__ = [
+    "GRAPH",
     "NAME",
     "PROCESS",
     "PULLS",
@@ -26,6 +27,7 @@ __all__ = [
 PROCESS = "__simherd_process__"
 PULLS = "__simherd_pulls__"
 NAME = "__simherd_name__"
+GRAPH = "__simherd_graph__"
 FAILED = "__simherd_failed__"
 
 

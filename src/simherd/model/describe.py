@@ -6,9 +6,9 @@ import sys
 from typing import Any, TextIO
 
 from simherd.errors import UnknownNameError, close_matches
-from simherd.model.docs import aligned, describe_process, details_of, dims_text, kind_text
+from simherd.model.docs import aligned, details_of, dims_text, kind_text
 from simherd.model.graph import Graph, Variable
-from simherd.model.process import ProcessInfo, inspect_process
+from simherd.model.process import inspect_process, text_of
 
 __all__ = ["describe_model", "process_info", "variable_info"]
 
@@ -35,17 +35,11 @@ def process_info(process: Any, buf: TextIO | None = None) -> None:
     Parameters
     ----------
     process : process class or process
-        The process.
+        The process. Of one in a model the name is printed too, and what its references stand for.
     buf : text file, optional
         Where to; standard output by default.
     """
-    cls, info = _inspect(process)
-    _write(describe_process(cls.__name__, info.variables, info.stages), buf)
-
-
-def _inspect(process: Any) -> tuple[type, ProcessInfo]:
-    cls = process if isinstance(process, type) else type(process)
-    return cls, inspect_process(cls)
+    _write(text_of(process), buf)
 
 
 def variable_info(process: Any, var_name: str, buf: TextIO | None = None) -> None:
@@ -65,7 +59,7 @@ def variable_info(process: Any, var_name: str, buf: TextIO | None = None) -> Non
     UnknownNameError
         If the process has no such variable.
     """
-    variables = _inspect(process)[1].variables
+    variables = inspect_process(process if isinstance(process, type) else type(process)).variables
     if var_name not in variables:
         raise UnknownNameError(f"No variable {var_name!r}. {close_matches(var_name, variables)}")
     declared = variables[var_name]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attr
 
 from simherd.model.variables import Attribute, VarIntent, VarType
 
 __all__ = ["aligned", "attributes_section", "describe_process", "details_of", "dims_text", "kind_text"]
 
 WIDTH = 70
+_GROUPS = (VarType.GROUP, VarType.GROUP_DICT)
+_ARROWS = {VarIntent.IN: "<---", VarIntent.OUT: "--->", VarIntent.INOUT: "<-->"}
 
 
 def dims_text(declared: Attribute) -> str:
@@ -28,14 +33,27 @@ def details_of(declared: Attribute) -> list[str]:
     """Return lines that say all about a variable."""
     metadata = declared.metadata
     details = [metadata["description"] or "(no description given)"]
+    has_dims = metadata["var_type"] not in (VarType.OBJECT, VarType.GLOBAL, *_GROUPS)
     facts = {
-        "dimensions": dims_text(declared),
-        "units": metadata["attrs"].get("units", ""),
-        "groups": ", ".join(metadata["groups"]),
         "refers to": target_text(declared),
+        "global name": "" if metadata["var_type"] is VarType.GLOBAL else metadata["global_name"],
+        "dimensions": " or ".join(map(str, metadata["dims"])) if has_dims else "",
+        "groups": ", ".join(metadata["groups"]),
+        "default": "" if metadata["var_type"] in _GROUPS else _default_text(declared),
         "static": "yes" if metadata["static"] else "",
+        **{str(name): str(value) for name, value in metadata["attrs"].items()},
+        "encoding": ", ".join(f"{name}={value!r}" for name, value in metadata["encoding"].items()),
     }
     return details + [f"{name}: {text}" for name, text in facts.items() if text]
+
+
+def _default_text(declared: Attribute) -> str:
+    default: Any = declared.default
+    if default is attr.NOTHING:
+        return ""
+    if not isinstance(default, attr.Factory):  # type: ignore[arg-type]
+        return repr(default)
+    return f"made by {getattr(default.factory, '__name__', default.factory)}"
 
 
 def target_text(declared: Attribute) -> str:
@@ -45,7 +63,7 @@ def target_text(declared: Attribute) -> str:
         return f"{metadata['other_process_cls'].__name__}.{metadata['var_name']}"
     if metadata["var_type"] is VarType.GLOBAL:
         return f"global {metadata['global_name']!r}"
-    if metadata["var_type"] in (VarType.GROUP, VarType.GROUP_DICT):
+    if metadata["var_type"] in _GROUPS:
         return f"group {metadata['group']!r}"
     return ""
 
@@ -76,18 +94,35 @@ def attributes_section(docstring: str, variables: Mapping[str, Attribute]) -> st
     return f"{docstring.rstrip()}\n\n{section}\n" if docstring else section
 
 
-def describe_process(name: str, variables: Mapping[str, Attribute], stages: Iterable[str]) -> str:
-    """Return the variables and stages of a process in words."""
-    lines = [f"<{name}>", "Variables:"]
-    lines += aligned((n, _variable_text(d)) for n, d in variables.items())
-    lines += ["Simulation stages:", *(f"    {stage}" for stage in stages)]
-    return "\n".join(lines)
+def describe_process(
+    title: str,
+    variables: Mapping[str, Attribute],
+    stages: Iterable[str],
+    targets: Mapping[str, str] | None = None,
+) -> str:
+    """Return the variables and stages of a process in words.
+
+    Parameters
+    ----------
+    title : str
+        What it is called.
+    variables : mapping
+        Its variables by name.
+    stages : iterable of str
+        The stages that it has.
+    targets : mapping, optional
+        What its references stand for in a model.
+    """
+    found = {**{name: target_text(declared) for name, declared in variables.items()}, **(targets or {})}
+    rows = aligned((name, _variable_text(declared, found[name])) for name, declared in variables.items())
+    listed = [f"    {stage}" for stage in stages]
+    lines = [f"<{title}>", "Variables:", *(rows or ["    none"])]
+    return "\n".join([*lines, "Simulation stages:", *(listed or ["    none"])])
 
 
-def _variable_text(declared: Attribute) -> str:
+def _variable_text(declared: Attribute, target: str) -> str:
     metadata = declared.metadata
-    arrow = "--->" if metadata["intent"] is VarIntent.OUT else "<---"
-    target = target_text(declared)
+    arrow = _ARROWS[metadata["intent"]]
     parts = [
         f"[{metadata['intent'].value}]",
         dims_text(declared),

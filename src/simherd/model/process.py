@@ -21,6 +21,7 @@ import attr
 
 from simherd.errors import ModelError, ProcessClassError
 from simherd.model.access import (
+    GRAPH,
     NAME,
     PROCESS,
     KeptVariable,
@@ -46,6 +47,7 @@ __all__ = [
     "inspect_process",
     "make_process",
     "process",
+    "text_of",
 ]
 
 T = TypeVar("T")
@@ -236,10 +238,20 @@ def converter_of(field: Attribute) -> Callable[[Any], Any] | None:
 
 
 def _represent(self: Any) -> str:
-    info = vars(type(self)).get(PROCESS)
-    if info is None:
-        return object.__repr__(self)
-    return describe_process(type(self).__name__, info.variables, info.stages)
+    return object.__repr__(self) if PROCESS not in vars(type(self)) else text_of(self)
+
+
+def text_of(process: Any) -> str:
+    """Return the variables and stages of a process, or of a class, in words."""
+    cls = process if isinstance(process, type) else type(process)
+    info = inspect_process(cls)
+    graph = None if process is cls else vars(process).get(GRAPH)
+    if graph is None:
+        return describe_process(cls.__name__, info.variables, info.stages)
+    own = vars(process)[NAME]
+    found = {name: graph.variables[own, name] for name in info.variables}
+    targets = {name: ".".join(v.home) for name, v in found.items() if v.home != v.key}
+    return describe_process(f"{cls.__name__} {own!r}", info.variables, info.stages, targets)
 
 
 def _install_access(cls: type, variables: Mapping[str, Attribute]) -> None:

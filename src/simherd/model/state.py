@@ -8,7 +8,7 @@ from typing import Any
 import attr
 
 from simherd.errors import UnsetVariableError
-from simherd.model.access import NAME
+from simherd.model.access import GRAPH, NAME
 from simherd.model.graph import Graph, Key, default_of
 from simherd.model.stages import CompiledStages, Stages, Watcher
 
@@ -84,7 +84,7 @@ class LiveProcesses:
 def _new_object(graph: Graph, name: str) -> Any:
     cls = graph.live_classes[name]
     new: Any = object.__new__(cls)
-    setattr(new, NAME, name)
+    vars(new).update({NAME: name, GRAPH: graph})
     for field in graph.infos[name].plain:
         if field.default is not attr.NOTHING:
             setattr(new, field.name, default_of(field, new))

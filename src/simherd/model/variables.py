@@ -190,7 +190,9 @@ def variable(
     converter : callable, optional
         Called with a value, gives the value that is kept.
     static : bool, optional
-        True forbids values that vary with the clock.
+        True: the value of the input is given once, before the run. One that varies with the clock is an
+        error, and so is `Model.update_state` with it, unless told otherwise. What processes do with the
+        variable is up to its intent.
     description : str, optional
         What it is, kept in the output store.
     attrs : mapping, optional
@@ -304,8 +306,8 @@ class OnDemand:
             A method of the process without arguments. It sets no variables: others would not see them
             before the process has run again.
         cache : bool, optional
-            True computes once and keeps the value until the next stage, or until a process sets
-            what it depends on.
+            True computes once and keeps the value until the next stage, or until a process that sets
+            something it may depend on has run. Inside such a process it is computed at each read.
         """
         if method is None:
             return partial(self.compute, cache=cache)
@@ -406,9 +408,14 @@ def global_ref(name: str, intent: str = "in") -> Any:
 
 def group(name: str) -> Any:
     """Declare an iterable over the values of all variables of a group, in the order of processes."""
-    return attr.ib(**_field(VarType.GROUP, VarIntent.IN, group=name), init=True, default=(), repr=True)
+    described = {"group": name, "description": f"the values of all variables of group {name!r}"}
+    return attr.ib(**_field(VarType.GROUP, VarIntent.IN, **described), init=True, default=(), repr=True)
 
 
 def group_dict(name: str) -> Any:
     """Declare a mapping of (process name, variable name) to value for all variables of a group."""
-    return attr.ib(**_field(VarType.GROUP_DICT, VarIntent.IN, group=name), factory=dict)
+    described = {
+        "group": name,
+        "description": f"the values of all variables of group {name!r} by names of process and variable",
+    }
+    return attr.ib(**_field(VarType.GROUP_DICT, VarIntent.IN, **described), factory=dict)
