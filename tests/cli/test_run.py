@@ -138,7 +138,7 @@ BAD = {
         {},
         ("--store", "{tmp}/walk.yaml/out.zarr"),
         1,
-        r"Cannot write the store.*not a folder",
+        r"Cannot write the store.*Not a directory",
     ),
     "existing store": ({}, ("--store", "{tmp}"), 1, r"exists already.*--store PATH.*remove"),
 }

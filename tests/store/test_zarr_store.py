@@ -304,7 +304,7 @@ def test_an_empty_folder_is_a_place_for_a_store(walk, tmp_path):
 def test_a_path_below_a_file_is_no_place_for_a_store(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(StoreError, match=r"not a folder: .*file'"):
+    with pytest.raises(StoreError, match=r"in .*file' \(Not a directory\)"):
         check_writable(tmp_path / "file" / "out.zarr")
 
 
@@ -312,14 +312,25 @@ def test_a_path_below_a_file_is_no_place_for_a_store(tmp_path):
 def test_a_folder_without_permission_is_no_place_for_a_store(tmp_path):
     tmp_path.chmod(0o500)
 
-    with pytest.raises(StoreError, match="no permission"):
+    with pytest.raises(StoreError, match="Permission denied"):
         check_writable(tmp_path / "out.zarr")
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
-def test_a_place_that_proves_unwritable_is_a_store_error(walk):
-    with pytest.raises(StoreError, match="Cannot write the store"):
-        run(walk, Path("/proc/simherd/out.zarr"))
+def test_a_place_that_proves_unwritable_is_found_before_anything_runs(walk):
+    calls = []
+    hook = sh.runtime_hook("initialize")(lambda model, context, state: calls.append(state))
+
+    with pytest.raises(StoreError, match=r"Cannot write the store .*no folder can be made in '/proc'"):
+        run(walk, Path("/proc/simherd/out.zarr"), hooks=[hook])
+
+    assert calls == []
+
+
+def test_looking_for_a_place_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "deep" / "out.zarr")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_addresses_are_refused(tmp_path):

@@ -7,6 +7,7 @@ never metadata, never the size of an array. So the store is valid at every momen
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,12 +49,15 @@ def check_writable(path: Path) -> None:
             fix="write to another one (--store PATH), or remove this one first.",
         )
     parent = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        reason = "no permission to write in" if parent.is_dir() else "not a folder:"
+    try:
+        # Making one is the only proof: permissions say nothing of a read-only file system
+        os.rmdir(tempfile.mkdtemp(prefix=".simherd-", dir=parent))
+    except OSError as error:
         raise StoreError(
-            f"Cannot write the store {str(path)!r}: {reason} {str(parent)!r}.",
+            f"Cannot write the store {str(path)!r}: no folder can be made in {str(parent)!r} "
+            f"({error.strerror}).",
             fix="write to another folder (--store PATH).",
-        )
+        ) from error
 
 
 def as_folder(store: str | Path) -> Path:
