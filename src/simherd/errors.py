@@ -16,6 +16,7 @@
     │   └── StoreExistsError  (FileExistsError) it holds results already
     ├── OutputError           (ValueError)      a simulation gave values that do not fit its outputs
     ├── SimulationError       (RuntimeError)    a simulation of a batch failed
+    │   └── SimulationTimeoutError (TimeoutError) it took longer than it may
     ├── PicklingError         (TypeError)       something cannot travel to a worker process
     ├── ClusterError          (RuntimeError)    a cluster could not be had
     │   └── ClusterOptionError (ValueError)     an option of it is wrong
@@ -45,6 +46,7 @@ __all__ = [
     "SetupError",
     "SimherdError",
     "SimulationError",
+    "SimulationTimeoutError",
     "StoreError",
     "StoreExistsError",
     "UnknownNameError",
@@ -132,6 +134,10 @@ class OutputError(SimherdError, ValueError):
 
 class SimulationError(SimherdError, RuntimeError):
     """A simulation of a batch failed; the worker's traceback is in the message."""
+
+
+class SimulationTimeoutError(SimulationError, TimeoutError):
+    """A simulation took longer than it may."""
 
 
 class PicklingError(SimherdError, TypeError):
