@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numcodecs
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
+import zarr.codecs
 
 import simherd as sh
 from simherd.errors import OutputError, SetupError, UnknownNameError
@@ -142,3 +145,39 @@ def test_units_that_only_look_like_dates_cost_no_result():
 def test_a_misspelt_argument_of_decoding_is_an_error():
     with pytest.raises(SetupError, match=r"decoding: 'decode_time' .* 'decode_times'"):
         run(decoding={"decode_time": False})
+
+
+@pytest.mark.parametrize(
+    "compressor",
+    [
+        numcodecs.Zstd(level=3),
+        [zarr.codecs.ZstdCodec(level=3)],
+        zarr.codecs.ZstdCodec(level=3),
+        {"name": "zstd", "configuration": {"level": 3}},
+    ],
+)
+@pytest.mark.parametrize("key", ["compressor", "compressors"])
+def test_a_compressor_has_many_forms(key, compressor, tmp_path):
+    run(tmp_path / "out.zarr", encoding={"p__level": {key: compressor}})
+
+    (found,) = zarr.open_group(tmp_path / "out.zarr")["p__level"].compressors
+    assert found == zarr.codecs.ZstdCodec(level=3)
+
+
+@pytest.mark.parametrize("compressor", ["zstd", 3, {"name": "zstdd"}, {"zstd": 3}])
+def test_an_unknown_compressor_is_an_error_before_anything_runs(compressor):
+    with pytest.raises(SetupError, match=r"'p__level': compressors .* is not known"):
+        run(encoding={"p__level": {"compressors": compressor}})
+
+
+@pytest.mark.parametrize(
+    ("encoding", "message"),
+    [
+        ({"compressor": numcodecs.BZ2()}, "compressor BZ2.* is ignored"),
+        ({"order": "F"}, "order is ignored: Zarr 3 arrays have none"),
+        ({"synchronizer": object()}, "synchronizer is ignored"),
+    ],
+)
+def test_what_zarr_3_lacks_is_ignored_with_a_warning(encoding, message):
+    with pytest.warns(UserWarning, match=message):
+        run(encoding={"p__level": encoding})

@@ -22,6 +22,7 @@ from simherd.model.names import INPUT_SUFFIX, flatten_keys
 from simherd.resources import is_count
 from simherd.setup.multi_index import MultiIndexes, join_levels, split_levels
 from simherd.setup.planning import Setup, make_setup
+from simherd.store.codecs import in_zarr_3
 from simherd.store.layout import (
     ArrayLayout,
     block_size_for,
@@ -155,7 +156,9 @@ def prepare(
         encoding=given,
     )
     encoding = {
-        tap.name: {**model.graph.variables[tap.key].encoding, **given.get(tap.name, {})}
+        tap.name: in_zarr_3(
+            tap.name, {**model.graph.variables[tap.key].encoding, **given.get(tap.name, {})}
+        )
         for tap in setup.plan.taps
     }
     of_indexes = {

@@ -109,12 +109,6 @@ def check_encoding(name: str, encoding: Mapping[str, Any]) -> None:
             fill_value_for(dtype, encoding.get("fill_value"))
     except (TypeError, ValueError) as error:
         raise SetupError(f"encoding of {name!r}: {error}.", fix="check its dtype and fill_value.") from error
-    for key in ("compressors", "compressor"):
-        if isinstance(encoding.get(key), str) and encoding[key] != "default":
-            raise SetupError(
-                f"encoding of {name!r}: {key} {encoding[key]!r} is not known.",
-                fix="give 'default', null for none, or codecs of zarr.codecs.",
-            )
     chunks = encoding.get("chunks")
     if chunks is not None and not (
         isinstance(chunks, list | tuple) and all(isinstance(c, int) and c > 0 for c in chunks)

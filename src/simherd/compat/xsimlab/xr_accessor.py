@@ -12,7 +12,6 @@ import xarray as xr
 from simherd.api.accessor import SetupView
 from simherd.api.run import run
 from simherd.compat.xsimlab import marks
-from simherd.compat.xsimlab.encoding import usable_encoding
 from simherd.compat.xsimlab.hook import unregistered
 from simherd.compat.xsimlab.schedulers import as_scheduler
 from simherd.errors import UnknownNameError
@@ -23,6 +22,8 @@ from simherd.model.names import flatten_keys
 from simherd.setup import clocks as native_clocks
 from simherd.setup import dataset as native
 from simherd.setup.objects import NONE_ATTR
+from simherd.store.codecs import ZARR_2_KEYS
+from simherd.store.layout import ENCODING_KEYS
 
 __all__ = ["SimlabAccessor", "as_variable_key", "create_setup"]
 
@@ -120,8 +121,8 @@ class SimlabAccessor(SetupView):
                 by_key |= flatten_keys(dict([one]), model.graph)
         found = {}
         for key in self.output_vars:
-            declared = model.graph.variables[key].encoding
-            found[join_name(key)] = usable_encoding(join_name(key), {**declared, **by_key.get(key, {})})
+            known = {*ENCODING_KEYS, *ZARR_2_KEYS}
+            found[join_name(key)] = {k: v for k, v in by_key.get(key, {}).items() if k in known}
         return found
 
     def _as_result(self, result: xr.Dataset, model: Model) -> xr.Dataset:
@@ -134,6 +135,8 @@ class SimlabAccessor(SetupView):
         for variable in result.variables.values():
             for mark in (marks.OUTPUT_VARS, NONE_ATTR):
                 variable.attrs.pop(mark, None)
+            if not variable.ndim:
+                variable.load()
         return result
 
     def _transposed_back(self, result: xr.Dataset) -> xr.Dataset:
