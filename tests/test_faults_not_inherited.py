@@ -221,6 +221,17 @@ def test_a_decreasing_clock_runs_in_the_order_given():
     assert seen == [(30, 20), (20, 0)]
 
 
+@pytest.mark.parametrize("answer", [True, 3, 3.0, 17, np.arange(2), "done"])
+def test_what_a_process_or_hook_returns_is_ignored_unless_it_is_a_signal(answer):
+    cls, seen = recorder("step")
+    first = sh.process(type("First", (), {"run_step": lambda self: answer}))
+    hook = sh.runtime_hook("run_step", trigger="pre")(lambda model, context, state: answer)
+
+    run_model(make_model(first=first, p=cls), hooks=[hook])
+
+    assert seen == [0, 1, 2]
+
+
 def test_an_error_of_the_model_is_not_hidden_by_one_of_finalize():
     @sh.process
     class Failing:
@@ -377,6 +388,16 @@ def test_a_default_may_be_made_by_a_factory():
     seen, result = echoed(attr.NOTHING, default=attr.Factory(lambda: np.arange(3)))
 
     assert seen.tolist() == result.p__v.values.tolist() == [0, 1, 2]
+
+
+def test_a_default_made_by_a_factory_is_an_array_where_it_is_a_list():
+    seen, result = echoed(attr.NOTHING, default=attr.Factory(list))
+
+    assert seen.shape == result.p__v.shape == (0,)
+
+    scalar = sh.process(type("P", (), {"v": sh.variable(default=attr.Factory(list))}))
+    with pytest.raises(SetupError, match=r"p__v.* declared are \(\)"):
+        run_model(make_model(p=scalar))
 
 
 def test_a_date_stays_a_date():

@@ -495,3 +495,61 @@ def test_a_hook_is_a_marked_function_of_three_arguments(model):
         model.execute("run_step", hooks=[lambda model, context, state: None])
     with pytest.raises(ModelError, match="three arguments"):
         sh.RuntimeHook(runtime_hook("run_step")(lambda model: None))
+
+
+# Instead of stages of one's own, and of models inside processes
+
+
+def test_an_integrator_evaluates_rates_within_a_step():
+    @sh.process
+    class Integrator:
+        y = sh.variable(intent="inout")
+        rates = sh.group("rates")
+
+        @sh.runtime(args="step_delta")
+        def run_step(self, dt):
+            start, slopes = self.y, []
+            for fraction in (0.0, 0.5, 0.5, 1.0):
+                self.y = start + fraction * dt * (slopes[-1] if slopes else 0.0)
+                slopes.append(sum(self.rates))
+            self.y = start + dt / 6 * (slopes[0] + 2 * slopes[1] + 2 * slopes[2] + slopes[3])
+
+    @sh.process
+    class Decay:
+        y = sh.foreign(Integrator, "y")
+        rate = sh.on_demand(groups="rates")
+
+        @rate.compute(cache=True)
+        def _rate(self):
+            return -self.y
+
+    model = sh.Model({"integrator": Integrator, "decay": Decay})
+    model.update_state({("integrator", "y"): 1.0})
+    for _ in range(10):
+        model.execute("run_step", {"step_delta": 0.1})
+
+    assert model.integrator.y == pytest.approx(np.exp(-1.0), rel=1e-6)
+
+
+def test_a_process_may_run_a_model_of_its_own(source_cls, reader_cls):
+    @sh.process
+    class Outer:
+        rate = sh.variable(default=1)
+        double = sh.variable(intent="out")
+
+        def initialize(self):
+            self.inner = sh.Model({"source": source_cls, "reader": reader_cls})
+            self.inner.update_state({("source", "rate"): self.rate})
+            self.inner.execute("initialize")
+
+        def run_step(self):
+            for _ in range(3):
+                self.inner.execute("run_step")
+            self.double = self.inner.reader.double
+
+    model = sh.Model({"outer": Outer})
+    model.update_state({("outer", "rate"): 5})
+    model.execute("initialize")
+    model.execute("run_step")
+
+    assert model.outer.double == 2 * 3 * 5
