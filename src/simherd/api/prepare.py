@@ -156,9 +156,7 @@ def prepare(
         encoding=given,
     )
     encoding = {
-        tap.name: in_zarr_3(
-            tap.name, {**model.graph.variables[tap.key].encoding, **given.get(tap.name, {})}
-        )
+        tap.name: in_zarr_3(tap.name, {**model.graph.variables[tap.key].encoding, **given.get(tap.name, {})})
         for tap in setup.plan.taps
     }
     of_indexes = {
