@@ -201,6 +201,13 @@ def test_a_stored_result_is_known_by_its_clocks_when_opened_again(setup, model, 
     assert set(opened.xsimlab.clock_coords) == {"t", "out"}
 
 
+def test_a_stored_result_is_read_when_it_is_used_but_for_scalars(setup, model, tmp_path):
+    result = setup.xsimlab.run(model=model, store=tmp_path / "out.zarr")
+
+    assert result["field__value"].chunks is not None
+    assert type(result["grid__length"].data) is np.ndarray
+
+
 def test_hooks_read_the_context_as_a_mapping(setup, model):
     seen = []
 
