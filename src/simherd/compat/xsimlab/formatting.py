@@ -10,6 +10,7 @@ import attr
 
 from simherd.compat.xsimlab.utils import variables_dict
 from simherd.model.docs import dims_text
+from simherd.model.process import inspect_process
 from simherd.model.variables import Attribute, VarIntent, VarType
 
 __all__ = ["add_attribute_section", "repr_model", "repr_process", "var_details"]
@@ -28,7 +29,7 @@ def repr_process(process: Any) -> str:
     name = process.__xsimlab_name__
     lines = [f"<{cls.__name__} {'' if name is None else repr(name)} (xsimlab process)>", "Variables:"]
     lines += _rows(process, variables.values()) or ["    *empty*"]
-    stages = [f"    {stage}" for stage in cls.__simherd_process__.stages]
+    stages = [f"    {stage}" for stage in inspect_process(cls).stages]
     return "\n".join([*lines, "Simulation stages:", *(stages or ["    *no stage implemented*"])]) + "\n"
 
 
