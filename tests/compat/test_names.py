@@ -42,9 +42,9 @@ def test_every_top_level_name_of_0_5_0_exists():
         ),
         (
             "process",
-            "NotAProcessClassError RuntimeSignal SimulationStage VarIntent VarType filter_variables "
-            "get_process_cls get_process_obj process process_info runtime variable_info",
+            "NotAProcessClassError RuntimeSignal SimulationStage filter_variables get_process_cls",
         ),
+        ("process", "get_process_obj process process_info runtime variable_info"),
         ("model", "Model VarType _ModelBuilder filter_variables get_model_variables get_process_cls"),
         ("formatting", "add_attribute_section repr_model repr_process var_details"),
         ("utils", "variables_dict"),
