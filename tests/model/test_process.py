@@ -33,6 +33,11 @@ def test_a_class_without_the_decorator_is_no_process():
         sh.Model({"p": int})
 
 
+def test_an_object_is_no_process_class(source_cls):
+    with pytest.raises(ProcessClassError, match=r"object of class 'Source' .* give the class"):
+        sh.Model({"source": source_cls()})
+
+
 def test_a_class_derived_from_a_process_needs_the_decorator_too(source_cls):
     class Child(source_cls):
         pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 import simherd as sh
@@ -124,3 +126,21 @@ def test_a_foreign_variable_needs_a_process(source_cls):
 def test_a_foreign_variable_cannot_refer_to_a_group(kind):
     with pytest.raises(LinkError, match="links to group variable"):
         sh.foreign(declare(v=kind("g")), "v")
+
+
+@pytest.mark.parametrize("intent", ["inn", "In", None])
+def test_an_unknown_intent_is_an_error_that_names_the_known_ones(intent):
+    for declaring in (sh.variable, partial(sh.global_ref, "x"), partial(sh.foreign, declare(), "x")):
+        with pytest.raises(ModelError, match=rf"There is no intent {intent!r}\. .*'in'"):
+            declaring(intent=intent)
+
+
+def test_an_unknown_kind_of_variable_is_an_error_that_names_the_known_ones():
+    with pytest.raises(ModelError, match=r"There is no kind of variable 'variabel'. Did you mean 'variable'"):
+        sh.filter_variables(declare(v=sh.variable()), var_type="variabel")
+
+
+@pytest.mark.parametrize("other", [declare(), "P", None])
+def test_a_foreign_variable_that_is_not_there_is_an_error(other):
+    with pytest.raises(LinkError, match="has no variable 'z' to refer to"):
+        sh.foreign(other, "z")

@@ -90,6 +90,10 @@ def inspect_process(cls: type) -> ProcessInfo:
         If the class itself is not decorated with `process`.
     """
     info = vars(cls).get(PROCESS) if isinstance(cls, type) else None
+    if info is None and PROCESS in vars(type(cls)):
+        raise ProcessClassError(
+            f"An object of class {type(cls).__name__!r} is not a process class.", fix="give the class."
+        )
     if info is None:
         raise ProcessClassError(
             f"{getattr(cls, '__name__', cls)!r} is not a process class.",

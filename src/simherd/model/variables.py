@@ -47,7 +47,16 @@ ZARR_2_KEYS = frozenset({"filters", "object_codec", "order"})
 """What xarray-simlab has besides: Zarr 3 does without it."""
 
 
-class VarType(Enum):
+class _Named(Enum):
+    """An enumeration whose error for an unknown value names those that are known."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        what = {"VarType": "kind of variable", "VarIntent": "intent"}[cls.__name__]
+        raise ModelError(f"There is no {what} {value!r}. {close_matches(str(value), [m.value for m in cls])}")
+
+
+class VarType(_Named):
     """Kind of a declared variable."""
 
     VARIABLE = "variable"
@@ -60,7 +69,7 @@ class VarType(Enum):
     GLOBAL = "global"
 
 
-class VarIntent(Enum):
+class VarIntent(_Named):
     """What a process does with a variable: read it, set it, or change it."""
 
     IN = "in"
@@ -381,10 +390,13 @@ def foreign(other_process_cls: type, var_name: str, intent: str = "in") -> Any:
 
 def _foreign_target(other_process_cls: type, var_name: str) -> Mapping[str, Any]:
     fields = getattr(other_process_cls, "__attrs_attrs__", None)
-    found = {a.name: a for a in fields or () if "var_type" in a.metadata}.get(var_name)
+    known = {a.name: a for a in fields or () if "var_type" in a.metadata}
+    found = known.get(var_name)
     if found is None:
+        name = getattr(other_process_cls, "__name__", other_process_cls)
         raise LinkError(
-            f"Process class {other_process_cls.__name__!r} has no variable {var_name!r} to refer to.",
+            f"Process class {name!r} has no variable {var_name!r} to refer to. "
+            f"{close_matches(str(var_name), known)}",
             fix="check the name, and that the class is decorated with @process.",
         )
     if found.metadata["var_type"] in (VarType.GROUP, VarType.GROUP_DICT):
