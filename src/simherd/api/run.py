@@ -22,7 +22,7 @@ from simherd.model.model import Model
 from simherd.resources import is_count, parse_bytes
 from simherd.setup.dataset import find_model
 from simherd.store.layout import ArrayLayout
-from simherd.store.memory import MemoryStore, write_whole
+from simherd.store.memory import MemoryStore, values_of
 
 __all__ = ["run"]
 
@@ -183,10 +183,9 @@ def _run_one(
     if target is None:
         columns = simulator.columns(1)
         simulator.run({}, columns, 0)
-        store = MemoryStore(*_contents(prepared, schema_of(simulator, columns), 1))
-        for array, column in zip(store.arrays, columns, strict=True):
-            write_whole(array, column)
-        return store.open(decoding)
+        base, layouts = _contents(prepared, schema_of(simulator, columns), 1)
+        arrays = [values_of(layout, column) for layout, column in zip(layouts, columns, strict=True)]
+        return MemoryStore(base, layouts, arrays=arrays).open(decoding)
     from simherd.api.streaming import StreamedResult
 
     result = StreamedResult(prepared, target, memory_limit)

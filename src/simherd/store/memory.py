@@ -16,7 +16,7 @@ from simherd.engine.plan import Array
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import ArrayWriter
 
-__all__ = ["MemoryStore", "write_whole"]
+__all__ = ["MemoryStore", "values_of", "write_whole"]
 
 _CF_ATTRS = {"_FillValue", "missing_value", "scale_factor", "add_offset", "coordinates"}
 _DECODE_CF = frozenset(inspect.signature(xr.decode_cf).parameters)
@@ -33,15 +33,23 @@ class MemoryStore:
         The outputs, in the order of the plan, then status and seconds in a batch.
     block_size : int, optional
         Simulations in a block.
+    arrays : sequence of ndarray, optional
+        The values of the outputs, where they are complete.
     """
 
     travels = False
 
-    def __init__(self, base: xr.Dataset, layouts: Sequence[ArrayLayout], block_size: int = 1) -> None:
+    def __init__(
+        self,
+        base: xr.Dataset,
+        layouts: Sequence[ArrayLayout],
+        block_size: int = 1,
+        arrays: Sequence[Array] | None = None,
+    ) -> None:
         self.base = base
         self.layouts = layouts
         self.block_size = block_size
-        self.arrays = [np.full(one.shape, one.fill_value, one.dtype) for one in layouts]
+        self.arrays = [_empty(one) for one in layouts] if arrays is None else list(arrays)
 
     def writer(self) -> ArrayWriter:
         """Return what writes the blocks of a batch."""
@@ -88,8 +96,28 @@ def _enlarged(array: Array, shape: tuple[int, ...], fill_value: Any) -> Array:
     return larger
 
 
+def _empty(layout: ArrayLayout) -> Array:
+    return np.full(layout.shape, layout.fill_value, layout.dtype)
+
+
+def values_of(layout: ArrayLayout, column: Column) -> Array:
+    """Return all values of an output of one simulation, not copied if they fit as they are."""
+    values = _only(column, len(layout.shape))
+    if (values.shape, values.dtype) == (layout.shape, layout.dtype):
+        return values
+    array = _empty(layout)
+    write_whole(array, column)
+    return array
+
+
 def write_whole(array: Any, column: Column) -> None:
     """Write all values of an output of one simulation."""
-    assert column.values is not None
-    values = column.values[0] if array.ndim == column.values.ndim - 1 else column.values[0, 0, ...]
+    values = _only(column, array.ndim)
     array[tuple(map(slice, values.shape))] = values
+
+
+def _only(column: Column, ndim: int) -> Array:
+    """Return the values of the only simulation of a column, without an axis of a single value at the end."""
+    assert column.values is not None
+    values: Array = column.values[0] if ndim == column.values.ndim - 1 else column.values[0, 0, ...]
+    return values
