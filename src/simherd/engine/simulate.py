@@ -53,10 +53,11 @@ class Simulator:
 
     def _due(self) -> list[list[Save]]:
         """Return for each step object number, attribute, column and position of all that is saved."""
-        due: list[list[Save]] = [[] for _ in range(self.plan.nsteps)]
+        nsteps = self.plan.nsteps
+        due: list[list[Save]] = [[] for _ in range(nsteps)]
         for column, tap in enumerate(self.plan.taps):
             for position, step in enumerate(tap.steps):
-                if step < self.plan.nsteps:
+                if step < nsteps:
                     due[step].append((*self.places[column], column, position))
         return due
 
