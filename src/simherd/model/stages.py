@@ -278,7 +278,7 @@ class _Writer:
         self.add(inside, f"answer = m_{self.object(name)}_{stage}({arguments})")
         self.places[len(self.lines)] = (name, stage)
         if self.graph.infos[name].numbers_are_signals:
-            self.add(depth, "answer = signal_of_number(answer)")
+            self.add(depth, "if answer is not None: answer = signal_of_number(answer)")
         self.add(depth, *self.hand_on(name))
         if self.watched:
             self.add(depth, f"answer = watcher.after({name!r}, {stage!r}, context, answer)")

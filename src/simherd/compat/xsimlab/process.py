@@ -107,7 +107,7 @@ def _derive(cls: type, assigned: Iterable[tuple[str, str]]) -> type:
     for stage, name in assigned:
         read_only.setdefault(stage, set()).add(name)
     if read_only:
-        names["__setattr__"] = _set_unless_read_only
+        names["__setattr__"] = _setter(cls)
         names |= {stage: _guarded(getattr(cls, stage), found) for stage, found in read_only.items()}
     return type(cls)(cls.__name__, (cls,), names)
 
@@ -126,13 +126,18 @@ def _guarded(method: Callable[..., Any], read_only: set[str]) -> Callable[..., A
     return run
 
 
-def _set_unless_read_only(self: Any, name: str, value: Any) -> None:
-    if name in vars(self).get(READ_ONLY, ()):
-        raise AttributeError(
-            f"Variable {name!r} of process {_name(self)!r} can only be read. Fix: declare it with "
-            f"intent='inout' or 'out', or assign another attribute."
-        )
-    object.__setattr__(self, name, value)
+def _setter(cls: type) -> Callable[[Any, str, Any], None]:
+    assign: Any = cls.__setattr__
+
+    def set_unless_read_only(self: Any, name: str, value: Any) -> None:
+        if name in vars(self).get(READ_ONLY, ()):
+            raise AttributeError(
+                f"Variable {name!r} of process {_name(self)!r} can only be read. Fix: declare it with "
+                f"intent='inout' or 'out', or assign another attribute."
+            )
+        assign(self, name, value)
+
+    return set_unless_read_only
 
 
 def _init_nothing(self: Any) -> None:
