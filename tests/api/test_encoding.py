@@ -92,6 +92,25 @@ def test_a_fill_value_that_the_type_does_not_have_is_an_error():
         run(encoding={"p__count": {"fill_value": 0.5}})
 
 
+def test_a_later_simulation_of_a_wider_type_says_which_encoding_helps():
+    @sh.process
+    class Half:
+        whole = sh.variable()
+        v = sh.variable(intent="out")
+
+        def initialize(self):
+            self.v = self.whole // 2 if self.whole % 2 == 0 else self.whole / 2
+
+    halves = sh.Model({"p": Half})
+    setup = sh.create_setup(halves, input_vars={"p__whole": ("m", [4, 3])}, output_vars={"p__v": None})
+
+    with pytest.raises(OutputError, match=r"'p__v' .* float64.* int64 .*Fix: .*'dtype': 'float64'"):
+        setup.simherd.run(halves, batch_dim="m")
+    helped = setup.simherd.run(halves, batch_dim="m", encoding={"p__v": {"dtype": "float64"}})
+
+    assert helped.p__v.values.tolist() == [2.0, 1.5]
+
+
 @pytest.mark.parametrize("name", ["p__level", ("p", "level")])
 def test_an_encoding_is_found_by_both_names(name):
     assert run(encoding={name: {"dtype": "f4"}}).p__level.dtype == np.float32

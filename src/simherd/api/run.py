@@ -93,8 +93,9 @@ def run(
     retries : int, optional
         Further attempts at a simulation that raises.
     memory_limit : int or str, optional
-        Memory that the outputs of one simulation may take before they are written to `store`; longer
-        ones are written chunk by chunk along their clock while it runs.
+        Memory that the outputs of a single simulation may take before they are written to `store`; longer
+        ones are written chunk by chunk along their clock while it runs. A batch is written block by
+        block, so that each worker has the outputs of a block in memory.
     subscribers : iterable of callable, optional
         Called with each event of the run, see `simherd.events`.
 
