@@ -99,6 +99,11 @@ def test_wrong_options_are_setup_errors(walk, options, message):
         walk.setup([1.0, 2.0]).simherd.run(walk.model, **{"batch_dim": "member", **options})
 
 
+def test_what_is_no_model_is_a_setup_error(walk):
+    with pytest.raises(SetupError, match="3 is not a Model"):
+        walk.setup(1.0).simherd.run(3)
+
+
 @pytest.mark.parametrize("scheduler", [None, "threads", "sync"])
 def test_parallel_without_a_batch_runs_the_processes_of_one_simulation(walk, scheduler):
     serial = walk.setup(1.5).simherd.run(walk.model)

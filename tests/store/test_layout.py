@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simherd.errors import SetupError
-from simherd.store.layout import block_size_for, check_encoding, required_multiple
+from simherd.store.layout import block_size_for, check_encoding, chunk_along, required_multiple
 
 sizes = st.integers(1, 10**6)
 
@@ -46,8 +47,30 @@ def test_blocks_are_whole_chunks_of_every_output():
     assert required_multiple(encoding, 1000) == 12
 
 
-@pytest.mark.parametrize("chunks", [0, 5, [0], [-1, 2], "auto", [2.5], {"member": 2}])
-def test_chunks_are_a_list_of_positive_whole_numbers(chunks):
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ((2, 3), (2, 3)),
+        ([2, -1], (2, 7)),
+        ((None, 3), (5, 3)),
+        ((2,), (2, 7)),
+        (3, (3, 3)),
+        (-1, (5, 7)),
+        ((np.int64(2), 9), (2, 7)),
+    ],
+)
+def test_what_is_not_said_of_chunks_is_one_along_the_axis(chunks, expected):
+    check_encoding("a", {"chunks": chunks})
+
+    assert tuple(chunk_along(chunks, axis, size) for axis, size in enumerate((5, 7))) == expected
+
+
+def test_a_chunk_of_the_whole_batch_is_one_block():
+    assert required_multiple({"a": {"chunks": (-1, 2)}}, 7) == 7
+
+
+@pytest.mark.parametrize("chunks", [0, [0], [-2, 2], "auto", [2.5], {"member": 2}, True])
+def test_chunks_are_whole_numbers(chunks):
     with pytest.raises(SetupError, match=r"chunks .* are not allowed"):
         check_encoding("a", {"chunks": chunks})
 

@@ -141,7 +141,7 @@ def test_dtype_fill_value_and_compressors_are_honoured(walk, tmp_path):
     [
         ({"walk__hight": {}}, UnknownNameError),
         ({"walk__height": {"dtpye": "f4"}}, SetupError),
-        ({"walk__height": {"chunks": (2,)}}, SetupError),
+        ({"walk__height": {"chunks": (2, 4, 1)}}, SetupError),
     ],
 )
 def test_a_wrong_encoding_is_an_error_before_anything_is_written(walk, tmp_path, encoding, error):
@@ -266,6 +266,18 @@ def test_a_group_in_memory_is_a_target(walk):
 
     assert ds.walk__height.chunks is not None
     np.testing.assert_array_equal(ds.walk__height[:, 0], GAINS)
+
+
+@pytest.mark.parametrize("target", [dict, zarr.storage.MemoryStore])
+def test_a_mapping_or_a_store_of_zarr_is_a_target(walk, target):
+    ds = run(walk, target())
+
+    np.testing.assert_array_equal(ds.walk__height[:, 0], GAINS)
+
+
+def test_what_is_no_place_for_a_store_is_an_error(walk):
+    with pytest.raises(StoreError, match="Cannot write to a store of type int"):
+        run(walk, 3)
 
 
 def test_a_group_keeps_what_else_it_holds(walk, tmp_path):

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -64,7 +63,7 @@ def run(
         Inputs have their dimensions in the declared order; or are transposed; or go unchecked.
     validate : {"inputs", "all", None}, optional
         Call validators of inputs; of all that processes set, after each; or none.
-    store : path or zarr.Group, optional
+    store : path, zarr.Group, store of Zarr or mutable mapping, optional
         Where the result is written; in memory by default, on every executor.
     encoding : mapping, optional
         How outputs are stored, by name, in the forms of `input_vars`: ``dtype``, ``chunks``,
@@ -137,12 +136,11 @@ def run(
         validate=validate,
         hooks=hooks,
     )
-    target = store
-    if isinstance(store, str | Path):
-        from simherd.store.zarr_store import as_folder, check_writable
+    target = None
+    if store is not None:
+        from simherd.store.zarr_store import as_target
 
-        target = as_folder(store)
-        check_writable(target)
+        target = as_target(store)
     if batch_dim is None:
         with threads_for_one(parallel, scheduler, workers) as pool:
             limit = parse_bytes(memory_limit)

@@ -8,11 +8,11 @@ from typing import Any
 import xarray as xr
 
 from simherd.api.prepare import Prepared
-from simherd.engine.plan import Array
+from simherd.engine.plan import Array, Tap
 from simherd.engine.schema import OutputSchema, Schema, output_schema, schema_of
 from simherd.engine.simulate import Simulator
 from simherd.engine.streaming import StreamedColumn
-from simherd.store.layout import layout_output
+from simherd.store.layout import chunk_along, layout_output
 from simherd.store.memory import write_whole
 from simherd.store.zarr_store import ZarrStore
 
@@ -39,11 +39,11 @@ class StreamedResult:
         self.store: ZarrStore | None = None
         self.arrays: dict[str, Any] = {}
         budget = memory_limit // max(len(taps), 1)
-        self.columns = [StreamedColumn(tap, budget, self._given_chunk(tap.name), self.write) for tap in taps]
+        self.columns = [StreamedColumn(tap, budget, self._given_chunk(tap), self.write) for tap in taps]
 
-    def _given_chunk(self, name: str) -> int | None:
-        chunks = self.prepared.encoding[name].get("chunks")
-        return None if chunks is None else int(chunks[0])
+    def _given_chunk(self, tap: Tap) -> int | None:
+        chunks = self.prepared.encoding[tap.name].get("chunks")
+        return None if chunks is None else chunk_along(chunks, 0, tap.saves)
 
     def write(self, column: StreamedColumn, start: int, values: Array) -> None:
         """Write values of an output from a position of its clock on."""

@@ -34,11 +34,13 @@ def find_model(model: Model | None) -> Model:
     Raises
     ------
     SetupError
-        If there is neither.
+        If there is neither, or what is given is no model.
     """
     found = model if model is not None else active_model()
     if found is None:
         raise SetupError("No model found in context.", fix="give model=..., or use 'with model:'.")
+    if not isinstance(found, Model):
+        raise SetupError(f"{found!r} is not a Model.", fix="give model=Model({...}).")
     return found
 
 

@@ -17,7 +17,14 @@ from simherd.engine.columns import fill_value_for
 from simherd.engine.schema import OutputSchema
 from simherd.errors import SetupError, close_matches
 
-__all__ = ["ArrayLayout", "block_size_for", "check_encoding", "layout_output", "required_multiple"]
+__all__ = [
+    "ArrayLayout",
+    "block_size_for",
+    "check_encoding",
+    "chunk_along",
+    "layout_output",
+    "required_multiple",
+]
 
 TARGET_BYTES = 4 * 2**20
 MAX_CHUNK_BYTES = 64 * 2**20
@@ -110,13 +117,35 @@ def check_encoding(name: str, encoding: Mapping[str, Any]) -> None:
     except (TypeError, ValueError) as error:
         raise SetupError(f"encoding of {name!r}: {error}.", fix="check its dtype and fill_value.") from error
     chunks = encoding.get("chunks")
-    if chunks is not None and not (
-        isinstance(chunks, list | tuple) and all(isinstance(c, int) and c > 0 for c in chunks)
-    ):
+    sizes = chunks if isinstance(chunks, list | tuple) else [chunks]
+    if not all(map(_is_chunk, sizes)):
         raise SetupError(
             f"encoding of {name!r}: chunks {chunks!r} are not allowed.",
-            fix="give a list of whole numbers, 1 or more: one for each dimension.",
+            fix="give a list of whole numbers, 1 or more, or -1 for all: one for each dimension.",
         )
+
+
+def _is_chunk(size: Any) -> bool:
+    is_whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+    return size is None or (is_whole and (size > 0 or size == -1))
+
+
+def chunk_along(chunks: Any, axis: int, size: int) -> int:
+    """Return how many values make a chunk along an axis.
+
+    Parameters
+    ----------
+    chunks : int or sequence of int
+        What the user says: one number for all axes, or one for each. All values of an axis are a chunk
+        where nothing is said, or None or -1.
+    axis : int
+        Number of the axis.
+    size : int
+        Values along it.
+    """
+    sizes = chunks if isinstance(chunks, list | tuple) else [chunks] * (axis + 1)
+    chunk = sizes[axis] if axis < len(sizes) else None
+    return max(1, size if chunk in (None, -1) else min(int(chunk), size))
 
 
 def required_multiple(encoding: Mapping[str, Mapping[str, Any]], simulations: int) -> int:
@@ -125,12 +154,12 @@ def required_multiple(encoding: Mapping[str, Mapping[str, Any]], simulations: in
     Parameters
     ----------
     encoding : mapping
-        Encodings by output, whose ``chunks`` start with that of the batch.
+        Encodings by output, whose ``chunks`` start with that of the batch, see `chunk_along`.
     simulations : int
         Simulations in the batch, which no chunk exceeds.
     """
-    given = (one["chunks"][0] for one in encoding.values() if one.get("chunks"))
-    return math.lcm(*(min(chunk, simulations) for chunk in given))
+    given = (one["chunks"] for one in encoding.values() if one.get("chunks"))
+    return math.lcm(*(chunk_along(chunks, 0, simulations) for chunks in given))
 
 
 def layout_output(
@@ -156,14 +185,14 @@ def layout_output(
     Raises
     ------
     SetupError
-        If the given chunks have another number of dimensions.
+        If the given chunks have more dimensions.
     """
     clock = () if output.tap.clock is None else (output.tap.saves,)
     front = () if batch is None else (batch[1],)
     shape = (*front, *clock, *output.shape)
     dtype = np.dtype(encoding.get("dtype", output.dtype))
     chunks = encoding.get("chunks") or _chunks(shape, dtype.itemsize, batch)
-    if len(chunks) != len(shape):
+    if isinstance(chunks, list | tuple) and len(chunks) > len(shape):
         raise SetupError(
             f"encoding of {output.tap.name!r}: chunks {tuple(chunks)} have {len(chunks)} dimension(s), "
             f"the output has {len(shape)}.",
@@ -173,7 +202,7 @@ def layout_output(
         name=output.tap.name,
         dims=output.result_dims(None if batch is None else batch[0]),
         shape=shape,
-        chunks=tuple(max(1, min(int(c), max(s, 1))) for c, s in zip(chunks, shape, strict=True)),
+        chunks=tuple(chunk_along(chunks, axis, size) for axis, size in enumerate(shape)),
         dtype=dtype,
         fill_value=fill_value_for(dtype, encoding.get("fill_value")),
         attrs=attrs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, MemoryStore
 
 from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
@@ -27,7 +28,7 @@ from simherd.setup.objects import decode_objects, encode_objects
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import STATUS, ArrayWriter
 
-__all__ = ["ZarrStore", "as_folder", "check_writable", "read_status", "store_size"]
+__all__ = ["ZarrStore", "as_folder", "as_target", "check_writable", "read_status", "store_size"]
 
 CHUNK_KEYS: Any = {"name": "default", "separator": "."}
 INPUT_CHUNK_BYTES = 64 * 2**20
@@ -58,6 +59,30 @@ def check_writable(path: Path) -> None:
             f"({error.strerror}).",
             fix="write to another folder (--store PATH).",
         ) from error
+
+
+def as_target(store: Any) -> Any:
+    """Return a path as a folder that can be made, and a mapping or a store of Zarr as the group in it.
+
+    Raises
+    ------
+    StoreError
+        If it is an address, a place where nothing can be written, or none of these.
+    """
+    if isinstance(store, str | Path):
+        folder = as_folder(store)
+        check_writable(folder)
+        return folder
+    if isinstance(store, MutableMapping):
+        store = MemoryStore(store)
+    if isinstance(store, Store):
+        return zarr.open_group(store, mode="a")
+    if not isinstance(store, zarr.Group):
+        raise StoreError(
+            f"Cannot write to a store of type {type(store).__name__}.",
+            fix="give a path, a store of Zarr or a zarr.Group.",
+        )
+    return store
 
 
 def as_folder(store: str | Path) -> Path:
@@ -97,7 +122,7 @@ class ZarrStore:
     Parameters
     ----------
     target : Path or zarr.Group
-        Where it is made; a group may hold other arrays already.
+        Where it is made; a group may hold other arrays already. See `as_target`.
     base : Dataset
         Inputs and coordinates, written at once.
     layouts : sequence of ArrayLayout
@@ -122,11 +147,6 @@ class ZarrStore:
     ) -> None:
         if isinstance(target, Path):
             check_writable(target)
-        elif not isinstance(target, zarr.Group):
-            raise StoreError(
-                f"Cannot write to a store of type {type(target).__name__}.",
-                fix="give a path or a zarr.Group, such as zarr.open_group(store).",
-            )
         self.layouts = list(layouts)
         self.texts: dict[Any, np.dtype[Any]] = {}
         self.block_size = block_size

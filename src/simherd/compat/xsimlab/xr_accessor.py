@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -100,9 +100,9 @@ class SimlabAccessor(SetupView):
             batch_dim=batch_dim,
             check_dims=check_dims,
             validate=validate,
-            store=_as_group(store),
+            store=store,
             encoding=self._encoding(model, encoding or {}),
-            decoding=decoding,
+            decoding={name: value for name, value in (decoding or {}).items() if name != "group"},
             hooks=unregistered(hooks or ()),
             parallel=parallel,
             scheduler=as_scheduler(
@@ -224,18 +224,6 @@ def _with_their_clocks(dataset: xr.Dataset) -> xr.Dataset:
         theirs = {k: v for k, v in marks.to_theirs(ours)[name].attrs.items() if k != marks.OUTPUT_VARS}
         ours[name].attrs = {**ours[name].attrs, **theirs}
     return ours
-
-
-def _as_group(store: Any) -> Any:
-    """Return a mapping, or a store of Zarr, as the group that is in it."""
-    import zarr
-    from zarr.abc.store import Store
-
-    if isinstance(store, Store):
-        return zarr.open_group(store, mode="a")
-    if isinstance(store, MutableMapping):
-        return zarr.open_group(zarr.storage.MemoryStore(store), mode="a")
-    return store
 
 
 def _filter_of(dataset: xr.Dataset) -> Callable[..., xr.Dataset]:
