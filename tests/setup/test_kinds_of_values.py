@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import datetime
 
 import attr
@@ -169,6 +170,23 @@ def test_an_array_keeps_its_type(dtype, store):
 
     assert seen[0][0].dtype == value.dtype
     assert result.p__v.values.tolist() == value.tolist()
+
+
+@pytest.mark.parametrize("value", [[0, 1, 2], range(3), array.array("l", [0, 1, 2])])
+def test_a_sequence_is_an_array(value, store):
+    model, seen = spy()
+
+    result = run(model, store, value=value)
+
+    assert seen[0][0].tolist() == result.p__v.values.tolist() == [0, 1, 2]
+    assert result.p__v.dims == ("x",)
+
+
+def test_rows_of_different_lengths_are_one_clear_error():
+    model, _ = spy()
+
+    with pytest.raises(SetupError, match=r"Input p__v is no array: .*Fix: give rows of one length"):
+        run(model, None, value=[[1], [1, 2]])
 
 
 class Thing:

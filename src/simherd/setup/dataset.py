@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -254,7 +254,7 @@ def _as_variable(variable: Variable, value: Any) -> xr.Variable:
     elif isinstance(value, tuple):
         made = _from_tuple(variable, value)
     else:
-        data = _as_data(value)
+        data = _as_data(variable, value)
         made = xr.Variable(_dims_for(variable, np.ndim(data)), data)
     made.attrs = {**variable.attrs, **made.attrs}
     mark_none(made)
@@ -270,14 +270,20 @@ def _from_tuple(variable: Variable, value: tuple[Any, ...]) -> xr.Variable:
         ) from error
 
 
-def _as_data(value: Any) -> Any:
-    """Return arrays as they are and anything that is no number as an object."""
+def _as_data(variable: Variable, value: Any) -> Any:
+    """Return arrays as they are, sequences as arrays, and anything else that is no number as an object."""
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return value
     if isinstance(value, str | bool | int | float | complex):
         return np.asarray(value)
-    if isinstance(value, list):
-        return np.asarray(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        try:
+            return np.asarray(value)
+        except ValueError as error:
+            raise SetupError(
+                f"Input {join_name(variable.key)} is no array: {error}",
+                fix="give rows of one length, or (dims, data) with an array of objects.",
+            ) from error
     data = np.empty((), dtype=object)
     data[()] = value
     return data
