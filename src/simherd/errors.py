@@ -13,10 +13,13 @@
     │   └── MissingInputError (KeyError)        an input without value and default
     ├── ExperimentError       (ValueError)      an experiment file is wrong
     ├── StoreError            (RuntimeError)    the output store cannot be used
-    │   └── StoreExistsError  (FileExistsError) it holds results already
+    │   ├── StoreExistsError  (FileExistsError) it holds results already
+    │   ├── StoreLockedError                    another run is writing it
+    │   └── StoreMismatchError (ValueError)     it holds results of another model, or of other inputs
     ├── OutputError           (ValueError)      a simulation gave values that do not fit its outputs
     ├── SimulationError       (RuntimeError)    a simulation of a batch failed
     │   └── SimulationTimeoutError (TimeoutError) it took longer than it may
+    ├── RunInterruptedError   (RuntimeError)    a run was told to stop and can be resumed
     ├── PicklingError         (TypeError)       something cannot travel to a worker process
     ├── ClusterError          (RuntimeError)    a cluster could not be had
     │   └── ClusterOptionError (ValueError)     an option of it is wrong
@@ -43,12 +46,15 @@ __all__ = [
     "OutputError",
     "PicklingError",
     "ProcessClassError",
+    "RunInterruptedError",
     "SetupError",
     "SimherdError",
     "SimulationError",
     "SimulationTimeoutError",
     "StoreError",
     "StoreExistsError",
+    "StoreLockedError",
+    "StoreMismatchError",
     "UnknownNameError",
     "UnsetVariableError",
     "close_matches",
@@ -128,6 +134,14 @@ class StoreExistsError(StoreError, FileExistsError):
     """The output store exists already."""
 
 
+class StoreLockedError(StoreError):
+    """Another run is writing the output store."""
+
+
+class StoreMismatchError(StoreError, ValueError):
+    """A run is to go on in a store that holds results of another one."""
+
+
 class OutputError(SimherdError, ValueError):
     """A simulation gave values that do not fit the declared or earlier shape of an output."""
 
@@ -138,6 +152,10 @@ class SimulationError(SimherdError, RuntimeError):
 
 class SimulationTimeoutError(SimulationError, TimeoutError):
     """A simulation took longer than it may."""
+
+
+class RunInterruptedError(SimherdError, RuntimeError):
+    """A run was interrupted. What is finished is in its store, and ``resume=True`` goes on from there."""
 
 
 class PicklingError(SimherdError, TypeError):

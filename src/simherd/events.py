@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["BlockFinished", "Event", "RunFinished", "RunStarted", "Subscriber"]
+__all__ = ["BlockFinished", "BlockLost", "Event", "RunFinished", "RunStarted", "Subscriber"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,9 +18,9 @@ class RunStarted:
     """A batch is about to run."""
 
     simulations: int
-    """Simulations in the batch."""
+    """Simulations that are to run."""
     blocks: int
-    """Blocks, and so tasks, that they are cut into."""
+    """Chunks of the store that they make; a task runs one or several."""
     workers: int
     """Blocks that run at once."""
     where: str
@@ -44,8 +44,18 @@ class BlockFinished:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BlockLost:
+    """A worker ended in the middle of a block, whose simulations run again."""
+
+    simulations: str
+    """Which ones, in words."""
+    reason: str
+    """How the worker ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
-    """The batch came to its end."""
+    """The batch came to its end, or was interrupted."""
 
     done: int
     """Simulations that finished."""
@@ -55,5 +65,5 @@ class RunFinished:
     """Wall time since `RunStarted`, in s."""
 
 
-Event: TypeAlias = RunStarted | BlockFinished | RunFinished
+Event: TypeAlias = RunStarted | BlockFinished | BlockLost | RunFinished
 Subscriber: TypeAlias = Callable[[Event], None]

@@ -85,7 +85,7 @@ def test_some_failed_simulations_are_exit_code_3(simherd, experiment, tmp_path):
 
     assert done.code == 3
     assert "1 done, 1 failed" in done.out
-    assert "journal.jsonl" in done.out
+    assert "simherd failures" in done.out
     assert "Traceback" not in done.err
     assert xr.open_zarr(tmp_path / "out.zarr").simulation_status.values.tolist() == [1, 2]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 import simherd as sh
 from simherd.engine import Block, Simulator, Status, run_block
+from simherd.engine.block import Stopped
 
 X, Y = ("p", "x"), ("p", "y")
-DONE, FAILED, PENDING = Status.DONE, Status.FAILED, Status.PENDING
+DONE, FAILED = Status.DONE, Status.FAILED
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def run_values(make_plan, reciprocal):
     def run(values, **options):
         values = np.array(values)
         plan = make_plan(reciprocal, 1, {Y: None}, batched=(X,), batch_size=20)
-        block = Block(start=10, stop=10 + len(values), inputs={X: values})
+        block = Block(numbers=range(10, 10 + len(values)), inputs={X: values})
         return run_block(Simulator(plan), block, **options)
 
     return run
@@ -50,7 +53,7 @@ def test_outputs_are_in_the_order_of_the_simulations(run_values):
     result = run_values([1, 2, 3])
 
     assert result.values[0].tolist() == [[1.5], [2.5], [3.5]]
-    assert (result.start, result.status.tolist(), result.failures) == (10, [DONE] * 3, ())
+    assert (result.numbers, result.status.tolist(), result.failures) == (range(10, 13), [DONE] * 3, ())
     assert (result.seconds >= 0).all()
 
 
@@ -100,8 +103,8 @@ def test_retries_end(run_values, reciprocal):
 def test_simulations_after_a_failed_one_stay_pending_where_asked_for(run_values):
     result = run_values([1, 0, 3], stop_on_failure=True)
 
-    assert result.status.tolist() == [DONE, FAILED, PENDING]
-    assert np.isnan(result.seconds).tolist() == [False, False, True]
+    assert (result.numbers, result.status.tolist()) == (range(10, 12), [DONE, FAILED])
+    assert np.isfinite(result.seconds).tolist() == [True, True]
 
 
 def test_what_a_failed_simulation_had_saved_is_forgotten(make_plan):
@@ -114,7 +117,7 @@ def test_what_a_failed_simulation_had_saved_is_forgotten(make_plan):
             self.y = 1 / (self.x - step)
 
     plan = make_plan(sh.process(P), 3, {Y: (0, 1)})
-    result = run_block(Simulator(plan), Block(start=0, stop=2, inputs={X: np.array([1, 7])}))
+    result = run_block(Simulator(plan), Block(numbers=range(2), inputs={X: np.array([1, 7])}))
 
     np.testing.assert_array_equal(result.values[0], [[np.nan, np.nan], [1 / 7, 1 / 6]])
 
@@ -128,7 +131,7 @@ def test_simulations_do_not_see_each_other(make_plan):
             self.other = 5
 
     plan = make_plan(sh.process(P), 0, {Y: None})
-    result = run_block(Simulator(plan), Block(start=0, stop=3, inputs={}))
+    result = run_block(Simulator(plan), Block(numbers=range(3), inputs={}))
 
     assert result.values[0].tolist() == [[1], [1], [1]]
 
@@ -140,4 +143,24 @@ def test_an_interrupt_ends_the_block(make_plan):
     plan = make_plan(sh.process(type("P", (), {"initialize": initialize})))
 
     with pytest.raises(KeyboardInterrupt):
-        run_block(Simulator(plan), Block(start=0, stop=1, inputs={}), retries=3)
+        run_block(Simulator(plan), Block(numbers=range(1), inputs={}), retries=3)
+
+
+def test_a_block_that_is_stopped_keeps_what_it_did(run_values):
+    answers = iter([False, False, True])
+
+    result = run_values([1, 2, 4], is_stopped=lambda: next(answers))
+
+    assert (result.numbers, result.status.tolist()) == (range(10, 12), [DONE] * 2)
+    assert result.values[0].tolist() == [[1.5], [2.5]]
+
+
+def test_a_simulation_that_is_left_in_the_middle_keeps_those_before_it(run_values):
+    def watch(number):
+        if number == 12:
+            raise Stopped
+        return nullcontext()
+
+    result = run_values([1, 2, 4, 8], watch=watch)
+
+    assert (result.numbers, result.status.tolist()) == (range(10, 12), [DONE] * 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ import xarray as xr
 import simherd as sh
 from simherd.errors import OutputError, PicklingError, SetupError, SimherdError, SimulationError
 from simherd.events import BlockFinished, RunFinished, RunStarted
+from simherd.store.journal import read_journal
 
 # Worker processes cannot import this file: its classes travel by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -46,8 +46,7 @@ def test_a_failing_simulation_costs_one_simulation(walk, where, tmp_path):
     assert ds.simulation_status.values.tolist() == [1, 1, 2, 1, 2]
     assert ds.walk__height[:, -1].values.tolist()[:2] == [3.0, 6.0]
     assert np.isnan(ds.walk__height[[2, 4]]).all()
-    lines = (tmp_path / "o.zarr" / "journal.jsonl").read_text().splitlines()
-    entries = sorted((json.loads(line) for line in lines), key=lambda entry: entry["simulation"])
+    entries = read_journal(tmp_path / "o.zarr")
     assert [entry["simulation"] for entry in entries] == [2, 4]
     assert all("gain -" in entry["error"] and "Traceback" in entry["traceback"] for entry in entries)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simherd.errors import SetupError
-from simherd.store.layout import block_size_for, check_encoding, chunk_along, required_multiple
+from simherd.store.layout import check_encoding, chunk_along, chunk_size_for, required_multiple
 
 sizes = st.integers(1, 10**6)
 
@@ -20,7 +20,7 @@ sizes = st.integers(1, 10**6)
 def test_a_block_is_a_positive_multiple_and_no_longer_than_the_batch_needs(
     simulations, nbytes, workers, multiple
 ):
-    size = block_size_for(simulations, nbytes, workers, None, multiple)
+    size = chunk_size_for(simulations, nbytes, workers, None, None, multiple)
 
     assert size >= 1
     assert size % multiple == 0
@@ -29,16 +29,16 @@ def test_a_block_is_a_positive_multiple_and_no_longer_than_the_batch_needs(
 
 @given(simulations=sizes, requested=sizes)
 def test_a_requested_block_size_holds_up_to_the_size_of_the_batch(simulations, requested):
-    assert block_size_for(simulations, 8, 2, requested) == min(requested, simulations)
+    assert chunk_size_for(simulations, 8, 2, None, requested) == min(requested, simulations)
 
 
 def test_each_worker_gets_about_four_blocks():
-    assert block_size_for(64, 8, workers=2) == 8
+    assert chunk_size_for(64, 8, workers=2) == 8
 
 
 def test_large_simulations_make_small_blocks():
-    assert block_size_for(10**6, 2**20, workers=2) == 4
-    assert block_size_for(10**6, 2**30, workers=2) == 1
+    assert chunk_size_for(10**6, 2**20, workers=2) == 4
+    assert chunk_size_for(10**6, 2**30, workers=2) == 1
 
 
 def test_blocks_are_whole_chunks_of_every_output():

@@ -8,9 +8,10 @@ from simherd.errors import StoreError
 from simherd.store.writer import ArrayWriter
 
 
-def result(start, size, values=None):
+def result(numbers, values=None):
+    size = len(numbers)
     return BlockResult(
-        start=start,
+        numbers=numbers,
         values=[values],
         status=np.ones(size, "u1"),
         seconds=np.full(size, 0.5),
@@ -18,32 +19,53 @@ def result(start, size, values=None):
     )
 
 
-def writer(total=10, block_size=4):
+def writer(total=10, chunk=4):
     return ArrayWriter(
-        [np.full(total, np.nan)], [False], np.zeros(total, "u1"), np.full(total, np.nan), block_size
+        [np.full(total, np.nan)], [False], np.zeros(total, "u1"), np.full(total, np.nan), chunk
     )
 
 
-@pytest.mark.parametrize(("start", "size"), [(0, 4), (4, 4), (8, 2), (0, 10), (4, 6)])
-def test_whole_blocks_are_written(start, size):
+@pytest.mark.parametrize("numbers", [range(4), range(8, 10), range(1, 3), np.array([0, 5, 9])])
+def test_the_rows_of_simulations_are_written(numbers):
     made = writer()
 
-    made.write(result(start, size, np.arange(float(size)).reshape(size, 1)))
+    made.write(result(numbers, np.asarray(numbers, float).reshape(-1, 1)))
 
-    np.testing.assert_array_equal(made.outputs[0][start : start + size], np.arange(size))
-    assert made.status.sum() == size
+    written = np.isfinite(made.outputs[0])
+    np.testing.assert_array_equal(np.flatnonzero(written), np.asarray(numbers))
+    np.testing.assert_array_equal(made.outputs[0][written], np.asarray(numbers))
+    assert made.status.sum() == len(numbers)
 
 
-@pytest.mark.parametrize(("start", "size"), [(1, 4), (0, 3), (4, 2), (8, 4), (8, 1)])
-def test_what_is_no_whole_block_is_refused(start, size):
-    with pytest.raises(StoreError, match="not whole blocks of 4 out of 10"):
-        writer().write(result(start, size, np.zeros((size, 1))))
+@pytest.mark.parametrize("numbers", [range(4), range(4, 8), range(8, 10), range(10), range(4, 10)])
+def test_whole_chunks_belong_to_who_runs_them(numbers):
+    assert writer().owns(numbers)
+
+
+@pytest.mark.parametrize(
+    "numbers", [range(1, 5), range(3), range(4, 6), range(8, 9), range(1, 8), np.array([0, 1, 3])]
+)
+def test_parts_of_chunks_do_not(numbers):
+    assert not writer().owns(numbers)
+
+
+def test_simulations_beyond_the_store_are_refused():
+    with pytest.raises(StoreError, match="Simulation 10 is beyond the store, which has 10"):
+        writer().write(result(range(8, 11), np.zeros((3, 1))))
+
+
+def test_nothing_that_ran_is_nothing_to_write():
+    made = writer()
+
+    made.write(result(range(4, 4)))
+
+    assert not made.status.any()
 
 
 def test_outputs_without_a_value_keep_their_fill_values():
     made = writer()
 
-    made.write(result(0, 4, None))
+    made.write(result(range(4)))
 
     assert np.isnan(made.outputs[0]).all()
     assert made.status[:4].tolist() == [1] * 4
@@ -59,6 +81,6 @@ def test_the_status_is_written_last():
     made = writer()
     broken = ArrayWriter([Refusing()], [True], made.status, made.seconds, 4)
 
-    with pytest.raises(OSError, match="disk full"):
-        broken.write(result(0, 4, np.zeros((4, 1))))
+    with pytest.raises(StoreError, match="simulations 0 to 3: disk full"):
+        broken.write(result(range(4), np.zeros((4, 1))))
     assert not made.status.any()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ import zarr
 
 import simherd as sh
 from simherd.errors import SetupError, StoreError, StoreExistsError, UnknownNameError
+from simherd.store.journal import read_journal
 from simherd.store.zarr_store import as_folder, check_writable, store_size
 
 GAINS = np.array([1.0, 2.0, 0.0, 3.0, 0.5, 0.0, 1.5])
@@ -251,8 +251,7 @@ def test_a_failed_simulation_leaves_fill_values_and_a_line_in_the_journal(walk, 
     assert ds.simulation_status.values.tolist() == [1, 2, 1, 1]
     assert np.isnan(ds.walk__height[1]).all()
     assert ds.walk__height[2].values.tolist() == [2.0, 4.0, 6.0, 6.0]
-    (line,) = (tmp_path / "out.zarr" / "journal.jsonl").read_text().splitlines()
-    entry = json.loads(line)
+    (entry,) = read_journal(tmp_path / "out.zarr")
     assert entry["simulation"] == 1
     assert "ValueError" in entry["error"]
     assert "in run_step" in entry["traceback"]

@@ -20,13 +20,14 @@ from simherd.model.graph import Graph, join_name
 from simherd.model.model import Model
 from simherd.model.names import INPUT_SUFFIX, flatten_keys
 from simherd.resources import is_count
+from simherd.setup.fingerprint import fingerprint
 from simherd.setup.multi_index import MultiIndexes, join_levels, split_levels
 from simherd.setup.planning import Setup, make_setup
 from simherd.store.codecs import in_zarr_3
 from simherd.store.layout import (
     ArrayLayout,
-    block_size_for,
     check_encoding,
+    chunk_size_for,
     layout_output,
     required_multiple,
 )
@@ -53,17 +54,25 @@ class Prepared:
     multi_indexes: MultiIndexes
     """Those that the setup had, by dimension."""
 
-    def choose_block_size(self, schema: Schema, workers: int) -> int:
-        """Return the number of simulations in a block."""
+    def choose_chunk_size(self, schema: Schema, workers: int) -> int:
+        """Return the number of simulations in a chunk."""
         largest = max((output.nbytes for output in schema.outputs), default=1)
         multiple = required_multiple(self.encoding, self.setup.simulations)
-        return block_size_for(self.setup.simulations, largest, workers, self.block_size, multiple)
+        return chunk_size_for(
+            self.setup.simulations, largest, workers, schema.seconds, self.block_size, multiple
+        )
 
-    def layouts(self, schema: Schema, block_size: int) -> list[ArrayLayout]:
+    def fingerprint(self, simulations: int | None = None) -> dict[str, Any]:
+        """Return what a store says of the run that it is of, for the first simulations of the batch."""
+        return fingerprint(
+            self.setup, encoding=self.encoding, seed=None, vectorize=False, simulations=simulations
+        )
+
+    def layouts(self, schema: Schema, chunk: int) -> list[ArrayLayout]:
         """Return the arrays of the result: outputs in the order of the plan, then those of a batch."""
         batch = None
         if self.setup.batch_dim is not None:
-            batch = (self.setup.batch_dim, self.setup.simulations, block_size)
+            batch = (self.setup.batch_dim, self.setup.simulations, chunk)
         graph = self.setup.plan.model.graph
         outputs = [
             layout_output(
@@ -112,8 +121,8 @@ def _index_dims(declared: Sequence[tuple[str, ...]], values: np.ndarray[Any, Any
     return next((dims for dims in declared if len(dims) == values.ndim), declared[0])
 
 
-def _outcome_layouts(dim: str, simulations: int, block_size: int) -> list[ArrayLayout]:
-    common: dict[str, Any] = {"dims": (dim,), "shape": (simulations,), "chunks": (block_size,)}
+def _outcome_layouts(dim: str, simulations: int, chunk: int) -> list[ArrayLayout]:
+    common: dict[str, Any] = {"dims": (dim,), "shape": (simulations,), "chunks": (chunk,)}
     status_attrs = {
         "description": "what became of each simulation",
         "flag_values": [status.value for status in Status],

@@ -5,22 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import xarray as xr
 
+from simherd.api.batch import RERUN, Going, run_in_memory, run_in_store
 from simherd.api.prepare import Prepared, prepare
-from simherd.engine.schema import Schema, hold_to, schema_of
+from simherd.engine.schema import schema_of
 from simherd.engine.simulate import Simulator
-from simherd.ensemble.run import Batch, discover_schema, run_batch
+from simherd.ensemble.run import Batch
 from simherd.errors import SetupError, close_matches
 from simherd.events import Subscriber
 from simherd.executors.choose import choose_executor, threads_for_one
 from simherd.model.model import Model
 from simherd.resources import is_count, parse_bytes
 from simherd.setup.dataset import find_model
-from simherd.store.layout import ArrayLayout
 from simherd.store.memory import MemoryStore, values_of
 
 __all__ = ["run"]
@@ -46,6 +45,10 @@ def run(
     block_size: int | str = "auto",
     on_error: str = "raise",
     retries: int = 0,
+    timeout_s: float | None = None,
+    resume: bool = False,
+    rerun: str = "missing",
+    grace_s: float = 30.0,
     memory_limit: int | str = "256 MiB",
     subscribers: Iterable[Subscriber] = (),
 ) -> xr.Dataset:
@@ -91,6 +94,19 @@ def run(
         in ``simulation_status`` and go on.
     retries : int, optional
         Further attempts at a simulation that raises.
+    timeout_s : float, optional
+        Time that a simulation of a batch may take, in s; then it fails. One that does not even let itself
+        be interrupted, in compiled code for instance, ends its worker process; in threads and serial runs
+        it cannot be ended.
+    resume : bool, optional
+        Go on with the batch in `store` if it is there: run what is pending. A larger batch that begins
+        with the same simulations makes the store longer.
+    rerun : {"missing", "failed", "all"}, optional
+        What to run in a store that is there: what is pending, also what failed, or everything. The last
+        two imply `resume`.
+    grace_s : float, optional
+        Time that blocks have to finish after Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2, in s, where results go
+        to a folder. A second signal ends it.
     memory_limit : int or str, optional
         Memory that the outputs of a single simulation may take before they are written to `store`; longer
         ones are written chunk by chunk along their clock while it runs. A batch is written block by
@@ -109,7 +125,9 @@ def run(
     SetupError
         If setup and model do not fit together.
     StoreError
-        If the store exists, or cannot be written.
+        If the store exists, is of another run or in use, or cannot be written.
+    RunInterruptedError
+        If a signal ended the batch; `resume` goes on with it.
     PicklingError
         If something cannot be sent to workers; found before the first simulation.
     Exception
@@ -123,6 +141,11 @@ def run(
     if on_error not in ("raise", "record"):
         raise SetupError(f"on_error={on_error!r}. {close_matches(on_error, ('raise', 'record'))}")
     _check_count("retries", retries, 0)
+    _check_seconds("timeout_s", timeout_s)
+    _check_seconds("grace_s", grace_s)
+    if rerun not in RERUN:
+        raise SetupError(f"rerun={rerun!r}. {close_matches(rerun, RERUN)}")
+    going = Going(resume=resume or rerun != "missing", rerun=rerun, grace_s=grace_s)
     if workers is not None:
         _check_count("workers", workers, 1)
     _check_decoding(decoding or {})
@@ -140,7 +163,7 @@ def run(
     if store is not None:
         from simherd.store.zarr_store import as_target
 
-        target = as_target(store)
+        target = as_target(store, may_exist=going.resume)
     if batch_dim is None:
         with threads_for_one(parallel, scheduler, workers) as pool:
             limit = parse_bytes(memory_limit)
@@ -152,9 +175,18 @@ def run(
             executor=executor,
             on_error=on_error,
             retries=retries,
+            timeout_s=timeout_s,
             subscribers=tuple(subscribers),
         )
-        return _run_batch(prepared, batch, target, decoding)
+        if target is None:
+            return run_in_memory(prepared, batch, decoding)
+        return run_in_store(prepared, batch, target, decoding, going)
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (is_number and value > 0):
+        raise SetupError(f"{name}={value!r} is not allowed: a time above 0, in s, is needed.")
 
 
 def _check_count(name: str, value: Any, least: int) -> None:
@@ -182,7 +214,8 @@ def _run_one(
     if target is None:
         columns = simulator.columns(1)
         simulator.run({}, columns, 0)
-        base, layouts = _contents(prepared, schema_of(simulator, columns), 1)
+        schema = schema_of(simulator, columns)
+        base, layouts = prepared.base(schema), prepared.layouts(schema, 1)
         arrays = [values_of(layout, column) for layout, column in zip(layouts, columns, strict=True)]
         return MemoryStore(base, layouts, arrays=arrays).open(decoding)
     from simherd.api.streaming import StreamedResult
@@ -190,26 +223,3 @@ def _run_one(
     result = StreamedResult(prepared, target, memory_limit)
     simulator.run({}, result.columns, 0)
     return result.finish(simulator, decoding)
-
-
-def _run_batch(
-    prepared: Prepared, batch: Batch, target: Any, decoding: Mapping[str, Any] | None
-) -> xr.Dataset:
-    schema = discover_schema(batch)
-    block_size = prepared.choose_block_size(schema, batch.executor.workers)
-    store = _make_store(prepared, schema, target, block_size)
-    run_batch(replace(batch, plan=hold_to(batch.plan, schema)), store, block_size)
-    return prepared.finish(store.open(decoding))
-
-
-def _contents(prepared: Prepared, schema: Schema, block_size: int) -> tuple[xr.Dataset, list[ArrayLayout]]:
-    return prepared.base(schema), prepared.layouts(schema, block_size)
-
-
-def _make_store(prepared: Prepared, schema: Schema, target: Any, block_size: int) -> Any:
-    base, layouts = _contents(prepared, schema, block_size)
-    if target is None:
-        return MemoryStore(base, layouts, block_size)
-    from simherd.store.zarr_store import ZarrStore
-
-    return ZarrStore(target, base, layouts, block_size)

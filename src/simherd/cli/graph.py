@@ -60,5 +60,5 @@ def _tasks(experiment: str) -> Diagram:
     prepared = assembled.prepared
     schema, _ = guess_schema(prepared.setup)
     workers, _ = place_of(assembled)
-    size = prepared.choose_block_size(schema, workers)
+    size = prepared.choose_chunk_size(schema, workers)
     return task_diagram(prepared.setup.simulations, size, [output.tap.name for output in schema.outputs])

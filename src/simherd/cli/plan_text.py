@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from simherd.api.prepare import guess_schema
 from simherd.cli.paths import shown
 from simherd.clusters import split_options
-from simherd.ensemble.blocks import count_blocks
+from simherd.ensemble.pending import count_blocks
 from simherd.executors.choose import choose_executor
 from simherd.model.runtime import STAGES
 from simherd.progress.words import counted
@@ -44,7 +44,7 @@ def _batch_lines(assembled: Assembled) -> Iterator[str]:
     prepared, experiment = assembled.prepared, assembled.experiment
     schema, unknown = guess_schema(prepared.setup)
     workers, place = place_of(assembled)
-    block_size = prepared.choose_block_size(schema, workers)
+    block_size = prepared.choose_chunk_size(schema, workers)
     layouts = prepared.layouts(schema, block_size)
     simulations = prepared.setup.simulations
     if experiment.batch is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,7 +14,7 @@ import click
 
 from simherd.cli.exits import Exit
 from simherd.cli.paths import shown
-from simherd.errors import SimherdError
+from simherd.errors import RunInterruptedError, SimherdError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,6 +32,12 @@ __all__ = ["command"]
 @click.option("--workers", type=int, metavar="N", help="Number of worker processes.")
 @click.option("--store", metavar="PATH", help="Folder of the results.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any field; repeatable.")
+@click.option("--resume", is_flag=True, help="Go on with the batch in the store: run what is pending.")
+@click.option(
+    "--rerun",
+    type=click.Choice(["missing", "failed", "all"]),
+    help="What to run in the store: what is pending, also what failed, or everything.",
+)
 @click.option("--dry-run", is_flag=True, help="Check all, print the plan, compute nothing.")
 @click.option("--performance-report", metavar="FILE", help="Write Dask's performance report (HTML).")
 @click.pass_context
@@ -41,6 +48,8 @@ def command(
     workers: int | None,
     store: str | None,
     settings: tuple[str, ...],
+    resume: bool,
+    rerun: str | None,
     dry_run: bool,
     performance_report: str | None,
 ) -> None:
@@ -49,6 +58,7 @@ def command(
     \b
     simherd run experiment.yaml --workers 2
     simherd run experiment.yaml --set batch.size=20 --store rehearsal.zarr
+    simherd run experiment.yaml --resume
     """
     from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
@@ -64,14 +74,15 @@ def command(
     checked = check(apply_overrides(read_document(experiment), overrides))
     check_kind(checked.cluster.kind)
     assembled = assemble(checked)
-    _check_store(checked.run.store)
+    going = {"resume": resume or rerun is not None, "rerun": rerun or "missing"}
+    _check_store(checked.run.store, bool(going["resume"]))
     _check_report(performance_report)
     if dry_run:
         from simherd.cli.plan_text import describe_plan
 
         click.echo(describe_plan(assembled))
         return
-    ctx.exit(_run(assembled, performance_report))
+    ctx.exit(_run(assembled, performance_report, going))
 
 
 def _absolute(store: str) -> str:
@@ -79,11 +90,14 @@ def _absolute(store: str) -> str:
     return store if "://" in store else os.path.abspath(store)
 
 
-def _check_store(store: str | None) -> None:
-    if store is not None:
-        from simherd.store.zarr_store import as_folder, check_writable
+def _check_store(store: str | None, goes_on: bool) -> None:
+    if store is None:
+        if goes_on:
+            raise click.UsageError("--resume and --rerun need a store: run.store in the file, or --store.")
+        return
+    from simherd.store.zarr_store import as_target
 
-        check_writable(as_folder(store))
+    as_target(store, may_exist=goes_on)
 
 
 def _check_report(path: str | None) -> None:
@@ -115,42 +129,51 @@ class _Watcher:
         self.show(event)
 
 
-def _run(assembled: Assembled, performance_report: str | None) -> Exit:
+def _run(assembled: Assembled, performance_report: str | None, going: dict[str, Any]) -> Exit:
     watcher = _Watcher(assembled.prepared.setup.simulations)
     interrupted = False
     try:
-        result = _result(assembled, watcher, performance_report)
-    except KeyboardInterrupt:
+        result = _result(assembled, watcher, performance_report, going)
+    except (KeyboardInterrupt, RunInterruptedError):
         interrupted = True
     finally:
         watcher.show.close()
-    if interrupted:
-        _recount(assembled.experiment.run.store, watcher.tally)
+    _recount(assembled.experiment.run.store, watcher.tally)
     _summarize(assembled, watcher.tally)
     if interrupted:
         click.echo("Interrupted: simulations that are not done stay pending.", err=True)
+        if assembled.experiment.run.store is not None:
+            click.echo(f"Go on with: {_command_to_resume()}", err=True)
         return Exit.INCOMPLETE
     if assembled.experiment.run.store is None:
         click.echo(str(result))
     return Exit.SOME_FAILED if watcher.tally.failed else Exit.DONE
 
 
+def _command_to_resume() -> str:
+    given = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    return shlex.join(["simherd", *given, "--resume"])
+
+
 def _recount(store: str | None, tally: Tally) -> None:
-    """Count what is in the store: blocks that ended after the interruption wrote theirs too."""
+    """Count what is in the store: earlier runs, and blocks that ended after an interruption, wrote too."""
     from simherd.engine.block import Status
     from simherd.store.zarr_store import read_status
 
     status = read_status(store)
     if status is not None:
+        tally.simulations = len(status)
         tally.done = int((status == Status.DONE).sum())
         tally.failed = int((status == Status.FAILED).sum())
 
 
-def _result(assembled: Assembled, watcher: _Watcher, performance_report: str | None) -> xr.Dataset:
+def _result(
+    assembled: Assembled, watcher: _Watcher, performance_report: str | None, going: dict[str, Any]
+) -> xr.Dataset:
     from simherd.api.run import run
 
     with _place(assembled) as where, _report(where, performance_report):
-        result = run(assembled.dataset, **assembled.options, **where, subscribers=[watcher])
+        result = run(assembled.dataset, **assembled.options, **where, **going, subscribers=[watcher])
     if assembled.experiment.batch is None:
         watcher.tally.done = 1
     return result
@@ -207,4 +230,4 @@ def _summarize(assembled: Assembled, tally: Tally) -> None:
         nbytes, files = store_size(Path(store))
         click.echo(f"{shown(store)}: {format_bytes(nbytes)} in {files} files")
     if tally.failed and store is not None:
-        click.echo(f"Errors and tracebacks: {shown(os.path.join(store, 'journal.jsonl'))}")
+        click.echo(f"Errors and tracebacks: simherd failures {shown(store)}")

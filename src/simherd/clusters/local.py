@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -16,6 +19,8 @@ from simherd.errors import ClusterError, ClusterOptionError
 from simherd.resources import parse_bytes, usable_cores
 
 __all__ = ["open"]
+
+FOLDER = "simherd-worker-"
 
 
 def open(  # noqa: A001 (the one verb that all adapters have)
@@ -62,9 +67,10 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         )
     count = positive("workers", max(1, usable_cores() // threads) if workers is None else workers)
     limit = (MEMORY_LIMIT if memory is None else parse_bytes(memory)) // count
+    _remove_folders_of_killed_runs()
     with ExitStack() as stack:
         folder = local_directory or stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="simherd-", ignore_cleanup_errors=True)
+            tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
         )
         with dask.config.set({"temporary-directory": folder}):
             cluster = stack.enter_context(
@@ -81,6 +87,24 @@ def open(  # noqa: A001 (the one verb that all adapters have)
                 )
             )
         return OwningClient(cluster, stack)
+
+
+def _remove_folders_of_killed_runs() -> None:
+    """Remove the temporary folders of processes that ended before they could do so."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        process = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if process.isdigit() and not _is_running(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # of another user
+    return True
 
 
 def _start(**options: Any) -> LocalCluster:

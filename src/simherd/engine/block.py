@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +17,14 @@ from simherd.engine.plan import Array
 from simherd.engine.simulate import Simulator
 from simherd.model.graph import Key
 
-__all__ = ["Block", "BlockResult", "Failure", "Status", "run_block"]
+__all__ = ["Block", "BlockResult", "Failure", "Numbers", "Status", "Stopped", "as_failure", "run_block"]
+
+Numbers: TypeAlias = range | Array
+"""Positions of simulations in their batch, in rising order: a range where none is left out."""
+
+
+class Stopped(BaseException):
+    """Raised in the middle of a simulation to leave it: the ones before it keep their results."""
 
 
 class Status(IntEnum):
@@ -29,20 +37,21 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
-    """Simulations ``start`` to ``stop - 1`` of a batch, with the inputs that are theirs."""
+    """Simulations of a batch that one task runs, with the inputs that are theirs."""
 
-    start: int
-    stop: int
+    numbers: Numbers
+    """Their positions in the batch."""
     inputs: Mapping[Key, Array]
     """Values of the inputs that differ, each with the simulations along the first axis."""
 
     def __str__(self) -> str:
-        return f"simulations {self.start} to {self.stop - 1}"
+        first, last = self.numbers[0], self.numbers[-1]
+        return f"simulation {first}" if first == last else f"simulations {first} to {last}"
 
     @property
     def size(self) -> int:
         """Number of simulations."""
-        return self.stop - self.start
+        return len(self.numbers)
 
     def rows(self) -> Iterator[Mapping[Key, Any]]:
         """Yield the inputs of each simulation.
@@ -73,20 +82,30 @@ class Failure:
 class BlockResult:
     """What the simulations of a block gave."""
 
-    start: int
-    """First simulation."""
+    numbers: Numbers
+    """Those that ran: all of the block, or the first ones where it was stopped."""
     values: Sequence[Array | None]
     """Outputs in the order of the plan, shape (simulations, saves, ...); None where all failed."""
     status: Array
     """What became of each simulation, shape (simulations,), `Status` as uint8."""
     seconds: Array
     """Time each one took, shape (simulations,), in s."""
-    failures: tuple[Failure, ...]
+    failures: tuple[Failure, ...] = ()
     """Why the failed ones failed."""
 
 
+Watch: TypeAlias = Callable[[int], AbstractContextManager[Any]]
+"""Called with the position of a simulation, gives the context in which it runs."""
+
+
 def run_block(
-    simulator: Simulator, block: Block, *, retries: int = 0, stop_on_failure: bool = False
+    simulator: Simulator,
+    block: Block,
+    *,
+    retries: int = 0,
+    stop_on_failure: bool = False,
+    watch: Watch = nullcontext,
+    is_stopped: Callable[[], bool] = bool,
 ) -> BlockResult:
     """Run the simulations of a block.
 
@@ -100,6 +119,10 @@ def run_block(
         Further attempts at a simulation that raises.
     stop_on_failure : bool, optional
         True leaves the simulations after a failed one pending.
+    watch : callable, optional
+        Gives the context in which a simulation runs, such as one that limits its time.
+    is_stopped : callable, optional
+        Says before each simulation whether the rest stays pending.
 
     Returns
     -------
@@ -110,20 +133,25 @@ def run_block(
     status = np.zeros(block.size, np.uint8)
     seconds = np.full(block.size, np.nan)
     failures: list[Failure] = []
-    for row, values in enumerate(block.rows()):
-        started = time.perf_counter()
-        error = _attempt(simulator, values, columns, row, block.start + row, retries)
-        status[row] = Status.DONE if error is None else Status.FAILED
-        if error is not None:
-            failures.append(_failure(block.start + row, error))
-        seconds[row] = time.perf_counter() - started
-        if failures and stop_on_failure:
+    ran = 0
+    for number, values in zip(map(int, block.numbers), block.rows(), strict=True):
+        if is_stopped() or (failures and stop_on_failure):
             break
+        started = time.perf_counter()
+        try:
+            error = _attempt(simulator, values, columns, ran, number, retries, watch)
+        except Stopped:
+            break
+        status[ran] = Status.DONE if error is None else Status.FAILED
+        if error is not None:
+            failures.append(as_failure(number, error))
+        seconds[ran] = time.perf_counter() - started
+        ran += 1
     return BlockResult(
-        start=block.start,
-        values=[column.values for column in columns],
-        status=status,
-        seconds=seconds,
+        numbers=block.numbers[:ran],
+        values=[None if column.values is None else column.values[:ran] for column in columns],
+        status=status[:ran],
+        seconds=seconds[:ran],
         failures=tuple(failures),
     )
 
@@ -135,12 +163,14 @@ def _attempt(
     row: int,
     number: int,
     retries: int,
+    watch: Watch,
 ) -> Exception | None:
     """Run a simulation until it works, and return the last error if it never does."""
     last: Exception | None = None
     for _ in range(retries + 1):
         try:
-            simulator.run(values, columns, row, number)
+            with watch(number):
+                simulator.run(values, columns, row, number)
         except Exception as error:
             last = error
             for column in columns:
@@ -150,5 +180,6 @@ def _attempt(
     return last
 
 
-def _failure(number: int, error: Exception) -> Failure:
+def as_failure(number: int, error: Exception) -> Failure:
+    """Return why a simulation failed, with the traceback of its error."""
     return Failure(number=number, error=error, traceback="".join(traceback.format_exception(error)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -52,6 +53,8 @@ class Schema:
     """In the order of the plan."""
     indexes: Mapping[Key, Array]
     """Values of the index variables."""
+    seconds: float | None = None
+    """Time that one simulation takes, in s, as far as it is known."""
 
 
 def schema_of(simulator: Simulator, columns: Sequence[Column]) -> Schema:
@@ -182,9 +185,11 @@ def scout(simulator: Simulator, values: Mapping[Key, Any], number: int = 0) -> S
     taps = simulator.plan.taps
     columns = [_Watch(tap.name, 1, 1, tap.dtype, None, tap.sizes, tap.fill_value) for tap in taps]
     scouting = _Scouting(simulator, columns)
+    started = time.perf_counter()
     with suppress(_AllSeen):
         scouting.run(values, columns, 0, number)
-    return schema_of(scouting, columns)
+    seconds = (time.perf_counter() - started) / scouting.share
+    return replace(schema_of(scouting, columns), seconds=seconds)
 
 
 class _Scouting(Simulator):
@@ -193,20 +198,23 @@ class _Scouting(Simulator):
     def __init__(self, simulator: Simulator, columns: list[_Watch]) -> None:
         super().__init__(replace(simulator.plan, hooks=HookTable()))
         self.watched = columns
+        self.share = 1.0
+        """Share of all steps after which it stopped."""
 
     def _calls(self, model: Model) -> dict[str, Any]:
         calls = dict(super()._calls(model))
         finalize_step = calls["finalize_step"]
 
         def stop_or_go_on(context: RuntimeContext) -> Any:
-            self._stop_if_settled(model)
+            self._stop_if_settled(model, context.step)
             return finalize_step(context)
 
         return {**calls, "finalize_step": stop_or_go_on}
 
-    def _stop_if_settled(self, model: Model) -> None:
+    def _stop_if_settled(self, model: Model, step: int) -> None:
         if all(column.is_settled for column in self.watched):
             indexes = self.read_indexes(model)
             if len(indexes) == len(self.plan.indexes):
                 self.index_values = indexes
+                self.share = (step + 1) / self.plan.nsteps
                 raise _AllSeen

@@ -1,29 +1,33 @@
-"""Running a batch: find out what comes out, cut it into blocks, map them, collect outcomes."""
+"""Running a batch: map its blocks, collect outcomes, and find out which simulations kill their workers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import gcd
 from typing import Any
 
-from simherd.engine.block import Block, Failure
+import numpy as np
+
+from simherd.engine.block import Block, BlockResult, Failure, Numbers, Status
 from simherd.engine.plan import Array, Plan
-from simherd.engine.schema import Schema
-from simherd.ensemble.blocks import count_blocks, cut_blocks
-from simherd.ensemble.task import BlockReport, Job, Trial, find_schema, run_task
+from simherd.ensemble.interrupts import Interrupts
+from simherd.ensemble.pending import Pending, count_blocks, split
+from simherd.ensemble.sizing import Pace, TaskSizer
+from simherd.ensemble.task import BlockReport, Job, run_task
 from simherd.errors import SimulationError
-from simherd.events import BlockFinished, Event, RunFinished, RunStarted, Subscriber
-from simherd.executors.base import Executor
-from simherd.executors.payload import Payload, pack
+from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStarted, Subscriber
+from simherd.executors.base import Executor, Lost, Tasks
+from simherd.executors.payload import pack
 from simherd.model.graph import Key, join_name
+from simherd.store.marks import take_mark
 from simherd.store.writer import BlockStore
 
-__all__ = ["Batch", "discover_schema", "run_batch"]
+__all__ = ["Batch", "Outcome", "run_batch", "share"]
 
-SCOUTED = 64
+POLL_S = 1.0
+MAX_LOSSES = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +44,8 @@ class Batch:
     """ "raise" ends the batch at the first failure; "record" goes on."""
     retries: int = 0
     """Further attempts at a simulation that raises."""
+    timeout_s: float | None = None
+    """Time that a simulation may take, in s."""
     subscribers: tuple[Subscriber, ...] = ()
     """Who watches."""
 
@@ -49,62 +55,19 @@ class Batch:
             subscriber(event)
 
 
-def discover_schema(batch: Batch) -> Schema:
-    """Return what the outputs of a batch look like, found out by the first simulation that works.
+@dataclass(slots=True)
+class Outcome:
+    """What became of the simulations that were to run."""
 
-    With ``on_error="record"`` up to 64 others, spread over the batch, are tried if the first one fails.
-
-    Raises
-    ------
-    SimulationError
-        If all that were tried fail.
-    Exception
-        What the first simulation raised, with ``on_error="raise"``.
-    """
-    shared = _share(batch, batch.plan)
-    numbers = _spread(batch.plan.batch_size)
-    first = _scouted(batch, shared, numbers[:1])
-    if isinstance(first, Schema):
-        return first
-    if batch.on_error == "raise":
-        raise _raised(first)
-    found = _scouted(batch, shared, numbers[1:]) if len(numbers) > 1 else first
-    if isinstance(found, Schema):
-        return found
-    raise SimulationError(
-        f"All {len(numbers)} simulations that were tried failed, so nothing is known of the outputs and "
-        f"nothing was written. The first one raised {first.error!r}.",
-        fix="run one of them on its own: its error then comes with a traceback (--set run.on_error=raise).",
-    ) from first.error
+    done: int = 0
+    """Simulations that finished."""
+    failed: int = 0
+    """Simulations that failed."""
+    pending: int = 0
+    """Simulations that did not run, because the run was interrupted."""
 
 
-def _spread(simulations: int) -> list[int]:
-    """Return the positions of up to 64 simulations, the first one first, then far from each other."""
-    count = min(simulations, SCOUTED)
-    stride = next(
-        s for s in range(max(round(simulations * 0.618), 1), simulations + 2) if gcd(s, simulations) == 1
-    )
-    return [number * stride % simulations for number in range(count)]
-
-
-def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Failure:
-    """Return the first schema that one of some simulations gives, else the last failure."""
-    items = (
-        Trial(number=number, inputs=_inputs_of(batch, number), retries=batch.retries) for number in numbers
-    )
-    with closing(batch.executor.map(find_schema, shared, items)) as results:
-        for result in results:
-            if isinstance(result, Schema):
-                return result
-    return result  # type: ignore[no-any-return]
-
-
-def _inputs_of(batch: Batch, number: int) -> Mapping[Key, Any]:
-    inputs = {key: values[number : number + 1] for key, values in batch.inputs.items()}
-    return next(Block(start=number, stop=number + 1, inputs=inputs).rows())
-
-
-def _share(batch: Batch, obj: Any) -> Any:
+def share(batch: Batch, obj: Any) -> Any:
     """Return an object in the form in which the executor's workers can have it."""
     return pack(obj, _parts(batch.plan)) if batch.executor.crosses_processes else obj
 
@@ -125,66 +88,168 @@ def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:
 def run_batch(
     batch: Batch,
     store: BlockStore,
-    block_size: int,
-) -> None:
-    """Run all blocks of a batch and write what they give.
+    sizer: TaskSizer,
+    numbers: Numbers,
+    interrupts: Interrupts,
+    seconds: float | None = None,
+) -> Outcome:
+    """Run simulations of a batch and write what they give.
+
+    A worker that ends in the middle of a block costs one simulation at most: the block is split until the
+    culprit is alone. It fails if it ends two workers.
 
     Parameters
     ----------
     batch : Batch
         The simulations.
     store : BlockStore
-        What results end up in: written by the workers if it travels and has room, else here.
-    block_size : int
-        Simulations in a block.
+        What results end up in: written by the workers where they own whole chunks with enough room, else
+        here.
+    sizer : TaskSizer
+        Says how many simulations a task gets.
+    numbers : range or array of int
+        Positions of the simulations that are to run.
+    interrupts : Interrupts
+        Says whether to stop.
+    seconds : float, optional
+        Time per simulation, in s, as far as it is known.
 
     Raises
     ------
     Exception
         What a simulation raised, with ``on_error="raise"``. What was finished by then is written.
     """
-    executor, simulations = batch.executor, batch.plan.batch_size
-    job = Job(
-        plan=batch.plan,
-        writer=store.writer() if store.travels else None,
-        retries=batch.retries,
-        stop_on_failure=batch.on_error == "raise",
-        crosses_processes=executor.crosses_processes,
-    )
-    shared: Job | Payload = _share(batch, job)
-    batch.emit(
-        RunStarted(
-            simulations=simulations,
-            blocks=count_blocks(simulations, block_size),
-            workers=executor.workers,
-            where=executor.description,
+    return _Run(batch, store, sizer, numbers, interrupts, seconds).run()
+
+
+class _Run:
+    def __init__(
+        self,
+        batch: Batch,
+        store: BlockStore,
+        sizer: TaskSizer,
+        numbers: Numbers,
+        interrupts: Interrupts,
+        seconds: float | None,
+    ) -> None:
+        self.batch = batch
+        self.store = store
+        self.sizer = sizer
+        self.interrupts = interrupts
+        self.pace = Pace(seconds)
+        self.pending = Pending(numbers, sizer.chunk, batch.inputs)
+        self.losses: Counter[int] = Counter()
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        batch, executor = self.batch, self.batch.executor
+        job = Job(
+            plan=batch.plan,
+            writer=self.store.writer() if self.store.travels else None,
+            marks=self.store.folder,
+            retries=batch.retries,
+            timeout_s=batch.timeout_s,
+            stop_on_failure=batch.on_error == "raise",
+            crosses_processes=executor.crosses_processes,
+            is_stopped=lambda: self.interrupts.is_stopping,
         )
-    )
-    started, done, failed = time.perf_counter(), 0, 0
-    blocks = cut_blocks(simulations, block_size, batch.inputs)
-    for report in executor.map(run_task, shared, blocks):
+        simulations, started = len(self.pending), time.perf_counter()
+        batch.emit(
+            RunStarted(
+                simulations=simulations,
+                blocks=count_blocks(simulations, self.sizer.chunk),
+                workers=executor.workers,
+                where=executor.description,
+            )
+        )
+        with executor.tasks(run_task, share(batch, job)) as tasks:
+            self._loop(tasks)
+        self.outcome.pending = simulations - self.outcome.done - self.outcome.failed
+        batch.emit(
+            RunFinished(
+                done=self.outcome.done, failed=self.outcome.failed, seconds=time.perf_counter() - started
+            )
+        )
+        return self.outcome
+
+    def _loop(self, tasks: Tasks) -> None:
+        while not self.interrupts.is_over:
+            while tasks.room and len(self.pending) and not self.interrupts.is_stopping:
+                tasks.submit(self.pending.take(self.sizer.chunks(len(self.pending), self.pace)))
+            if not tasks.running:
+                return
+            ended: list[tuple[Block, Any]] = []
+            with self.interrupts.leaving_at_the_end():
+                ended = tasks.finished(POLL_S)
+            for block, result in ended:
+                if isinstance(result, Lost):
+                    self._after_loss(block, result)
+                else:
+                    self._settle(result)
+
+    def _settle(self, report: BlockReport) -> None:
+        """Write what came back of a block, count it, and raise its error if that is to end the run."""
         if report.result is not None:
-            store.settle(report.result)
-        done, failed = done + report.done, failed + len(report.failures)
-        batch.emit(_event(report))
-        if report.failures and batch.on_error == "raise":
-            raise _raised(report.failures[0])
-    batch.emit(RunFinished(done=done, failed=failed, seconds=time.perf_counter() - started))
+            self.store.settle(report.result)
+        if report.unfinished is not None:
+            self.pending.put_back([report.unfinished])
+        self.outcome.done += report.done
+        self.outcome.failed += report.failed
+        self.pace.add(report.done + report.failed, report.seconds)
+        self.batch.emit(
+            BlockFinished(
+                start=report.start,
+                done=report.done,
+                failed=report.failed,
+                seconds=report.seconds,
+                worker=report.worker,
+            )
+        )
+        if report.first_failure is not None:
+            raise raised(report.first_failure)
+
+    def _after_loss(self, block: Block, lost: Lost) -> None:
+        """Find out which simulation of a block ended its worker, by running its parts on their own."""
+        folder = self.store.folder
+        suspect = block.numbers[0] if block.size == 1 else None
+        if folder is not None:
+            suspect = take_mark(folder, block.numbers) if suspect is None else suspect
+        if suspect is not None:
+            self.losses[int(suspect)] += 1
+        self.batch.emit(BlockLost(simulations=str(block), reason=lost.reason))
+        if block.size == 1 and self.losses[int(block.numbers[0])] >= MAX_LOSSES:
+            self._settle(_report_of_killer(int(block.numbers[0]), lost, self.batch))
+        else:
+            self.pending.put_back(split(block.numbers, suspect))
 
 
-def _event(report: BlockReport) -> BlockFinished:
-    return BlockFinished(
-        start=report.start,
-        done=report.done,
-        failed=len(report.failures),
-        seconds=report.seconds,
-        worker=report.worker,
+def _report_of_killer(number: int, lost: Lost, batch: Batch) -> BlockReport:
+    """Return the report of a simulation that ended its worker each time."""
+    limit = "" if batch.timeout_s is None else f", or took much longer than timeout_s={batch.timeout_s} s"
+    error = SimulationError(f"Simulation {number} ended its worker process{limit}: {lost.reason}.")
+    failure = Failure(number=number, error=error, traceback="")
+    result = BlockResult(
+        numbers=range(number, number + 1),
+        values=[None] * len(batch.plan.taps),
+        status=np.array([Status.FAILED], np.uint8),
+        seconds=np.array([np.nan]),
+        failures=(failure,),
+    )
+    return BlockReport(
+        start=number,
+        done=0,
+        failed=1,
+        unfinished=None,
+        first_failure=failure if batch.on_error == "raise" else None,
+        seconds=0.0,
+        worker="",
+        result=result,
     )
 
 
-def _raised(failure: Failure) -> BaseException:
+def raised(failure: Failure) -> BaseException:
     """Return the user's own error, with what happened elsewhere as a note."""
     error = failure.error
-    if error.__traceback__ is None:
+    if error.__traceback__ is None and failure.traceback:
         error.add_note(f"On the worker:\n{failure.traceback}")
     return error

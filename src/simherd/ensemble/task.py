@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import threading
 import time
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
-from simherd.engine.block import Block, BlockResult, Failure, Status, run_block
+from simherd.engine.block import Block, BlockResult, Failure, Numbers, Status, Watch, as_failure, run_block
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, scout
 from simherd.engine.simulate import Simulator
+from simherd.engine.timeouts import TimeLimit
 from simherd.errors import SimulationError
 from simherd.model.graph import Key
+from simherd.store.marks import Mark
 from simherd.store.writer import BlockWriter
 
 __all__ = ["BlockReport", "Job", "Trial", "find_schema", "run_task"]
@@ -30,21 +33,28 @@ class Job:
     plan: Plan
     """What the simulations have in common."""
     writer: BlockWriter | None
-    """Writes results where the block runs, as long as it has room; None sends all back."""
+    """Writes results where the block runs, if they are whole chunks that fit; None sends all back."""
+    marks: Path | None
+    """Folder of the store, where workers mark the simulation that they are at."""
     retries: int
     """Further attempts at a simulation that raises."""
+    timeout_s: float | None
+    """Time that a simulation may take, in s."""
     stop_on_failure: bool
     """Whether a failed simulation ends the block."""
     crosses_processes: bool
     """Whether reports are pickled."""
+    is_stopped: Callable[[], bool] = bool
+    """Whether blocks that run in this process are to stop."""
     simulator: Simulator | None = field(default=None)
     """Made once per worker."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__ if name != "simulator"}
+        stays = ("simulator", "is_stopped")
+        return {name: getattr(self, name) for name in self.__slots__ if name not in stays}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in {"simulator": None, **state}.items():
+        for name, value in {"simulator": None, "is_stopped": bool, **state}.items():
             setattr(self, name, value)
 
 
@@ -56,8 +66,12 @@ class BlockReport:
     """First simulation."""
     done: int
     """Simulations that finished."""
-    failures: Sequence[Failure]
-    """Why the others failed."""
+    failed: int
+    """Simulations that failed."""
+    unfinished: Numbers | None
+    """Simulations that did not run, because the block was stopped."""
+    first_failure: Failure | None
+    """Why the first of the others failed, where that ends the run."""
     seconds: float
     """Time on the worker, in s."""
     worker: str
@@ -76,6 +90,8 @@ class Trial:
     """Its inputs."""
     retries: int
     """Further attempts if it raises."""
+    timeout_s: float | None
+    """Time that it may take, in s."""
 
     def __str__(self) -> str:
         return f"simulation {self.number}"
@@ -83,13 +99,12 @@ class Trial:
 
 def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
     """Run a simulation far enough to see what its outputs look like."""
-    for attempt in range(trial.retries + 1):
+    for _ in range(trial.retries + 1):
         try:
-            return scout(Simulator(plan), trial.inputs, trial.number)
+            with _limited(trial.timeout_s, may_end_process=False)(trial.number):
+                return scout(Simulator(plan), trial.inputs, trial.number)
         except Exception as error:
-            if attempt == trial.retries:
-                text = "".join(traceback.format_exception(error))
-                failure = Failure(number=trial.number, error=error, traceback=text)
+            failure = as_failure(trial.number, error)
     return portable(failure)
 
 
@@ -98,22 +113,55 @@ def run_task(job: Job, block: Block) -> BlockReport:
     started = time.perf_counter()
     if job.simulator is None:
         job.simulator = Simulator(job.plan)
-    result = run_block(job.simulator, block, retries=job.retries, stop_on_failure=job.stop_on_failure)
-    is_written = job.writer is not None and job.writer.has_room(result)
-    if is_written and job.writer is not None:
-        job.writer.write(result)
-    failures = result.failures
+    with _watching(job, block) as watch:
+        result = run_block(
+            job.simulator,
+            block,
+            retries=job.retries,
+            stop_on_failure=job.stop_on_failure,
+            watch=watch,
+            is_stopped=job.is_stopped,
+        )
     if job.crosses_processes:
-        failures = tuple(portable(failure) for failure in failures)
-        result = replace(result, failures=failures)
+        result = replace(result, failures=tuple(map(portable, result.failures)))
+    is_written = False
+    if job.writer is not None and job.writer.owns(result.numbers) and job.writer.has_room(result):
+        job.writer.write(result)
+        is_written = True
+    done, failed = (int((result.status == kind).sum()) for kind in (Status.DONE, Status.FAILED))
     return BlockReport(
-        start=block.start,
-        done=int((result.status == Status.DONE).sum()),
-        failures=failures,
+        start=int(block.numbers[0]),
+        done=done,
+        failed=failed,
+        unfinished=None if done + failed == block.size else block.numbers[done + failed :],
+        first_failure=result.failures[0] if failed and job.stop_on_failure else None,
         seconds=time.perf_counter() - started,
         worker=f"{os.getpid()}/{threading.get_native_id()}",
         result=None if is_written else result,
     )
+
+
+@contextmanager
+def _watching(job: Job, block: Block) -> Iterator[Watch]:
+    """Give the context in which each simulation of a block runs: its place marked, its time limited."""
+    limited = _limited(job.timeout_s, may_end_process=job.crosses_processes)
+    if job.marks is None or not job.crosses_processes:
+        yield limited
+        return
+    mark = Mark(job.marks, block.numbers)
+
+    def watch(number: int) -> AbstractContextManager[Any]:
+        mark.move(number)
+        return limited(number)
+
+    yield watch
+    mark.close()
+
+
+def _limited(timeout_s: float | None, may_end_process: bool) -> Watch:
+    if timeout_s is None:
+        return nullcontext
+    return TimeLimit(timeout_s, may_end_process=may_end_process).simulation
 
 
 def portable(failure: Failure) -> Failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from simherd.errors import ClusterError
@@ -103,7 +103,7 @@ class _ClientTasks(QueuedTasks[Any]):
 
     def finished(self, timeout: float | None = None) -> list[tuple[Any, Any]]:
         ended = super().finished(POLL_S if timeout is None else timeout)
-        if ended or self._client.scheduler_info()["workers"]:
+        if ended or self._has_workers():
             self._seen_workers = time.monotonic()
         elif time.monotonic() - self._seen_workers > WORKER_TIMEOUT_S:
             raise ClusterError(
@@ -111,6 +111,18 @@ class _ClientTasks(QueuedTasks[Any]):
                 fix="look at their logs; what is finished stays in the store.",
             )
         return ended
+
+    def _has_workers(self) -> bool:
+        try:
+            return bool(self._client.scheduler_info()["workers"])
+        except OSError as error:
+            raise self._disconnected(error) from error
+
+    def _disconnected(self, error: BaseException) -> ClusterError:
+        return ClusterError(
+            f"The connection to the Dask scheduler at {self._address} was lost: {error}.",
+            fix="look at its log; what is finished stays in the store.",
+        )
 
     def _result(self, future: Any) -> Any:
         from distributed import CancelledError, KilledWorker
@@ -120,10 +132,7 @@ class _ClientTasks(QueuedTasks[Any]):
         except KilledWorker as error:
             return Lost(f"worker {error.last_worker.address} ended")
         except CancelledError as error:
-            raise ClusterError(
-                f"The connection to the Dask scheduler at {self._address} was lost: {error}.",
-                fix="look at its log; what is finished stays in the store.",
-            ) from error
+            raise self._disconnected(error) from error
         future.release()
         return result
 
@@ -132,7 +141,8 @@ class _ClientTasks(QueuedTasks[Any]):
         return str(self._client.scheduler.address)
 
     def close(self) -> None:
-        self._client.cancel(list(self._items), force=True)
+        with suppress(OSError):  # a scheduler that is gone has nothing to cancel
+            self._client.cancel(list(self._items), force=True)
 
 
 def _carry(payload: Payload) -> Payload:

@@ -1,27 +1,61 @@
-"""What went wrong in a run, one JSON line per event, beside the arrays of its store."""
+"""What went wrong in a run, one JSON line per failed simulation, beside the arrays of its store.
+
+Each process that writes has a file of its own: lines of several never mix, on network file systems
+neither.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from simherd.engine.block import Failure
 
-__all__ = ["JOURNAL", "record_failures"]
+__all__ = ["JOURNAL", "read_journal", "record_failures"]
 
-JOURNAL = "journal.jsonl"
+JOURNAL = "journal"
 
 
 def record_failures(store: Path, failures: Iterable[Failure]) -> None:
-    """Append failed simulations, with their tracebacks, to the journal of a store.
+    """Append failed simulations, with their tracebacks, to the journal of a store, and wait for the disk."""
+    lines = [json.dumps(_entry(failure)) + "\n" for failure in failures]
+    if not lines:
+        return
+    folder = store / JOURNAL
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{socket.gethostname()}-{os.getpid()}.jsonl").open("ab", buffering=0) as journal:
+        journal.write("".join(lines).encode())
+        os.fsync(journal.fileno())
 
-    In one write at the end of the file, so that lines of several workers do not mix.
+
+def _entry(failure: Failure) -> dict[str, Any]:
+    return {
+        "simulation": failure.number,
+        "time": time.time(),
+        "error": repr(failure.error),
+        "where": " ".join(getattr(failure.error, "__notes__", ())),
+        "traceback": failure.traceback,
+    }
+
+
+def read_journal(store: Path) -> list[dict[str, Any]]:
+    """Return the newest entry of each simulation that ever failed, in the order of the batch.
+
+    A line that a killed process did not finish is left out.
     """
-    lines = [
-        json.dumps({"simulation": f.number, "error": repr(f.error), "traceback": f.traceback}) + "\n"
-        for f in failures
-    ]
-    if lines:
-        with (store / JOURNAL).open("ab", buffering=0) as journal:
-            journal.write("".join(lines).encode())
+    newest: dict[int, dict[str, Any]] = {}
+    for path in (store / JOURNAL).glob("*.jsonl"):
+        for line in path.read_text(errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            known = newest.get(entry["simulation"])
+            if known is None or entry["time"] >= known["time"]:
+                newest[entry["simulation"]] = entry
+    return [newest[number] for number in sorted(newest)]

@@ -19,16 +19,18 @@ from simherd.errors import SetupError, close_matches
 
 __all__ = [
     "ArrayLayout",
-    "block_size_for",
     "check_encoding",
     "chunk_along",
+    "chunk_size_for",
     "layout_output",
     "required_multiple",
 ]
 
 TARGET_BYTES = 4 * 2**20
 MAX_CHUNK_BYTES = 64 * 2**20
-BLOCKS_PER_WORKER = 4
+CHUNKS_PER_WORKER = 4
+MAX_CHUNK_S = 60.0
+MAX_CHUNKS = 4096
 ENCODING_KEYS = ("dtype", "chunks", "fill_value", "compressors", "compressor")
 
 
@@ -61,14 +63,15 @@ class ArrayLayout:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def block_size_for(
+def chunk_size_for(
     simulations: int,
     bytes_per_simulation: int,
     workers: int,
+    seconds_per_simulation: float | None = None,
     requested: int | None = None,
     multiple: int = 1,
 ) -> int:
-    """Return how many simulations make a block.
+    """Return how many simulations make a chunk.
 
     Parameters
     ----------
@@ -77,7 +80,9 @@ def block_size_for(
     bytes_per_simulation : int
         Bytes that the largest output takes in one simulation.
     workers : int
-        Blocks that run at once; each worker gets about four, so that none waits for long at the end.
+        Tasks that run at once; each worker gets about four chunks, so that none waits for long at the end.
+    seconds_per_simulation : float, optional
+        Time that one takes, in s, if it is known.
     requested : int, optional
         What the user asks for.
     multiple : int, optional
@@ -86,14 +91,16 @@ def block_size_for(
     Returns
     -------
     int
-        Chunks of about 4 MiB, fewer simulations where the batch is small.
+        Chunks of about 4 MiB and at most a minute of work, which is what a crash may cost; fewer
+        simulations where the batch is small, more where there would be thousands of chunks.
     """
     if requested is not None:
         wanted = requested
     else:
         by_bytes = TARGET_BYTES // max(bytes_per_simulation, 1)
-        by_workers = math.ceil(simulations / (BLOCKS_PER_WORKER * max(workers, 1)))
-        wanted = max(min(by_bytes, by_workers), 1)
+        by_workers = math.ceil(simulations / (CHUNKS_PER_WORKER * max(workers, 1)))
+        by_time = int(MAX_CHUNK_S / max(seconds_per_simulation or 0.0, 1e-9))
+        wanted = max(min(by_bytes, by_workers, max(by_time, simulations // MAX_CHUNKS)), 1)
     return min(math.ceil(wanted / multiple) * multiple, math.ceil(simulations / multiple) * multiple)
 
 
@@ -176,7 +183,7 @@ def layout_output(
     output : OutputSchema
         Its shape and type in one simulation.
     batch : (str, int, int), optional
-        Batch dimension, simulations and block size.
+        Batch dimension, simulations and chunk size.
     encoding : mapping
         What the user says of dtype, chunks, fill_value, compressors.
     attrs : mapping

@@ -31,31 +31,28 @@ class MemoryStore:
         Inputs and coordinates.
     layouts : sequence of ArrayLayout
         The outputs, in the order of the plan, then status and seconds in a batch.
-    block_size : int, optional
-        Simulations in a block.
     arrays : sequence of ndarray, optional
         The values of the outputs, where they are complete.
     """
 
     travels = False
+    folder = None
 
     def __init__(
         self,
         base: xr.Dataset,
         layouts: Sequence[ArrayLayout],
-        block_size: int = 1,
         arrays: Sequence[Array] | None = None,
     ) -> None:
         self.base = base
         self.layouts = layouts
-        self.block_size = block_size
         self.arrays = [_empty(one) for one in layouts] if arrays is None else list(arrays)
 
     def writer(self) -> ArrayWriter:
         """Return what writes the blocks of a batch."""
         *outputs, status, seconds = self.arrays
         has_clock = [one.has_clock for one in self.layouts[:-2]]
-        return ArrayWriter(outputs, has_clock, status, seconds, self.block_size)
+        return ArrayWriter(outputs, has_clock, status, seconds, 1)
 
     def settle(self, result: BlockResult) -> None:
         """Write a block, after making room for it."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from simherd.engine.block import BlockResult
+from simherd.engine.block import BlockResult, Numbers
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
+from simherd.store.durable import sync_files
 from simherd.store.journal import record_failures
 
 __all__ = ["SECONDS", "STATUS", "ArrayWriter", "BlockStore", "BlockWriter"]
@@ -22,6 +24,13 @@ SECONDS = "simulation_seconds"
 
 class BlockWriter(Protocol):
     """What writes the results of blocks."""
+
+    folder: Path | None
+    """Folder of the store, where it has one."""
+
+    def owns(self, numbers: Numbers) -> bool:
+        """Return whether simulations are whole chunks, which nobody else writes."""
+        ...
 
     def has_room(self, result: BlockResult) -> bool:
         """Return whether the arrays are large enough."""
@@ -38,6 +47,9 @@ class BlockStore(Protocol):
     travels: bool
     """Whether workers write for themselves; else results come back and are written here."""
 
+    folder: Path | None
+    """Folder of the store, where it has one."""
+
     def writer(self) -> BlockWriter:
         """Return what writes blocks where they run."""
         ...
@@ -51,7 +63,8 @@ class BlockStore(Protocol):
 class ArrayWriter:
     """Writes blocks into arrays that can be assigned to: Zarr's or NumPy's.
 
-    Safe from several workers: a block owns its chunks [1]_.
+    Safe from several workers for whole chunks: a block owns its chunks [1]_. Other simulations are for
+    the client to write, one block after another.
 
     References
     ----------
@@ -66,10 +79,18 @@ class ArrayWriter:
     """The array of ``simulation_status``."""
     seconds: Any
     """The array of ``simulation_seconds``."""
-    block_size: int
-    """Simulations in a block."""
-    journal: Path | None = None
-    """Folder whose journal tells why simulations failed."""
+    chunk: int
+    """Simulations in a chunk."""
+    folder: Path | None = None
+    """Folder of the store, where the journal tells why simulations failed."""
+
+    def owns(self, numbers: Numbers) -> bool:
+        """Return whether simulations are whole chunks."""
+        return (
+            isinstance(numbers, range)
+            and numbers.start % self.chunk == 0
+            and (numbers.stop % self.chunk == 0 or numbers.stop == self.status.shape[0])
+        )
 
     def has_room(self, result: BlockResult) -> bool:
         """Return whether no value is longer than its array."""
@@ -88,37 +109,60 @@ class ArrayWriter:
             yield array, values if values is None or has_clock else values[:, 0]
 
     def write(self, result: BlockResult) -> None:
-        """Write the values of a block, why simulations failed, then their status.
+        """Write the values of simulations, why some failed, then their status.
 
-        What is said to be done is there, whenever the run is cut off.
+        Each is on the disk before the next begins: what is said to be done is there, whenever the run,
+        or the machine, is cut off.
 
         Raises
         ------
         StoreError
-            If the block is not aligned with the chunks of the store.
+            If there are no such simulations, or the disk does not take them.
         """
-        where = self._rows(result)
-        for array, values in self._pairs(result):
-            if values is not None:
-                array[(where, *map(slice, values.shape[1:]))] = _as_stored(values, array.dtype)
-        if self.journal is not None:
-            record_failures(self.journal, result.failures)
-        self.seconds[where] = result.seconds
-        self.status[where] = result.status
-
-    def _rows(self, result: BlockResult) -> slice:
-        stop = result.start + len(result.status)
-        total = self.status.shape[0]
-        if (
-            result.start % self.block_size
-            or not (stop % self.block_size == 0 or stop == total)
-            or stop > total
-        ):
+        if not len(result.numbers):
+            return
+        if result.numbers[-1] >= self.status.shape[0]:
             raise StoreError(
-                f"Simulations {result.start} to {stop - 1} are not whole blocks of {self.block_size} "
-                f"out of {total}."
+                f"Simulation {result.numbers[-1]} is beyond the store, which has {self.status.shape[0]}."
             )
-        return slice(result.start, stop)
+        try:
+            self._write(result)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write simulations {result.numbers[0]} to {result.numbers[-1]}: {error}.",
+                fix="make room or mend the file system, then go on with resume=True (--resume).",
+            ) from error
+
+    def _write(self, result: BlockResult) -> None:
+        self._put([(array, v) for array, v in self._pairs(result) if v is not None], result.numbers)
+        if self.folder is not None:
+            record_failures(self.folder, result.failures)
+        self._put([(self.seconds, result.seconds)], result.numbers)
+        self._put([(self.status, result.status)], result.numbers)
+
+    def _put(self, pairs: Sequence[tuple[Any, Array]], numbers: Numbers) -> None:
+        """Assign values to the rows of arrays, and wait until they are on the disk if there is one."""
+        for array, values in pairs:
+            _assign(array, numbers, _as_stored(values, array.dtype))
+        if self.folder is not None:
+            sync_files(path for array, values in pairs for path in _chunk_files(array, numbers, values.shape))
+
+
+def _assign(array: Any, numbers: Numbers, values: Array) -> None:
+    rest = tuple(map(slice, values.shape[1:]))
+    if isinstance(numbers, range):
+        array[(slice(numbers.start, numbers.stop), *rest)] = values
+    else:
+        getattr(array, "oindex", array)[(numbers, *rest)] = values
+
+
+def _chunk_files(array: Any, numbers: Numbers, shape: tuple[int, ...]) -> Iterator[Path]:
+    """Yield the files of a Zarr array that hold some of its rows, up to a shape along other axes."""
+    folder = Path(array.store.root) / array.path
+    rows = np.unique(np.asarray(numbers) // array.chunks[0]).tolist()
+    others = (range(-(-size // chunk)) for size, chunk in zip(shape[1:], array.chunks[1:], strict=True))
+    for place in product(rows, *others):
+        yield folder / array.metadata.encode_chunk_key(place)
 
 
 def _is_longer(array: Any, values: Array) -> bool:

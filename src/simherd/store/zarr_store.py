@@ -61,8 +61,15 @@ def check_writable(path: Path) -> None:
         ) from error
 
 
-def as_target(store: Any) -> Any:
+def as_target(store: Any, may_exist: bool = False) -> Any:
     """Return a path as a folder that can be made, and a mapping or a store of Zarr as the group in it.
+
+    Parameters
+    ----------
+    store : path, mapping, zarr store or zarr.Group
+        Where results are to be written.
+    may_exist : bool, optional
+        Whether the folder may be there, because a run goes on in it.
 
     Raises
     ------
@@ -71,7 +78,8 @@ def as_target(store: Any) -> Any:
     """
     if isinstance(store, str | Path):
         folder = as_folder(store)
-        check_writable(folder)
+        if not (may_exist and folder.exists()):
+            check_writable(folder)
         return folder
     if isinstance(store, MutableMapping):
         store = MemoryStore(store)
@@ -127,8 +135,6 @@ class ZarrStore:
         Inputs and coordinates, written at once.
     layouts : sequence of ArrayLayout
         The outputs, in the order of the plan, then status and seconds in a batch.
-    block_size : int, optional
-        Simulations in a block.
 
     Raises
     ------
@@ -143,19 +149,37 @@ class ZarrStore:
         target: Path | zarr.Group,
         base: xr.Dataset,
         layouts: Sequence[ArrayLayout] = (),
-        block_size: int = 1,
     ) -> None:
         if isinstance(target, Path):
             check_writable(target)
         self.layouts = list(layouts)
         self.texts: dict[Any, np.dtype[Any]] = {}
-        self.block_size = block_size
         try:
             self.group = self._create(target, base, layouts)
         except OSError as error:
             if isinstance(error, StoreExistsError):
                 raise
             raise StoreError(f"Cannot write the store: {error}.") from error
+
+    @classmethod
+    def of(cls, group: zarr.Group, base: xr.Dataset, layouts: Sequence[ArrayLayout]) -> ZarrStore:
+        """Return the store that a group is, whose arrays exist.
+
+        Parameters
+        ----------
+        group : zarr.Group
+            A group that a run made.
+        base : Dataset
+            Its inputs and coordinates, as they are in memory.
+        layouts : sequence of ArrayLayout
+            Its outputs, in the order of the plan, then status and seconds.
+        """
+        store = cls.__new__(cls)
+        store.group = group
+        store.layouts = list(layouts)
+        store.texts = _texts_of(base)
+        store.arrays = [_filled(group[one.name]) for one in layouts]
+        return store
 
     def _create(
         self, target: Path | zarr.Group, base: xr.Dataset, layouts: Sequence[ArrayLayout]
@@ -174,7 +198,7 @@ class ZarrStore:
         return group
 
     def _add_base(self, group: zarr.Group, base: xr.Dataset) -> None:
-        self.texts |= {name: v.dtype for name, v in base.variables.items() if v.dtype.kind == "U"}
+        self.texts |= _texts_of(base)
         with _quiet_zarr():
             _write(group, _storable(base))
 
@@ -187,7 +211,7 @@ class ZarrStore:
         """Return what writes the blocks of a batch."""
         *outputs, status, seconds = self.arrays
         has_clock = [one.has_clock for one in self.layouts[:-2]]
-        return ArrayWriter(outputs, has_clock, status, seconds, self.block_size, self.folder)
+        return ArrayWriter(outputs, has_clock, status, seconds, status.chunks[0], self.folder)
 
     @property
     def folder(self) -> Path | None:
@@ -219,6 +243,16 @@ class ZarrStore:
     def consolidate(self) -> None:
         """Gather the metadata of all arrays in one place, from where they are read at once."""
         _consolidate(self.group)
+
+    def write_region(self, dataset: xr.Dataset, dim: str) -> None:
+        """Write all rows of variables whose arrays exist."""
+        with _quiet_zarr():
+            _storable(dataset).to_zarr(
+                self.group.store,
+                group=self.group.path or None,
+                region={dim: slice(0, dataset.sizes[dim])},
+                consolidated=False,
+            )
 
     def add_coords(self, base: xr.Dataset) -> None:
         """Write coordinates that became known only now."""
@@ -277,7 +311,16 @@ def _create_array(group: zarr.Group, layout: ArrayLayout) -> Any:
         attributes=dict(layout.attrs),
         chunk_key_encoding=CHUNK_KEYS,
     )
+    return _filled(array)
+
+
+def _filled(array: Any) -> Any:
+    """Return an array of which also chunks without a value other than the fill value become files."""
     return array.with_config({"write_empty_chunks": True})
+
+
+def _texts_of(dataset: xr.Dataset) -> dict[Any, np.dtype[Any]]:
+    return {name: v.dtype for name, v in dataset.variables.items() if v.dtype.kind == "U"}
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:

@@ -1,0 +1,201 @@
+"""A batch from its setup to its result: where it is stored, what is left to run, who may write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simherd.api.prepare import Prepared
+from simherd.engine.block import Numbers, Status
+from simherd.engine.plan import Array
+from simherd.engine.schema import OutputSchema, Schema, hold_to
+from simherd.ensemble.discovery import discover_schema
+from simherd.ensemble.interrupts import Interrupts
+from simherd.ensemble.run import Batch, Outcome, run_batch
+from simherd.ensemble.sizing import TaskSizer
+from simherd.errors import RunInterruptedError, StoreMismatchError
+from simherd.setup.fingerprint import differences
+from simherd.store.memory import MemoryStore
+
+__all__ = ["RERUN", "Going", "run_in_memory", "run_in_store"]
+
+RERUN = {
+    "missing": (Status.PENDING,),
+    "failed": (Status.PENDING, Status.FAILED),
+    "all": tuple(Status),
+}
+"""The simulations that each way of running again takes, by what became of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Going:
+    """How a run goes on, and how it ends."""
+
+    resume: bool = False
+    """Whether the store may be there already."""
+    rerun: str = "missing"
+    """Which of its simulations run."""
+    grace_s: float = 30.0
+    """Time that blocks have to finish after a signal, in s."""
+
+
+def run_in_memory(prepared: Prepared, batch: Batch, decoding: Mapping[str, Any] | None) -> xr.Dataset:
+    """Run a batch and return its result, which is nowhere else."""
+    schema = discover_schema(batch)
+    chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
+    store = MemoryStore(prepared.base(schema), prepared.layouts(schema, chunk))
+    _run(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
+    return prepared.finish(store.open(decoding))
+
+
+def run_in_store(
+    prepared: Prepared, batch: Batch, target: Any, decoding: Mapping[str, Any] | None, going: Going
+) -> xr.Dataset:
+    """Run a batch, or what is left of it, and return its result, opened in its store.
+
+    Raises
+    ------
+    StoreLockedError
+        If another run writes to the store.
+    StoreExistsError
+        If there is something already, and the run is not to go on with it.
+    StoreMismatchError
+        If it is to, and that is of another model or of other inputs.
+    RunInterruptedError
+        If a signal ended the run before it was complete.
+    """
+    from simherd.store.zarr_store import ZarrStore
+
+    if not isinstance(target, Path):
+        schema = discover_schema(batch)
+        chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
+        store = ZarrStore(target, prepared.base(schema), prepared.layouts(schema, chunk))
+        _run(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
+        return prepared.finish(store.open(decoding))
+    with _claimed(target), Interrupts(going.grace_s) as interrupts:
+        opened = _reopened(prepared, target, going) if going.resume else None
+        store, schema, numbers = opened or _created(prepared, batch, target)
+        outcome = Outcome()
+        if len(numbers):
+            chunk = store.writer().chunk
+            with _marked(target):
+                outcome = _run(prepared, batch, schema, store, chunk, numbers, interrupts)
+    if outcome.pending:
+        raise _interrupted(interrupts, outcome, target)
+    return prepared.finish(store.open(decoding))
+
+
+def _run(
+    prepared: Prepared,
+    batch: Batch,
+    schema: Schema,
+    store: Any,
+    chunk: int,
+    numbers: Numbers,
+    interrupts: Interrupts,
+) -> Outcome:
+    sizer = TaskSizer(
+        chunk=chunk,
+        nbytes=sum(output.nbytes for output in schema.outputs),
+        workers=batch.executor.workers,
+        is_fixed=prepared.block_size is not None,
+    )
+    batch = replace(batch, plan=hold_to(batch.plan, schema))
+    return run_batch(batch, store, sizer, numbers, interrupts, schema.seconds)
+
+
+@contextmanager
+def _claimed(target: Path) -> Iterator[None]:
+    """Hold the lock of a store and begin with what killed runs left of it removed."""
+    from simherd.store.batch_store import clean_up
+    from simherd.store.lock import locked
+
+    with locked(target):
+        clean_up(target)
+        yield
+
+
+@contextmanager
+def _marked(folder: Path) -> Iterator[None]:
+    from simherd.store.marks import prepare_marks, remove_marks
+
+    prepare_marks(folder)
+    try:
+        yield
+    finally:
+        remove_marks(folder)
+
+
+def _created(prepared: Prepared, batch: Batch, target: Path) -> tuple[Any, Schema, Numbers]:
+    from simherd.store.batch_store import create_batch_store
+    from simherd.store.zarr_store import check_writable
+
+    check_writable(target)
+    schema = discover_schema(batch)
+    chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
+    layouts = prepared.layouts(schema, chunk)
+    store = create_batch_store(target, prepared.base(schema), layouts, prepared.fingerprint())
+    return store, schema, range(prepared.setup.simulations)
+
+
+def _reopened(prepared: Prepared, target: Path, going: Going) -> tuple[Any, Schema, Numbers] | None:
+    """Return the store of an earlier run, its schema and what is left to run; None if there is none."""
+    from simherd.store.batch_store import (
+        is_begun,
+        lengthen,
+        read_fingerprint,
+        reopen_batch_store,
+        status_of,
+    )
+
+    if not is_begun(target):
+        return None
+    taps, setup = prepared.setup.plan.taps, prepared.setup
+    has_clock = {tap.name: tap.clock is not None for tap in taps}
+    stored = read_fingerprint(target)
+    before = int(stored["simulations"])
+    now = prepared.fingerprint(before)
+    if found := differences(stored, now):
+        raise StoreMismatchError(
+            f"Cannot go on in the store {str(target)!r}, it is of another run: {'; '.join(found)}.",
+            fix="run with what it was made with, or write to another store (--store PATH).",
+        )
+    store = reopen_batch_store(target, setup.dataset, has_clock)
+    schema = _schema_of(prepared, store)
+    if len(status_of(store)) < setup.simulations:
+        lengthen(store, prepared.base(schema), str(setup.batch_dim), prepared.fingerprint())
+        store = reopen_batch_store(target, setup.dataset, has_clock)
+    return store, schema, _numbers(status_of(store), going.rerun)
+
+
+def _schema_of(prepared: Prepared, store: Any) -> Schema:
+    """Return what the outputs look like, as the arrays of a store tell it."""
+    front = 1
+    outputs = []
+    for tap, one in zip(prepared.setup.plan.taps, store.layouts[:-2], strict=True):
+        own = front + (tap.clock is not None)
+        outputs.append(OutputSchema(tap=tap, dims=one.dims[own:], shape=one.shape[own:], dtype=one.dtype))
+    names = {key: key[1] for key in prepared.setup.plan.indexes if key[1] in store.group}
+    return Schema(
+        outputs=tuple(outputs), indexes={k: np.asarray(store.group[name]) for k, name in names.items()}
+    )
+
+
+def _numbers(status: Array, rerun: str) -> Numbers:
+    """Return the simulations that are to run."""
+    chosen = np.flatnonzero(np.isin(status, RERUN[rerun]))
+    return range(len(status)) if len(chosen) == len(status) else chosen
+
+
+def _interrupted(interrupts: Interrupts, outcome: Outcome, target: Path) -> RunInterruptedError:
+    return RunInterruptedError(
+        f"The run was interrupted by {interrupts.name}: {outcome.done} simulations done, {outcome.failed} "
+        f"failed, {outcome.pending} pending in {str(target)!r}.",
+        fix="run it again with resume=True to go on from there.",
+    )

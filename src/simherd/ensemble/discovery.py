@@ -1,0 +1,91 @@
+"""Finding out what the outputs of a batch look like, by running one of its simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import gcd
+from typing import Any
+
+from simherd.engine.block import Block, Failure
+from simherd.engine.schema import Schema
+from simherd.ensemble.run import Batch, raised, share
+from simherd.ensemble.task import Trial, find_schema
+from simherd.errors import SimulationError
+from simherd.executors.base import Lost
+from simherd.model.graph import Key
+
+__all__ = ["discover_schema"]
+
+SCOUTED = 64
+
+
+def discover_schema(batch: Batch) -> Schema:
+    """Return what the outputs of a batch look like, found out by the first simulation that works.
+
+    With ``on_error="record"`` up to 64 others, spread over the batch, are tried if the first one fails.
+
+    Raises
+    ------
+    SimulationError
+        If all that were tried fail.
+    Exception
+        What the first simulation raised, with ``on_error="raise"``.
+    """
+    shared = share(batch, batch.plan)
+    numbers = _spread(batch.plan.batch_size)
+    first = _scouted(batch, shared, numbers[:1])
+    if isinstance(first, Schema):
+        return first
+    if batch.on_error == "raise":
+        raise raised(first)
+    found = _scouted(batch, shared, numbers[1:]) if len(numbers) > 1 else first
+    if isinstance(found, Schema):
+        return found
+    raise SimulationError(
+        f"All {len(numbers)} simulations that were tried failed, so nothing is known of the outputs and "
+        f"nothing was written. The first one raised {first.error!r}.",
+        fix="run one of them on its own: its error then comes with a traceback (--set run.on_error=raise).",
+    ) from first.error
+
+
+def _spread(simulations: int) -> list[int]:
+    """Return the positions of up to 64 simulations, the first one first, then far from each other."""
+    count = min(simulations, SCOUTED)
+    stride = next(
+        s for s in range(max(round(simulations * 0.618), 1), simulations + 2) if gcd(s, simulations) == 1
+    )
+    return [number * stride % simulations for number in range(count)]
+
+
+def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Failure:
+    """Return the first schema that one of some simulations gives, else the last failure."""
+    waiting = list(numbers)
+    with batch.executor.tasks(find_schema, shared) as tasks:
+        while True:
+            while waiting and tasks.room:
+                tasks.submit(_trial(batch, waiting.pop(0)))
+            for trial, result in tasks.finished():
+                if isinstance(result, Schema):
+                    return result
+                last = _killer(trial, result) if isinstance(result, Lost) else result
+            if not waiting and not tasks.running:
+                return last
+
+
+def _trial(batch: Batch, number: int) -> Trial:
+    return Trial(
+        number=number,
+        inputs=_inputs_of(batch, number),
+        retries=batch.retries,
+        timeout_s=batch.timeout_s,
+    )
+
+
+def _inputs_of(batch: Batch, number: int) -> Mapping[Key, Any]:
+    inputs = {key: values[number : number + 1] for key, values in batch.inputs.items()}
+    return next(Block(numbers=range(number, number + 1), inputs=inputs).rows())
+
+
+def _killer(trial: Trial, lost: Lost) -> Failure:
+    error = SimulationError(f"{str(trial).capitalize()} ended its worker process: {lost.reason}.")
+    return Failure(number=trial.number, error=error, traceback="")

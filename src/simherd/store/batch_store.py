@@ -1,0 +1,174 @@
+"""The store of a batch: born whole, opened again when a run goes on, made longer for a larger batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.storage import LocalStore
+
+from simherd.engine.plan import Array
+from simherd.errors import StoreError, StoreMismatchError
+from simherd.store.durable import remove_leftovers, sync_files
+from simherd.store.layout import ArrayLayout
+from simherd.store.writer import SECONDS, STATUS
+from simherd.store.zarr_store import ZarrStore
+
+__all__ = [
+    "clean_up",
+    "create_batch_store",
+    "is_begun",
+    "lengthen",
+    "read_fingerprint",
+    "reopen_batch_store",
+    "status_of",
+]
+
+FINGERPRINT = "fingerprint.json"
+
+
+def create_batch_store(
+    target: Path, base: xr.Dataset, layouts: Sequence[ArrayLayout], fingerprint: Mapping[str, Any]
+) -> ZarrStore:
+    """Make the store of a batch, under another name until it is complete and on the disk.
+
+    Parameters
+    ----------
+    target : Path
+        Its folder.
+    base : Dataset
+        Inputs and coordinates.
+    layouts : sequence of ArrayLayout
+        The outputs, in the order of the plan, then status and seconds.
+    fingerprint : mapping
+        What tells the run from others.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written, or there is something in the folder.
+    """
+    unborn = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ZarrStore(unborn, base, layouts)
+        _write_fingerprint(unborn, fingerprint)
+        sync_files(path for path in unborn.rglob("*") if path.is_file())
+        unborn.rename(target)
+    except OSError as error:
+        raise StoreError(f"Cannot write the store {str(target)!r}: {error}.") from error
+    finally:
+        shutil.rmtree(unborn, ignore_errors=True)
+    has_clock = {one.name: one.has_clock for one in layouts[:-2]}
+    return reopen_batch_store(target, base, has_clock)
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether a folder is the store of a batch."""
+    return (folder / STATUS / "zarr.json").exists()
+
+
+def read_fingerprint(folder: Path) -> dict[str, Any]:
+    """Return what a store says of the run that it is of.
+
+    Raises
+    ------
+    StoreMismatchError
+        If it says nothing.
+    """
+    try:
+        return dict(json.loads((folder / FINGERPRINT).read_text()))
+    except (OSError, ValueError) as error:
+        raise StoreMismatchError(
+            f"Cannot go on in the store {str(folder)!r}: it does not say what run it is of ({error}).",
+            fix="write to another store (--store PATH).",
+        ) from error
+
+
+def _write_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
+    unfinished = folder / f"{FINGERPRINT}.partial"
+    unfinished.write_text(json.dumps(fingerprint))
+    unfinished.rename(folder / FINGERPRINT)
+
+
+def clean_up(target: Path) -> None:
+    """Remove what killed runs left of a store and in it, while nobody writes to it."""
+    for unborn in target.parent.glob(f".{target.name}.*.partial"):
+        shutil.rmtree(unborn, ignore_errors=True)
+    if target.exists():
+        remove_leftovers(target)
+
+
+def reopen_batch_store(folder: Path, base: xr.Dataset, has_clock: Mapping[str, bool]) -> ZarrStore:
+    """Open the store of a batch for writing.
+
+    Parameters
+    ----------
+    folder : Path
+        Its folder.
+    base : Dataset
+        Inputs and coordinates, as they are in memory.
+    has_clock : mapping
+        The outputs by name, in the order of the plan, and whether each has an axis for its clock.
+    """
+    group = zarr.open_group(LocalStore(folder), mode="r+", use_consolidated=False)
+    layouts = [_layout_of(group[name], is_along) for name, is_along in has_clock.items()]
+    layouts += [_layout_of(group[name], False) for name in (STATUS, SECONDS)]
+    return ZarrStore.of(group, base, layouts)
+
+
+def _layout_of(array: Any, has_clock: bool) -> ArrayLayout:
+    return ArrayLayout(
+        name=array.basename,
+        dims=tuple(array.metadata.dimension_names),
+        shape=array.shape,
+        chunks=array.chunks,
+        dtype=np.dtype(object) if array.dtype.kind == "T" else array.dtype,
+        fill_value=array.fill_value,
+        attrs=dict(array.attrs),
+        has_clock=has_clock,
+    )
+
+
+def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[str, Any]) -> None:
+    """Make a store longer along the batch, for a larger one that begins with the same simulations.
+
+    Readers see the old size until all arrays have the new one; the status is last, so that what was cut
+    off is done again.
+
+    Parameters
+    ----------
+    store : ZarrStore
+        The store of the smaller batch.
+    base : Dataset
+        Inputs and coordinates of the larger one.
+    dim : str
+        The batch dimension.
+    fingerprint : mapping
+        What tells the larger batch from other runs.
+    """
+    size = base.sizes[dim]
+    along = base[[name for name, variable in base.variables.items() if dim in variable.dims]]
+    for name, variable in along.variables.items():
+        array: Any = store.group[str(name)]
+        array.resize(variable.shape)
+    store.write_region(along.drop_attrs(deep=False), dim)
+    for array in store.arrays[:-2] + store.arrays[:-3:-1]:
+        array.resize((size, *array.shape[1:]))
+    store.consolidate()
+    folder = store.folder
+    assert folder is not None
+    _write_fingerprint(folder, fingerprint)
+    sync_files([*folder.glob("*/zarr.json"), folder / "zarr.json", folder / FINGERPRINT])
+
+
+def status_of(store: ZarrStore) -> Array:
+    """Return what became of the simulations of a batch, shape (simulations,)."""
+    return np.asarray(store.arrays[-2])
