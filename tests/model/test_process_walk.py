@@ -107,5 +107,5 @@ def test_a_store_that_is_none_is_an_error():
     model = sh.Model({"one": One})
     setup = sh.create_setup(model, output_vars={"one__x": None})
 
-    with pytest.raises(StoreError, match="store of type dict"):
-        setup.simherd.run(model, store={})
+    with pytest.raises(StoreError, match="store of type list"):
+        setup.simherd.run(model, store=[])
