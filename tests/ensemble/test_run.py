@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 
 import cloudpickle
 import numpy as np
@@ -67,7 +68,7 @@ def test_an_error_from_elsewhere_comes_with_the_worker_s_traceback(walk):
     with pytest.raises(ValueError, match="negative") as info:
         run(walk, [1.0, -1.0], **WHERE["processes"])
 
-    assert "On the worker:\nTraceback" in "\n".join(info.value.__notes__)
+    assert "run_step" in [frame.name for frame in traceback.extract_tb(info.value.__traceback__)]
 
 
 def test_the_first_simulation_may_fail(walk, where):
@@ -391,3 +392,26 @@ def test_a_worker_that_is_lost_costs_no_simulation(walk, tmp_path):
     assert pids == []
     assert (ds.simulation_status == 1).all()
     assert ds.walk__height[:, -1].values.tolist() == (3 * np.arange(12.0)).tolist()
+
+
+def test_an_error_of_a_class_in_the_user_s_script_arrives_as_it_is(walk, where):
+    class OwnError(Exception):
+        pass
+
+    @sh.process
+    class Raises:
+        number = sh.variable()
+        out = sh.variable(intent="out")
+
+        def initialize(self):
+            self.out = 1.0
+            if self.number:
+                raise OwnError("mine")
+
+    model = sh.Model({"p": Raises})
+    setup = sh.create_setup(model, input_vars={"p__number": ("member", [0, 1])}, output_vars={"p__out": None})
+
+    with pytest.raises(Exception, match="mine") as info:
+        setup.simherd.run(model, batch_dim="member", **where)
+
+    assert type(info.value).__name__ == "OwnError"

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from concurrent import futures
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import cloudpickle
 import pytest
@@ -15,6 +15,7 @@ from simherd.clusters import open_client
 from simherd.errors import ClusterError, SetupError
 from simherd.executors.choose import choose_executor
 from simherd.executors.client import ClientExecutor
+from simherd.executors.deferred import DeferredExecutor
 from simherd.executors.payload import pack
 from simherd.executors.pool import PoolExecutor, thread_pool
 from simherd.executors.processes import ProcessExecutor
@@ -285,3 +286,41 @@ def test_thread_guards_reach_worker_processes_and_stay_out_of_this_one(monkeypat
     assert found == ["1", "1"]
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_workers_are_started_as_far_as_the_work_pays_for_them(calling):
+    with ProcessExecutor(4, is_most=True) as executor:
+        assert list(executor.map(calling, abs, [-1])) == [1]
+        executor.expect(2.5)
+        assert executor.description == "2 worker processes"
+        first, second = (worker.is_started for worker in executor._workers)
+        assert (first, second) == (True, False)
+
+        executor.expect(0.1)
+        assert executor.workers == 1
+        assert list(executor.map(calling, abs, [-1, -2])) == [1, 2]
+
+
+def test_workers_that_were_asked_for_stay():
+    executor = ProcessExecutor(4)
+
+    executor.expect(0.1)
+
+    assert executor.workers == 4
+
+
+@pytest.mark.parametrize(("seconds", "opened"), [(0.5, 0), (100.0, 1), (None, 1)])
+@pytest.mark.cluster
+def test_a_cluster_is_opened_only_for_work_that_is_worth_it(two_workers, calling, seconds, opened):
+    clients = []
+
+    def open_client():
+        clients.append(two_workers)
+        return nullcontext(two_workers)
+
+    with DeferredExecutor(open_client) as executor:
+        assert list(executor.map(calling, abs, [-1])) == [1]
+        executor.expect(seconds)
+        assert sorted(executor.map(calling, abs, [-1, -2])) == [1, 2]
+        assert (executor.workers, len(clients)) == (1 + opened, opened)
+        assert ("too little work" in executor.description) is not bool(opened)

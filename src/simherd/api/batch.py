@@ -47,7 +47,7 @@ class Going:
 
 def run_in_memory(prepared: Prepared, batch: Batch, decoding: Mapping[str, Any] | None) -> xr.Dataset:
     """Run a batch and return its result, which is nowhere else."""
-    schema = discover_schema(batch)
+    schema = _discovered(prepared, batch)
     chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
     store = MemoryStore(prepared.base(schema), prepared.layouts(schema, chunk))
     _run(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
@@ -73,13 +73,13 @@ def run_in_store(
     from simherd.store.zarr_store import ZarrStore
 
     if not isinstance(target, Path):
-        schema = discover_schema(batch)
+        schema = _discovered(prepared, batch)
         chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
         store = ZarrStore(target, prepared.base(schema), prepared.layouts(schema, chunk))
         _run(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
         return prepared.finish(store.open(decoding))
     with _claimed(target), Interrupts(going.grace_s) as interrupts:
-        opened = _reopened(prepared, target, going) if going.resume else None
+        opened = _reopened(prepared, batch, target, going) if going.resume else None
         store, schema, numbers = opened or _created(prepared, batch, target)
         outcome = Outcome()
         if len(numbers):
@@ -110,6 +110,13 @@ def _run(
     return run_batch(batch, store, sizer, numbers, interrupts, schema.seconds)
 
 
+def _discovered(prepared: Prepared, batch: Batch) -> Schema:
+    """Find out what comes out of a batch, and let its executor know how much work it is."""
+    schema = discover_schema(batch)
+    batch.executor.expect(None if schema.seconds is None else schema.seconds * prepared.setup.simulations)
+    return schema
+
+
 @contextmanager
 def _claimed(target: Path) -> Iterator[None]:
     """Hold the lock of a store and begin with what killed runs left of it removed."""
@@ -137,14 +144,16 @@ def _created(prepared: Prepared, batch: Batch, target: Path) -> tuple[Any, Schem
     from simherd.store.zarr_store import check_writable
 
     check_writable(target)
-    schema = discover_schema(batch)
+    schema = _discovered(prepared, batch)
     chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
     layouts = prepared.layouts(schema, chunk)
     store = create_batch_store(target, prepared.base(schema), layouts, prepared.fingerprint())
     return store, schema, range(prepared.setup.simulations)
 
 
-def _reopened(prepared: Prepared, target: Path, going: Going) -> tuple[Any, Schema, Numbers] | None:
+def _reopened(
+    prepared: Prepared, batch: Batch, target: Path, going: Going
+) -> tuple[Any, Schema, Numbers] | None:
     """Return the store of an earlier run, its schema and what is left to run; None if there is none."""
     from simherd.store.batch_store import (
         is_begun,
@@ -171,7 +180,10 @@ def _reopened(prepared: Prepared, target: Path, going: Going) -> tuple[Any, Sche
     if len(status_of(store)) < setup.simulations:
         lengthen(store, prepared.base(schema), str(setup.batch_dim), prepared.fingerprint())
         store = reopen_batch_store(target, setup.dataset, has_clock)
-    return store, schema, _numbers(status_of(store), going.rerun)
+    numbers = _numbers(status_of(store), going.rerun)
+    if len(numbers):
+        batch.executor.expect(_expected_s(store, numbers))
+    return store, schema, numbers
 
 
 def _schema_of(prepared: Prepared, store: Any) -> Schema:
@@ -191,6 +203,13 @@ def _numbers(status: Array, rerun: str) -> Numbers:
     """Return the simulations that are to run."""
     chosen = np.flatnonzero(np.isin(status, RERUN[rerun]))
     return range(len(status)) if len(chosen) == len(status) else chosen
+
+
+def _expected_s(store: Any, numbers: Numbers) -> float | None:
+    """Return the time that simulations will take if they are like those that are done, in s."""
+    seconds = np.asarray(store.arrays[-1])
+    known = seconds[np.isfinite(seconds)]
+    return float(known.mean()) * len(numbers) if len(known) else None
 
 
 def _interrupted(interrupts: Interrupts, outcome: Outcome, target: Path) -> RunInterruptedError:

@@ -172,7 +172,7 @@ def _result(
 ) -> xr.Dataset:
     from simherd.api.run import run
 
-    with _place(assembled) as where, _report(where, performance_report):
+    with _place(assembled, performance_report is not None) as where, _report(where, performance_report):
         result = run(assembled.dataset, **assembled.options, **where, **going, subscribers=[watcher])
     if assembled.experiment.batch is None:
         watcher.tally.done = 1
@@ -180,7 +180,7 @@ def _result(
 
 
 @contextmanager
-def _place(assembled: Assembled) -> Iterator[dict[str, Any]]:
+def _place(assembled: Assembled, needs_client: bool) -> Iterator[dict[str, Any]]:
     """Start what the simulations run on and give the arguments for it."""
     run, cluster = assembled.experiment.run, assembled.experiment.cluster
     if not assembled.runs_on_cluster:
@@ -189,8 +189,17 @@ def _place(assembled: Assembled) -> Iterator[dict[str, Any]]:
     from simherd.clusters import open_client, split_options
 
     options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
-    click.echo(f"Starting a cluster of kind {cluster.kind!r} ...", err=True)
-    with open_client(cluster.kind, **options) as client:
+
+    def started() -> Any:
+        click.echo(f"Starting a cluster of kind {cluster.kind!r} ...", err=True)
+        return open_client(cluster.kind, **options)
+
+    if cluster.kind == "local" and not options and not needs_client:
+        from simherd.executors.deferred import DeferredExecutor
+
+        yield {"parallel": True, "scheduler": DeferredExecutor(started)}
+        return
+    with started() as client:
         yield {"parallel": True, "scheduler": client}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
 
+import cloudpickle
 import numpy as np
 
 from simherd.engine.columns import Column
@@ -76,6 +78,14 @@ class Failure:
     """What it raised."""
     traceback: str
     """The traceback, as text."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel by cloudpickle: the class of the error may stand in the user's script."""
+        return _unpacked_failure, (self.number, cloudpickle.dumps(self.error), self.traceback)
+
+
+def _unpacked_failure(number: int, error: bytes, traceback: str) -> Failure:
+    return Failure(number=number, error=pickle.loads(error), traceback=traceback)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

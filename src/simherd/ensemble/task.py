@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+from tblib import pickling_support
 
 from simherd.engine.block import Block, BlockResult, Failure, Numbers, Status, Watch, as_failure, run_block
 from simherd.engine.plan import Plan
@@ -165,8 +166,9 @@ def _limited(timeout_s: float | None, may_end_process: bool) -> Watch:
 
 
 def portable(failure: Failure) -> Failure:
-    """Return a failure that travels, even where its error does not pickle."""
+    """Return a failure that travels with its traceback, even where its error does not pickle."""
     try:
+        pickling_support.install(failure.error)
         cloudpickle.loads(cloudpickle.dumps(failure.error))
     except Exception:
         return replace(failure, error=SimulationError(repr(failure.error)))

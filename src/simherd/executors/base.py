@@ -81,6 +81,15 @@ class Executor(ABC):
     def tasks(self, function: TaskFunction, shared: Any) -> AbstractContextManager[Tasks]:
         """Return tasks of a function with an object that all of them share; they are closed at the end."""
 
+    def expect(self, seconds: float | None) -> None:  # noqa: B027 (most have nothing to decide)
+        """Hear how much work comes, as soon as that is known: nothing is started that it does not pay for.
+
+        Parameters
+        ----------
+        seconds : float, optional
+            Time that it takes in one worker, in s; None if nobody knows.
+        """
+
     def map(self, function: TaskFunction, shared: Any, items: Iterable[Any]) -> Generator[Any, None, None]:
         """Yield ``function(shared, item)`` for all items, in the order in which they finish.
 

@@ -51,7 +51,11 @@ def choose_executor(parallel: bool, scheduler: Any = None, workers: int | None =
     """
     if not parallel:
         return SerialExecutor()
-    found = default_scheduler("processes") if scheduler is None else scheduler
+    found = default_scheduler(None) if scheduler is None else scheduler
+    if found is None:
+        return ProcessExecutor(workers or usable_cores(), is_most=workers is None)
+    if isinstance(found, Executor):
+        return found
     workers = workers or usable_cores()
     if isinstance(found, str):
         return _named(found, workers)
@@ -91,7 +95,7 @@ def threads_for_one(
         yield pool
 
 
-def default_scheduler(otherwise: str) -> Any:
+def default_scheduler(otherwise: str | None) -> Any:
     """Return an active Dask client, else what Dask's configuration says, else what is given."""
     import dask
 

@@ -19,6 +19,8 @@ from simherd.progress.words import counted
 
 __all__ = ["ProcessExecutor"]
 
+WORTH_A_WORKER_S = 1.0
+
 
 class ProcessExecutor(Executor):
     """Runs items in worker processes, which never import the user's ``__main__``.
@@ -30,14 +32,31 @@ class ProcessExecutor(Executor):
     ----------
     workers : int
         Number of processes.
+    is_most : bool, optional
+        Whether fewer will do where the work is too little to pay for their start.
     """
 
     crosses_processes = True
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
-        self.description = counted(workers, "worker process", "worker processes")
+    def __init__(self, workers: int, is_most: bool = False) -> None:
+        self.is_most = is_most
         self._workers = [_Worker() for _ in range(workers)]
+
+    @property
+    def workers(self) -> int:  # type: ignore[override]
+        """Items that run at once."""
+        return len(self._workers)
+
+    @property
+    def description(self) -> str:  # type: ignore[override]
+        """How many processes there are."""
+        return counted(self.workers, "worker process", "worker processes")
+
+    def expect(self, seconds: float | None) -> None:
+        """Keep as many workers as have enough to do, those that run already first."""
+        if self.is_most and seconds is not None:
+            self._workers.sort(key=lambda worker: not worker.is_started)
+            del self._workers[max(1, int(seconds / WORTH_A_WORKER_S)) :]
 
     @contextmanager
     def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
@@ -65,6 +84,11 @@ class _Worker:
         self.futures: set[futures.Future[Any]] = set()
         """Items on their way to it."""
         self._pool: futures.ProcessPoolExecutor | None = None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it has had an item."""
+        return self._pool is not None
 
     def submit(self, function: TaskFunction, payload: Payload, item: Any) -> futures.Future[Any]:
         if self._pool is None:
