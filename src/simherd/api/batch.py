@@ -23,7 +23,7 @@ from simherd.errors import RunInterruptedError, StoreMismatchError
 from simherd.setup.fingerprint import differences
 from simherd.store.memory import MemoryStore
 
-__all__ = ["RERUN", "Going", "run_in_memory", "run_in_store"]
+__all__ = ["RERUN", "Going", "run_in_memory", "run_in_store", "stored_seed"]
 
 RERUN = {
     "missing": (Status.PENDING,),
@@ -43,6 +43,16 @@ class Going:
     """Which of its simulations run."""
     grace_s: float = 30.0
     """Time that blocks have to finish after a signal, in s."""
+
+
+def stored_seed(store: Any) -> int | None:
+    """Return the seed that the run in a folder has, which one that goes on in it has too."""
+    from simherd.store.batch_store import FINGERPRINT, read_fingerprint
+
+    if not isinstance(store, str | Path) or not (Path(store) / FINGERPRINT).exists():
+        return None
+    seed: int | None = read_fingerprint(Path(store)).get("seed")
+    return seed
 
 
 def run_in_memory(prepared: Prepared, batch: Batch, decoding: Mapping[str, Any] | None) -> xr.Dataset:

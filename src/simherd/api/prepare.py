@@ -64,8 +64,9 @@ class Prepared:
 
     def fingerprint(self, simulations: int | None = None) -> dict[str, Any]:
         """Return what a store says of the run that it is of, for the first simulations of the batch."""
+        seed = self.setup.plan.seed
         return fingerprint(
-            self.setup, encoding=self.encoding, seed=None, vectorize=False, simulations=simulations
+            self.setup, encoding=self.encoding, seed=seed, vectorize=False, simulations=simulations
         )
 
     def layouts(self, schema: Schema, chunk: int) -> list[ArrayLayout]:
@@ -107,7 +108,8 @@ class Prepared:
             coords[key[1]] = xr.Variable(dims, values.astype(dtype), variable.attrs)
         base = self._without_outputs(self.setup.dataset)
         base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
-        return base.assign_attrs(_provenance())
+        seed = self.setup.plan.seed
+        return base.assign_attrs(_provenance() if seed is None else {**_provenance(), "seed": seed})
 
 
 @cache
@@ -145,6 +147,7 @@ def prepare(
     check_dims: str | None = "strict",
     validate: str | None = "inputs",
     hooks: Iterable[Any] | None = None,
+    seed: int | None = None,
 ) -> Prepared:
     """Check all that can be checked without running anything.
 
@@ -163,6 +166,7 @@ def prepare(
         validate=validate,
         hooks=hooks,
         encoding=given,
+        seed=seed,
     )
     encoding = {
         tap.name: in_zarr_3(tap.name, {**model.graph.variables[tap.key].encoding, **given.get(tap.name, {})})

@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from simherd.api.batch import RERUN, Going, run_in_memory, run_in_store
+from simherd.api.batch import RERUN, Going, run_in_memory, run_in_store, stored_seed
 from simherd.api.prepare import Prepared, prepare
 from simherd.engine.schema import schema_of
 from simherd.engine.simulate import Simulator
@@ -46,6 +46,7 @@ def run(
     on_error: str = "raise",
     retries: int = 0,
     timeout_s: float | None = None,
+    seed: int | None = None,
     resume: bool = False,
     rerun: str = "missing",
     grace_s: float = 30.0,
@@ -98,6 +99,10 @@ def run(
         Time that a simulation of a batch may take, in s; then it fails. One that does not even let itself
         be interrupted, in compiled code for instance, ends its worker process; in threads and serial runs
         it cannot be ended.
+    seed : int, optional
+        Seed of the random numbers of processes that ask for ``rng``, see `runtime`: 0 or more. The same seed
+        gives the same results on every executor. By default a fresh one, or that of the store with `resume`;
+        the attribute ``seed`` of the result tells it.
     resume : bool, optional
         Go on with the batch in `store` if it is there: run what is pending. A larger batch that begins
         with the same simulations makes the store longer.
@@ -149,6 +154,8 @@ def run(
     if workers is not None:
         _check_count("workers", workers, 1)
     _check_decoding(decoding or {})
+    if seed is None and going.resume:
+        seed = stored_seed(store)
     prepared = prepare(
         dataset,
         find_model(model),
@@ -158,6 +165,7 @@ def run(
         check_dims=check_dims,
         validate=validate,
         hooks=hooks,
+        seed=seed,
     )
     target = None
     if store is not None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from simherd.model.graph import Key, join_name
 from simherd.model.hooks import HookTable
 from simherd.model.model import Model
+from simherd.model.runtime import RNG
 
-__all__ = ["Array", "Plan", "Tap"]
+__all__ = ["Array", "Plan", "Tap", "uses_random_numbers"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -81,8 +82,15 @@ class Plan:
     checks intents too, or never."""
     hooks: HookTable = field(default_factory=HookTable)
     """Functions of the user that watch the simulations."""
+    seed: int | None = None
+    """Seed of the random numbers; None only where no process asks for any."""
 
     @property
     def nsteps(self) -> int:
         """Number of steps."""
         return max(len(self.labels) - 1, 0)
+
+
+def uses_random_numbers(model: Model) -> bool:
+    """Return whether a process of a model asks for random numbers."""
+    return any(RNG in args for info in model.graph.infos.values() for args in info.stages.values())

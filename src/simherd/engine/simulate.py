@@ -14,6 +14,7 @@ from simherd.engine.threaded import threaded_stages
 from simherd.errors import ModelError, OutputError
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
+from simherd.model.randomness import NO_GENERATORS, Generators
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
 
 __all__ = ["Simulator"]
@@ -129,6 +130,7 @@ class Simulator:
             nsteps=self.plan.nsteps,
             main_clock_values=self.plan.labels,
             main_clock_dataarray=self.plan.labelled_clock,
+            rngs=NO_GENERATORS if self.plan.seed is None else Generators(self.plan.seed, max(number, 0)),
             **bounds,
         )
 

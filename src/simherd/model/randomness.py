@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 
-__all__ = ["fresh_seed", "simulation_rng"]
+__all__ = ["NO_GENERATORS", "Generators", "fresh_seed", "simulation_rng"]
 
 
 def fresh_seed() -> int:
-    """Return a seed of 128 bits from the operating system, to be kept with the results of a run."""
+    """Return a seed from the operating system, to be kept with the results of a run.
+
+    It has 63 bits, which attributes of all file formats can hold.
+    """
     entropy = np.random.SeedSequence().entropy
-    return int(entropy)  # type: ignore[arg-type]  # without a seed of ours it is one integer
+    return int(entropy) >> 65  # type: ignore[arg-type]  # without a seed of ours it is one integer
 
 
 def simulation_rng(seed: int, number: int, process: str) -> np.random.Generator:
@@ -52,6 +57,31 @@ def simulation_rng(seed: int, number: int, process: str) -> np.random.Generator:
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(number, *_words_of(process)))
     return np.random.Generator(np.random.PCG64DXSM(sequence))
+
+
+class Generators(dict[str, np.random.Generator]):
+    """The generators of the processes of one simulation, each made when it is first asked for.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Seed of the run; a fresh one by default.
+    number : int, optional
+        Position of the simulation in its batch.
+    """
+
+    def __init__(self, seed: int | None = None, number: int = 0) -> None:
+        super().__init__()
+        self.seed = fresh_seed() if seed is None else seed
+        self.number = number
+
+    def __missing__(self, process: str) -> np.random.Generator:
+        self[process] = made = simulation_rng(self.seed, self.number, process)
+        return made
+
+
+NO_GENERATORS: Mapping[str, np.random.Generator] = MappingProxyType({})
+"""For simulations in which no process asks for random numbers."""
 
 
 @lru_cache(maxsize=1024)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from numbers import Real
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from simherd.errors import ModelError, UnknownNameError, close_matches
+from simherd.model.randomness import Generators
 
-__all__ = ["STAGES", "RuntimeContext", "RuntimeSignal", "as_context", "runtime", "signal_of_number"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["RNG", "STAGES", "RuntimeContext", "RuntimeSignal", "as_context", "runtime", "signal_of_number"]
 
 STAGES = ("initialize", "run_step", "finalize_step", "finalize")
 RUNTIME_ARGS = "__simherd_runtime_args__"
+RNG = "rng"
+"""Name of the argument that is the random numbers of the process."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +75,8 @@ class RuntimeContext(Mapping[str, Any]):
     """All labels of the main clock: an array, shape (nsteps + 1,)."""
     main_clock_dataarray: Any = None
     """The main clock with its attributes: an xarray DataArray, for who asks for it."""
+    rngs: Mapping[str, np.random.Generator] = field(default_factory=Generators)
+    """Random numbers of the processes that ask for ``rng``, by their names."""
 
     def __getitem__(self, label: str) -> Any:
         """Return a field by its name, as hooks that were written for xarray-simlab read them."""
@@ -83,7 +91,9 @@ class RuntimeContext(Mapping[str, Any]):
         return len(LABELS)
 
 
-LABELS = tuple(field.name for field in fields(RuntimeContext))
+LABELS = tuple(one.name for one in fields(RuntimeContext))
+ARGUMENTS = (*(label for label in LABELS if label != "rngs"), RNG)
+"""What a stage method may ask for."""
 
 
 def as_context(given: Mapping[str, Any]) -> RuntimeContext:
@@ -116,7 +126,9 @@ def runtime(meth: Any = None, args: str | Sequence[str] | None = None) -> Any:
     meth : callable, optional
         The method; without it a decorator is returned.
     args : str or sequence of str
-        Names of fields of `RuntimeContext`, as a sequence or in one text separated by commas.
+        Names of fields of `RuntimeContext`, as a sequence or in one text separated by commas. ``"rng"`` is
+        a ``numpy.random.Generator`` of the process alone: the same one through all stages of a simulation,
+        independent of those of other simulations and processes, and reproduced by the seed of the run.
 
     Raises
     ------
@@ -142,9 +154,9 @@ def _argument_names(args: Any) -> tuple[str, ...]:
             f"runtime(args=...) got {type(args).__name__}: a text, list or tuple of names is allowed."
         )
     for name in args:
-        if name not in LABELS:
+        if name not in ARGUMENTS:
             raise ModelError(
                 f"runtime(args=...) got {name!r}, which a run does not have. "
-                f"{close_matches(str(name), LABELS)}"
+                f"{close_matches(str(name), ARGUMENTS)}"
             )
     return tuple(args)

@@ -31,7 +31,7 @@ from simherd.model.access import PULLS
 from simherd.model.graph import Graph, Key, Variable
 from simherd.model.groups import GroupValues
 from simherd.model.process import lock_for
-from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal, signal_of_number
+from simherd.model.runtime import RNG, STAGES, RuntimeContext, RuntimeSignal, signal_of_number
 from simherd.model.variables import VarIntent, VarType
 
 __all__ = ["CompiledStages", "SplitStages", "Stages", "Watcher", "compile_stages"]
@@ -269,7 +269,8 @@ class _Writer:
         self.add(2, "return None")
 
     def write_call(self, name: str, stage: str, depth: int) -> None:
-        arguments = ", ".join(f"context.{arg}" for arg in self.graph.infos[name].stages[stage])
+        asked = self.graph.infos[name].stages[stage]
+        arguments = ", ".join(f"context.rngs[{name!r}]" if a == RNG else f"context.{a}" for a in asked)
         if self.watched:
             self.add(depth, f"signal = watcher.before({name!r}, {stage!r}, context)")
             self.add(depth, "if signal is BREAK: return None", "if signal is NONE:")

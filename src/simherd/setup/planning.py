@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simherd.engine.plan import Array, Plan, Tap
+from simherd.engine.plan import Array, Plan, Tap, uses_random_numbers
 from simherd.engine.simulate import check_static
 from simherd.errors import MissingInputError, SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.hooks import gather_hooks
 from simherd.model.model import Model
 from simherd.model.names import INPUT_SUFFIX, as_key
+from simherd.model.randomness import fresh_seed
 from simherd.model.variables import MAIN_CLOCK, VarIntent
+from simherd.resources import is_count
 from simherd.setup.clocks import clock_names, main_clock, positions_on
 from simherd.setup.dataset import output_clocks
 from simherd.setup.objects import decode_objects
@@ -52,6 +54,7 @@ def make_setup(
     validate: str | None = "inputs",
     hooks: Iterable[Any] | None = None,
     encoding: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int | None = None,
 ) -> Setup:
     """Check a dataset against a model and make a plan of it.
 
@@ -71,6 +74,8 @@ def make_setup(
         Hooks of this run.
     encoding : mapping, optional
         How outputs are stored, by name.
+    seed : int, optional
+        Seed of the random numbers; a fresh one by default, if a process asks for any.
 
     Raises
     ------
@@ -114,9 +119,18 @@ def make_setup(
         batch_size=-1 if batch_dim is None else dataset.sizes[batch_dim],
         validate=validate,
         hooks=gather_hooks(hooks),
+        seed=_seed(model, seed),
     )
     check_static(plan)
     return Setup(dataset=dataset, plan=plan, batch_dim=batch_dim, batch_inputs=batched)
+
+
+def _seed(model: Model, given: int | None) -> int | None:
+    if given is not None and not is_count(given, 0):
+        raise SetupError(f"seed={given!r} is not allowed: a whole number, 0 or more, is needed.")
+    if not uses_random_numbers(model):
+        return None
+    return fresh_seed() if given is None else given
 
 
 def _with_original_inputs(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:

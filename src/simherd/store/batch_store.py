@@ -22,6 +22,7 @@ from simherd.store.writer import SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
 
 __all__ = [
+    "FINGERPRINT",
     "clean_up",
     "create_batch_store",
     "is_begun",
