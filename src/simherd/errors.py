@@ -6,7 +6,8 @@
     ├── ModelError            (ValueError)      a process or model is declared wrongly
     │   ├── ProcessClassError (ValueError)      a class is not a process, or not one any more
     │   ├── CycleError        (RuntimeError)    processes wait for each other in a circle
-    │   └── LinkError         (KeyError)        a variable refers to one that the model lacks
+    │   ├── LinkError         (KeyError)        a variable refers to one that the model lacks
+    │   └── VectorizeError                      it is not written for many simulations at once
     ├── UnsetVariableError    (AttributeError, KeyError)  read before any process set it
     ├── SetupError            (ValueError)      clocks, inputs or outputs do not fit the model
     │   ├── UnknownNameError  (KeyError)        a name that the model does not have
@@ -57,6 +58,7 @@ __all__ = [
     "StoreMismatchError",
     "UnknownNameError",
     "UnsetVariableError",
+    "VectorizeError",
     "close_matches",
 ]
 
@@ -104,6 +106,10 @@ class CycleError(ModelError, RuntimeError):
 
 class LinkError(ModelError, KeyError):
     """A foreign or global variable refers to something that the model does not have."""
+
+
+class VectorizeError(ModelError):
+    """A model cannot be advanced as arrays: it fails there, or gives other values."""
 
 
 class UnsetVariableError(SimherdError, AttributeError, KeyError):

@@ -14,12 +14,22 @@ from typing import Any, TypeAlias
 import cloudpickle
 import numpy as np
 
-from simherd.engine.columns import Column
 from simherd.engine.plan import Array
 from simherd.engine.simulate import Simulator
 from simherd.model.graph import Key
 
-__all__ = ["Block", "BlockResult", "Failure", "Numbers", "Status", "Stopped", "as_failure", "run_block"]
+__all__ = [
+    "Block",
+    "BlockResult",
+    "BlockRun",
+    "Failure",
+    "Numbers",
+    "Status",
+    "Stopped",
+    "Watch",
+    "as_failure",
+    "run_block",
+]
 
 Numbers: TypeAlias = range | Array
 """Positions of simulations in their batch, in rising order: a range where none is left out."""
@@ -54,6 +64,13 @@ class Block:
     def size(self) -> int:
         """Number of simulations."""
         return len(self.numbers)
+
+    def part(self, start: int, stop: int) -> Block:
+        """Return the block of its rows from one to another."""
+        rows = slice(start, stop)
+        return Block(
+            numbers=self.numbers[rows], inputs={key: values[rows] for key, values in self.inputs.items()}
+        )
 
     def rows(self) -> Iterator[Mapping[Key, Any]]:
         """Yield the inputs of each simulation.
@@ -139,55 +156,99 @@ def run_block(
     BlockResult
         Outcomes are data: a simulation that raises costs one simulation.
     """
-    columns = simulator.columns(block.size)
-    status = np.zeros(block.size, np.uint8)
-    seconds = np.full(block.size, np.nan)
-    failures: list[Failure] = []
-    ran = 0
-    for number, values in zip(map(int, block.numbers), block.rows(), strict=True):
-        if is_stopped() or (failures and stop_on_failure):
-            break
-        started = time.perf_counter()
-        try:
-            error = _attempt(simulator, values, columns, ran, number, retries, watch)
-        except Stopped:
-            break
-        status[ran] = Status.DONE if error is None else Status.FAILED
-        if error is not None:
-            failures.append(as_failure(number, error))
-        seconds[ran] = time.perf_counter() - started
-        ran += 1
-    return BlockResult(
-        numbers=block.numbers[:ran],
-        values=[None if column.values is None else column.values[:ran] for column in columns],
-        status=status[:ran],
-        seconds=seconds[:ran],
-        failures=tuple(failures),
+    run = BlockRun(
+        simulator,
+        block,
+        retries=retries,
+        stop_on_failure=stop_on_failure,
+        watch=watch,
+        is_stopped=is_stopped,
     )
+    run.one_by_one(block.size)
+    return run.result()
 
 
-def _attempt(
-    simulator: Simulator,
-    values: Mapping[Key, Any],
-    columns: Sequence[Column],
-    row: int,
-    number: int,
-    retries: int,
-    watch: Watch,
-) -> Exception | None:
-    """Run a simulation until it works, and return the last error if it never does."""
-    last: Exception | None = None
-    for _ in range(retries + 1):
-        try:
-            with watch(number):
-                simulator.run(values, columns, row, number)
-        except Exception as error:
-            last = error
-            for column in columns:
+class BlockRun:
+    """A block while it runs: what its simulations gave so far. See `run_block` for the parameters."""
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        block: Block,
+        *,
+        retries: int = 0,
+        stop_on_failure: bool = False,
+        watch: Watch = nullcontext,
+        is_stopped: Callable[[], bool] = bool,
+    ) -> None:
+        self.simulator = simulator
+        self.block = block
+        self.retries = retries
+        self.stop_on_failure = stop_on_failure
+        self.watch = watch
+        self.is_stopped = is_stopped
+        self.columns = simulator.columns(block.size)
+        self.status = np.zeros(block.size, np.uint8)
+        self.seconds = np.full(block.size, np.nan)
+        self.failures: list[Failure] = []
+        self.ran = 0
+
+    def is_over(self) -> bool:
+        """Return whether the simulations that are left stay pending."""
+        return self.is_stopped() or bool(self.failures and self.stop_on_failure)
+
+    def one_by_one(self, stop: int) -> bool:
+        """Run the simulations up to row `stop`, and return whether to go on."""
+        part = self.block.part(self.ran, stop)
+        for number, values in zip(map(int, part.numbers), part.rows(), strict=True):
+            if self.is_over():
+                return False
+            started = time.perf_counter()
+            try:
+                error = self._attempt(values, number)
+            except Stopped:
+                return False
+            if error is not None:
+                self.failures.append(as_failure(number, error))
+            status = Status.DONE if error is None else Status.FAILED
+            self.settle(self.ran + 1, status, time.perf_counter() - started)
+        return True
+
+    def _attempt(self, values: Mapping[Key, Any], number: int) -> Exception | None:
+        """Run a simulation until it works, and return the last error if it never does."""
+        last: Exception | None = None
+        for _ in range(self.retries + 1):
+            try:
+                with self.watch(number):
+                    self.simulator.run(values, self.columns, self.ran, number)
+            except Exception as error:
+                last = error
+                self.clear(self.ran, self.ran + 1)
+            else:
+                return None
+        return last
+
+    def settle(self, stop: int, status: Status, seconds: float) -> None:
+        """Say what became of the simulations up to row `stop`, and the time that each one took, in s."""
+        self.status[self.ran : stop] = status
+        self.seconds[self.ran : stop] = seconds
+        self.ran = stop
+
+    def clear(self, start: int, stop: int) -> None:
+        """Forget what the simulations from one row to another saved."""
+        for column in self.columns:
+            for row in range(start, stop):
                 column.clear(row)
-        else:
-            return None
-    return last
+
+    def result(self) -> BlockResult:
+        """Return what the simulations that ran gave."""
+        return BlockResult(
+            numbers=self.block.numbers[: self.ran],
+            values=[None if column.values is None else column.values[: self.ran] for column in self.columns],
+            status=self.status[: self.ran],
+            seconds=self.seconds[: self.ran],
+            failures=tuple(self.failures),
+        )
 
 
 def as_failure(number: int, error: Exception) -> Failure:

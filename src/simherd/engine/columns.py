@@ -145,6 +145,22 @@ class Column:
             self._remember(value)
         self.filled[row] = position + 1
 
+    def put_rows(self, start: int, position: int, values: Array) -> None:
+        """Save a value of each of some simulations, shape (simulations, ...), the first one's in row `start`.
+
+        Raises
+        ------
+        OutputError
+            As `put` does.
+        """
+        rows = slice(start, start + len(values))
+        if self.values is not None and values.dtype is self.dtype and values.shape[1:] == self.shape:
+            self.values[rows, position] = values
+        else:
+            values = self._made_to_fit(values, values.shape[1:])
+            self.values[(rows, position, *map(slice, values.shape[1:]))] = values  # type: ignore[index]
+        self.filled[rows] = [position + 1] * len(values)
+
     def _remember(self, value: Any) -> None:
         """Let the next value like this one take the quick way, if it fits as it is."""
         cls = type(value)
@@ -154,14 +170,19 @@ class Column:
             self.dtype = value.dtype
 
     def _put_other(self, row: int, position: int, array: Array) -> None:
+        array = self._made_to_fit(array, array.shape)
+        self.values[(row, position, *map(slice, array.shape))] = array[()]  # type: ignore[index]
+
+    def _made_to_fit(self, array: Array, shape: tuple[int, ...]) -> Array:
+        """Return values in the declared type, after making room for one of their type and a shape."""
         array = self._as_declared(array.astype(_as_stored(array.dtype), copy=False))
-        if array.shape != self.shape:
-            self._fit(array.shape)
+        if shape != self.shape:
+            self._fit(shape)
         if self.values is None:
             self._allocate(array.dtype)
         elif array.dtype != self.dtype:
             self._widen(array.dtype)
-        self.values[(row, position, *map(slice, array.shape))] = array[()]  # type: ignore[index]
+        return array
 
     def _fit(self, shape: tuple[int, ...]) -> None:
         """Make room for a value of another shape, if it may have it."""

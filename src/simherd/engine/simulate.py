@@ -160,8 +160,12 @@ class Simulator:
                 feeds[key] = _as_list(value) if np.ndim(value) == 1 else value
                 value = feeds[key][0]
             first[key] = value
-        model.update_state(first, validate=self.plan.validate is not None, ignore_static=True)
+        self._give(model, first, is_first=True)
         return feeds
+
+    def _give(self, model: Model, values: Mapping[Key, Any], *, is_first: bool) -> None:
+        """Give inputs values of one moment."""
+        model.update_state(values, validate=self.plan.validate is not None, ignore_static=is_first)
 
     def _loop(
         self,
@@ -193,8 +197,7 @@ class Simulator:
                 break
 
     def _feed(self, model: Model, feeds: Mapping[Key, Sequence[Any]], step: int) -> None:
-        values = {key: series[step] for key, series in feeds.items()}
-        model.update_state(values, validate=self.plan.validate is not None)
+        self._give(model, {key: series[step] for key, series in feeds.items()}, is_first=False)
 
     def _save_last(self, model: Model, columns: Sequence[Column], row: int) -> None:
         """Save what is due at the end, each at the next free position of its clock."""

@@ -20,7 +20,7 @@ from simherd.model.variables import Attribute, VarType
 from simherd.model.watching import ProcessWatcher
 from simherd.model.wiring import build_graph
 
-__all__ = ["Model", "SetupDefaults", "active_model"]
+__all__ = ["Model", "SetupDefaults", "active_model", "own_value"]
 
 M = TypeVar("M", bound="Model")
 
@@ -293,7 +293,7 @@ class Model(Mapping[str, Any]):
 
     def _assign_input(self, key: Key, value: Any) -> None:
         variable = self._graph.variables[key]
-        value = _own(value)
+        value = own_value(value)
         self._live.assign(key, variable.converter(value) if variable.converter else value)
 
     def validate(self, p_names: Iterable[str] | None = None) -> None:
@@ -435,7 +435,7 @@ class Model(Mapping[str, Any]):
 _LIVE = ("_live_processes", "_token", "_compiled")
 
 
-def _own(value: Any) -> Any:
+def own_value(value: Any) -> Any:
     """Return a value that a simulation may change in place without anyone else noticing."""
     if isinstance(value, str | bool | int | float | complex | None):
         return value

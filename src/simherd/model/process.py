@@ -69,6 +69,8 @@ class ProcessInfo:
     """Whether objects of the class may run at once in threads."""
     numbers_are_signals: bool = False
     """Whether a number that a stage method returns stands for a signal, as in xarray-simlab."""
+    vectorized: bool | None = None
+    """Whether it is written for arrays with a leading batch axis; None: as far as the others are, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +124,30 @@ def lock_for(cls: type) -> Any:
 
 @overload
 def process(
-    maybe_cls: type[T], autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
+    maybe_cls: type[T],
+    autodoc: bool = True,
+    apply_attrs: bool = True,
+    *,
+    thread_safe: bool = True,
+    vectorized: bool | None = None,
 ) -> type[T]: ...
 @overload
 def process(
-    maybe_cls: None = None, autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
+    maybe_cls: None = None,
+    autodoc: bool = True,
+    apply_attrs: bool = True,
+    *,
+    thread_safe: bool = True,
+    vectorized: bool | None = None,
 ) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(kw_only_default=True)  # no field specifiers: to a type checker all have defaults
 def process(
-    maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = True, *, thread_safe: bool = True
+    maybe_cls: Any = None,
+    autodoc: bool = True,
+    apply_attrs: bool = True,
+    *,
+    thread_safe: bool = True,
+    vectorized: bool | None = None,
 ) -> Any:
     """Make a process of a class.
 
@@ -147,6 +164,10 @@ def process(
         False lets methods of the class run one at a time where threads run simulations, or processes of
         one. What a library keeps outside of the process from one stage to the next is not safe even so:
         run such a batch with ``scheduler="processes"``.
+    vectorized : bool, optional
+        What ``run(vectorize=True)`` may do with the class: True, its methods take arrays with a leading
+        axis for the simulations; False, they are called for one simulation after another. Without a word
+        they take arrays, unless another process of the model is marked True.
 
     Returns
     -------
@@ -163,14 +184,23 @@ def process(
     """
 
     def decorate(cls: type) -> type:
-        made = make_process(cls, autodoc=autodoc, apply_attrs=apply_attrs, thread_safe=thread_safe)
+        made = make_process(
+            cls, autodoc=autodoc, apply_attrs=apply_attrs, thread_safe=thread_safe, vectorized=vectorized
+        )
         _check_assignments(made)
         return made
 
     return decorate if maybe_cls is None else decorate(maybe_cls)
 
 
-def make_process(cls: type, *, autodoc: bool, apply_attrs: bool, thread_safe: bool = True) -> type:
+def make_process(
+    cls: type,
+    *,
+    autodoc: bool,
+    apply_attrs: bool,
+    thread_safe: bool = True,
+    vectorized: bool | None = None,
+) -> type:
     """Make a process of a class, see `process`, whatever its stage methods assign."""
     if not apply_attrs and any(isinstance(value, OnDemand) for value in vars(cls).values()):
         raise ProcessClassError(
@@ -194,6 +224,7 @@ def make_process(cls: type, *, autodoc: bool, apply_attrs: bool, thread_safe: bo
         on_demand=MappingProxyType(on_demand),
         plain=tuple(a for a in fields if "var_type" not in a.metadata),
         thread_safe=thread_safe,
+        vectorized=vectorized,
     )
     setattr(cls, PROCESS, info)
     _install_access(cls, variables)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ __all__ = ["in_bounds", "is_subdtype"]
 @dataclass(frozen=True, slots=True)
 class _InBounds:
     """Raises an error where a value, or an element of an array, lies outside an interval."""
+
+    is_elementwise: ClassVar[bool] = True
+    """Whether an array may hold the values of many simulations."""
 
     low: Any
     high: Any
@@ -36,6 +39,9 @@ class _InBounds:
 @dataclass(frozen=True, slots=True)
 class _IsSubdtype:
     """Raises an error where an array has another type than one below a given type."""
+
+    is_elementwise: ClassVar[bool] = True
+    """Whether an array may hold the values of many simulations."""
 
     dtype: Any
 
