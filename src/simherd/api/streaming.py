@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import xarray as xr
 
 from simherd.api.prepare import Prepared
+from simherd.engine.finite import FiniteStreamedColumn
 from simherd.engine.plan import Array, Tap
 from simherd.engine.schema import OutputSchema, Schema, output_schema, schema_of
 from simherd.engine.simulate import Simulator
@@ -39,7 +41,14 @@ class StreamedResult:
         self.store: ZarrStore | None = None
         self.arrays: dict[str, Any] = {}
         budget = memory_limit // max(len(taps), 1)
-        self.columns = [StreamedColumn(tap, budget, self._given_chunk(tap), self.write) for tap in taps]
+        self.columns = [self._column(tap, budget) for tap in taps]
+
+    def _column(self, tap: Tap, budget: int) -> StreamedColumn:
+        kind = FiniteStreamedColumn if tap.is_finite else StreamedColumn
+        column = kind(tap, budget, self._given_chunk(tap), self.write)
+        if isinstance(column, FiniteStreamedColumn):
+            column.when = partial(self.prepared.setup.plan.moment, tap)
+        return column
 
     def _given_chunk(self, tap: Tap) -> int | None:
         chunks = self.prepared.encoding[tap.name].get("chunks")

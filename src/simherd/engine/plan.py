@@ -39,6 +39,8 @@ class Tap:
     """Sizes that values may have, one per declared combination of dimensions; None may change."""
     fill_value: Any = None
     """What stands where no value was saved; None leaves it to the type."""
+    is_finite: bool = False
+    """Whether a value that is not finite fails its simulation."""
 
     @property
     def name(self) -> str:
@@ -89,6 +91,10 @@ class Plan:
     def nsteps(self) -> int:
         """Number of steps."""
         return max(len(self.labels) - 1, 0)
+
+    def moment(self, tap: Tap, position: int) -> str:
+        """Return in words when the value of an output is saved that has a position on its clock."""
+        return "at the end" if tap.clock is None else f"at {tap.clock} = {self.labels[tap.steps[position]]}"
 
 
 def uses_random_numbers(model: Model) -> bool:

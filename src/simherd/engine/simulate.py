@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from simherd.engine.columns import Column
-from simherd.engine.plan import Array, Plan
+from simherd.engine.finite import FiniteColumn
+from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.threaded import threaded_stages
 from simherd.errors import ModelError, OutputError
 from simherd.model.graph import Key, join_name
@@ -72,10 +74,14 @@ class Simulator:
 
     def columns(self, size: int) -> list[Column]:
         """Return empty columns for the outputs of `size` simulations."""
-        return [
-            Column(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value)
-            for tap in self.plan.taps
-        ]
+        return [self._column(tap, size) for tap in self.plan.taps]
+
+    def _column(self, tap: Tap, size: int) -> Column:
+        kind = FiniteColumn if tap.is_finite else Column
+        column = kind(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value)
+        if isinstance(column, FiniteColumn):
+            column.when = partial(self.plan.moment, tap)
+        return column
 
     def run(self, values: Mapping[Key, Any], columns: Sequence[Column], row: int, number: int = -1) -> Model:
         """Run one simulation.

@@ -91,6 +91,11 @@ class Variable:
         return bool(self.declared.metadata.get("keep_labels"))
 
     @property
+    def is_finite(self) -> bool:
+        """Whether a saved value that is not finite fails its simulation."""
+        return bool(self.owner.metadata.get("finite"))
+
+    @property
     def is_group(self) -> bool:
         """Whether it stands for the variables of a group."""
         return self.type in _GROUPS

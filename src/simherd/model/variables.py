@@ -178,6 +178,7 @@ def variable(
     attrs: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
     keep_labels: bool = False,
+    finite: bool = False,
 ) -> Any:
     """Declare a variable that belongs to the process.
 
@@ -210,6 +211,9 @@ def variable(
         How its output is stored: dtype, fill_value, chunks, compressors.
     keep_labels : bool, optional
         True gives the process arrays as xarray DataArrays with their coordinates, as the setup has them.
+    finite : bool, optional
+        True: a simulation fails when a value of the output is saved in which something is NaN, NaT or
+        infinite.
 
     Raises
     ------
@@ -228,6 +232,7 @@ def variable(
         attrs=attrs,
         encoding=encoding,
         keep_labels=keep_labels,
+        finite=finite,
     )
     if purpose is not VarIntent.OUT:
         arguments["default"] = default
@@ -330,11 +335,12 @@ def on_demand(
     description: str = "",
     attrs: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
+    finite: bool = False,
 ) -> OnDemand:
     """Declare a variable that is computed when somebody reads it.
 
     The method that computes it is decorated with ``@name.compute``, or with
-    ``@name.compute(cache=True)``.
+    ``@name.compute(cache=True)``. The arguments are those of `variable`.
     """
     return OnDemand(
         _field(
@@ -345,6 +351,7 @@ def on_demand(
             description=description,
             attrs=attrs,
             encoding=encoding,
+            finite=finite,
         )
     )
 

@@ -255,6 +255,7 @@ def _taps(
                 steps=steps,
                 dtype=stored.get("dtype"),
                 fill_value=stored.get("fill_value"),
+                is_finite=variable.is_finite,
                 sizes=tuple(tuple(known.get(dim) for dim in dims) for dims in variable.dims_on(clock)),
             )
         )

@@ -1,0 +1,45 @@
+"""Outputs of which every value has to be finite: one that is not fails its simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from simherd.engine.columns import Column
+from simherd.engine.streaming import StreamedColumn
+from simherd.errors import OutputError
+
+__all__ = ["FiniteColumn", "FiniteStreamedColumn"]
+
+
+class FiniteColumn(Column):
+    """A column that takes no NaN, no NaT and nothing infinite. Who makes it sets `when`."""
+
+    when: Callable[[int], str]
+    """Gives in words the moment at which the value of a position is saved."""
+
+    def put(self, row: int, position: int, value: Any) -> None:
+        """Save a value of a simulation, see `Column.put`.
+
+        Raises
+        ------
+        OutputError
+            If it is not finite, or has another shape or type.
+        """
+        self._check(position, value)
+        super().put(row, position, value)
+
+    def _check(self, position: int, value: Any) -> None:
+        finite = np.isfinite(value)
+        if not finite.all():
+            raise OutputError(
+                f"Output {self.name!r} has {finite.size - np.count_nonzero(finite)} of {finite.size} values "
+                f"that are not finite {self.when(position)}, and is declared with finite=True.",
+                fix="look at the inputs of this simulation, or declare the variable without finite.",
+            )
+
+
+class FiniteStreamedColumn(FiniteColumn, StreamedColumn):
+    """One whose values are written while the simulation runs."""
