@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 
 from simherd.engine.block import Status
-from simherd.engine.plan import Tap
+from simherd.engine.plan import Plan, Tap
 from simherd.engine.schema import OutputSchema, Schema
+from simherd.engine.vectorized import check_vectorizable
 from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, join_name
 from simherd.model.model import Model
@@ -37,6 +38,7 @@ from simherd.threads import GUARD_THREADS
 __all__ = ["Prepared", "guess_schema", "prepare"]
 
 Encoding = Mapping[str, Mapping[str, Any]]
+RTOL = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,8 @@ class Prepared:
     """Simulations in a block; None lets size and workers decide."""
     multi_indexes: MultiIndexes
     """Those that the setup had, by dimension."""
+    rtol: float | None = None
+    """Relative difference that simulations which are advanced together may show; None runs one by one."""
 
     def choose_chunk_size(self, schema: Schema, workers: int) -> int:
         """Return the number of simulations in a chunk."""
@@ -66,7 +70,11 @@ class Prepared:
         """Return what a store says of the run that it is of, for the first simulations of the batch."""
         seed = self.setup.plan.seed
         return fingerprint(
-            self.setup, encoding=self.encoding, seed=seed, vectorize=False, simulations=simulations
+            self.setup,
+            encoding=self.encoding,
+            seed=seed,
+            vectorize=self.rtol is not None,
+            simulations=simulations,
         )
 
     def layouts(self, schema: Schema, chunk: int) -> list[ArrayLayout]:
@@ -148,6 +156,7 @@ def prepare(
     validate: str | None = "inputs",
     hooks: Iterable[Any] | None = None,
     seed: int | None = None,
+    vectorize: bool | float = False,
 ) -> Prepared:
     """Check all that can be checked without running anything.
 
@@ -184,8 +193,25 @@ def prepare(
     size = _checked_block_size(block_size)
     dtypes = {name: one["dtype"] for name, one in of_indexes.items() if "dtype" in one}
     return Prepared(
-        setup=setup, encoding=encoding, index_dtypes=dtypes, block_size=size, multi_indexes=indexes
+        setup=setup,
+        encoding=encoding,
+        index_dtypes=dtypes,
+        block_size=size,
+        multi_indexes=indexes,
+        rtol=_checked_rtol(vectorize, setup.plan),
     )
+
+
+def _checked_rtol(vectorize: bool | float, plan: Plan) -> float | None:
+    if vectorize is False:
+        return None
+    if vectorize is not True and not (isinstance(vectorize, float) and 0 < vectorize < 1):
+        raise SetupError(
+            f"vectorize={vectorize!r} is not allowed.",
+            fix="say True, False, or the relative difference that is allowed, between 0 and 1.",
+        )
+    check_vectorizable(plan)
+    return RTOL if vectorize is True else vectorize
 
 
 def _by_name(encoding: Encoding, graph: Graph) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ import cloudpickle
 import numpy as np
 
 from simherd.engine.plan import Array
-from simherd.engine.simulate import Simulator
+from simherd.engine.simulate import Place, Simulator, place_of
 from simherd.model.graph import Key
 
 __all__ = [
@@ -72,6 +72,11 @@ class Block:
             numbers=self.numbers[rows], inputs={key: values[rows] for key, values in self.inputs.items()}
         )
 
+    def select(self, rows: Array) -> Block:
+        """Return the block of some of its rows, in any order and number."""
+        numbers = np.asarray(self.numbers)[rows]
+        return Block(numbers=numbers, inputs={key: values[rows] for key, values in self.inputs.items()})
+
     def rows(self) -> Iterator[Mapping[Key, Any]]:
         """Yield the inputs of each simulation.
 
@@ -95,14 +100,16 @@ class Failure:
     """What it raised."""
     traceback: str
     """The traceback, as text."""
+    place: Place | None = None
+    """Where it was raised, if in a process."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by cloudpickle: the class of the error may stand in the user's script."""
-        return _unpacked_failure, (self.number, cloudpickle.dumps(self.error), self.traceback)
+        return _unpacked_failure, (self.number, cloudpickle.dumps(self.error), self.traceback, self.place)
 
 
-def _unpacked_failure(number: int, error: bytes, traceback: str) -> Failure:
-    return Failure(number=number, error=pickle.loads(error), traceback=traceback)
+def _unpacked_failure(number: int, error: bytes, traceback: str, place: Place | None) -> Failure:
+    return Failure(number=number, error=pickle.loads(error), traceback=traceback, place=place)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,4 +260,5 @@ class BlockRun:
 
 def as_failure(number: int, error: Exception) -> Failure:
     """Return why a simulation failed, with the traceback of its error."""
-    return Failure(number=number, error=error, traceback="".join(traceback.format_exception(error)))
+    text = "".join(traceback.format_exception(error))
+    return Failure(number=number, error=error, traceback=text, place=place_of(error))

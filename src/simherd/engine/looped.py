@@ -15,29 +15,28 @@ from typing import Any
 
 import numpy as np
 
-from simherd.engine.plan import Array
+from simherd.engine.plan import Array, Plan
 from simherd.engine.rows import EachRow, has_rows, rows_of, stack
 from simherd.errors import VectorizeError
 from simherd.model.access import NAME, PROCESS
 from simherd.model.graph import Graph, Key
 from simherd.model.model import Model
 from simherd.model.process import Compute, ProcessInfo, inspect_process
-from simherd.model.runtime import RuntimeContext, RuntimeSignal
+from simherd.model.randomness import NO_GENERATORS, Generators
+from simherd.model.runtime import RNG, RuntimeContext, RuntimeSignal
 from simherd.model.stages import CompiledStages
 from simherd.model.state import LiveProcesses
 
-__all__ = ["PER_SIMULATION", "Rows", "attach_rows", "loop_over", "looped_processes", "place"]
+__all__ = ["Rows", "attach_rows", "loop_over", "looped_processes", "place"]
 
 ROWS = "__simherd_rows__"
-PER_SIMULATION = frozenset({"rng"})
-"""Runtime arguments that each simulation has for itself."""
 
 
 def looped_processes(graph: Graph) -> frozenset[str]:
     """Return the processes that are not called with arrays.
 
     Those marked ``vectorized=False``; where some are marked True, those without a mark; and all that ask
-    for what each simulation has for itself.
+    for random numbers, which each simulation has for itself.
     """
     infos = graph.infos
     is_marked = any(info.vectorized for info in infos.values())
@@ -46,7 +45,7 @@ def looped_processes(graph: Graph) -> frozenset[str]:
         for name, info in infos.items()
         if info.vectorized is False
         or (info.vectorized is None and is_marked)
-        or any(PER_SIMULATION & set(asked) for asked in info.stages.values())
+        or any(RNG in asked for asked in info.stages.values())
     )
 
 
@@ -108,8 +107,8 @@ class Rows:
         The processes of the whole block.
     context : RuntimeContext
         Where the block stands; its ``batch`` is the positions of all simulations.
-    clock : str, optional
-        Name of the main clock.
+    plan : Plan
+        What the simulations have in common.
     """
 
     def __init__(
@@ -119,15 +118,17 @@ class Rows:
         processes: Collection[str],
         model: Model,
         context: RuntimeContext,
-        clock: str | None,
+        plan: Plan,
     ) -> None:
         self.graph = graph
         self.processes = processes
         self.model = model
         self.context = context
-        self.clock = clock
+        self.clock = plan.clock
         self.numbers: list[int] = np.asarray(context.batch).tolist()
         self.lives = [LiveProcesses(graph, compiled) for _ in self.numbers]
+        seed = plan.seed
+        self.rngs = [NO_GENERATORS if seed is None else Generators(seed, n) for n in self.numbers]
         self.seen: dict[Key, Any] = {}
         self.sources = {name: self._sources(name) for name in processes}
         self.own = {home for home in graph.holders if self._is_own(home)}
@@ -168,8 +169,8 @@ class Rows:
         context = copy(self.context)
         found = []
         with np.errstate(divide="warn", over="warn", invalid="warn"):
-            for number, live in zip(self.numbers, self.lives, strict=True):
-                context.batch = number
+            for number, rngs, live in zip(self.numbers, self.rngs, self.lives, strict=True):
+                context.batch, context.rngs = number, rngs
                 live.stages["begin"]()  # type: ignore[call-arg]  # it takes no context
                 found.append(do(live, context))
         return found

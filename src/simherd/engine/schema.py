@@ -55,6 +55,8 @@ class Schema:
     """Values of the index variables."""
     seconds: float | None = None
     """Time that one simulation takes, in s, as far as it is known."""
+    loop_seconds: float | None = None
+    """Time that it takes on its own, in s, where simulations are advanced together."""
 
 
 def schema_of(simulator: Simulator, columns: Sequence[Column]) -> Schema:

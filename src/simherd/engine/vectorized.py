@@ -26,6 +26,7 @@ from simherd.engine.simulate import Simulator
 from simherd.errors import OutputError, SetupError
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model, own_value
+from simherd.model.randomness import NO_GENERATORS
 from simherd.model.runtime import RuntimeContext
 from simherd.model.stages import compile_stages
 from simherd.model.variables import VarType
@@ -92,7 +93,7 @@ class BlockSimulator(Simulator):
         self.split = compile_stages(plan.model.graph, split=True) if self.looped else None
         super().__init__(replace(plan, model=loop_over(plan.model, self.looped)))
         self.size = 0
-        self.context = RuntimeContext()
+        self.context = super()._context(0)
         graph = plan.model.graph
         self.dims = [graph.variables[tap.key].dims_on(plan.clock) for tap in plan.taps]
 
@@ -128,13 +129,14 @@ class BlockSimulator(Simulator):
         return one.run(block.inputs, targets, 0, np.asarray(block.numbers))  # type: ignore[arg-type]
 
     def _context(self, number: Any) -> RuntimeContext:
-        self.context = super()._context(number)
+        self.context = super()._context(0)
+        self.context.batch, self.context.rngs = number, NO_GENERATORS
         return self.context
 
     def _set_inputs(self, model: Model, values: Mapping[Key, Any]) -> dict[Key, Sequence[Any]]:
         if self.split is not None:
-            graph, clock = self.original.graph, self.plan.clock
-            attach_rows(model, Rows(graph, self.split, self.looped, model, self.context, clock))
+            rows = Rows(self.original.graph, self.split, self.looped, model, self.context, self.plan)
+            attach_rows(model, rows)
         varying = self.plan.varying
         steps_first = {key: np.moveaxis(v, 1, 0) if key in varying else v for key, v in values.items()}
         return super()._set_inputs(model, steps_first)

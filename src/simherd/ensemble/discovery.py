@@ -14,7 +14,7 @@ from simherd.errors import SimulationError
 from simherd.executors.base import Lost
 from simherd.model.graph import Key
 
-__all__ = ["discover_schema"]
+__all__ = ["discover_schema", "spread"]
 
 SCOUTED = 64
 
@@ -32,7 +32,7 @@ def discover_schema(batch: Batch) -> Schema:
         What the first simulation raised, with ``on_error="raise"``.
     """
     shared = share(batch, batch.plan)
-    numbers = _spread(batch.plan.batch_size)
+    numbers = spread(batch.plan.batch_size)
     first = _scouted(batch, shared, numbers[:1])
     if isinstance(first, Schema):
         return first
@@ -48,7 +48,7 @@ def discover_schema(batch: Batch) -> Schema:
     ) from first.error
 
 
-def _spread(simulations: int) -> list[int]:
+def spread(simulations: int) -> list[int]:
     """Return the positions of up to 64 simulations, the first one first, then far from each other."""
     count = min(simulations, SCOUTED)
     stride = next(

@@ -12,6 +12,7 @@ import numpy as np
 
 from simherd.engine.block import Block, BlockResult, Failure, Numbers, Status
 from simherd.engine.plan import Array, Plan
+from simherd.engine.vectorized import Parts
 from simherd.ensemble.interrupts import Interrupts
 from simherd.ensemble.pending import Pending, count_blocks, split
 from simherd.ensemble.sizing import Pace, TaskSizer
@@ -46,6 +47,10 @@ class Batch:
     """Further attempts at a simulation that raises."""
     timeout_s: float | None = None
     """Time that a simulation may take, in s."""
+    rtol: float | None = None
+    """Relative difference that simulations which are advanced together may show; None runs one by one."""
+    parts: Parts | None = None
+    """How blocks are cut into simulations that are advanced together."""
     subscribers: tuple[Subscriber, ...] = ()
     """Who watches."""
 
@@ -149,6 +154,7 @@ class _Run:
             marks=self.store.folder,
             retries=batch.retries,
             timeout_s=batch.timeout_s,
+            parts=batch.parts,
             stop_on_failure=batch.on_error == "raise",
             crosses_processes=executor.crosses_processes,
             is_stopped=lambda: self.interrupts.is_stopping,

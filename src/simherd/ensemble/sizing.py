@@ -5,12 +5,33 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Pace", "TaskSizer"]
+__all__ = ["Pace", "TaskSizer", "part_size"]
 
 TASK_S = 2.0
 TASKS_PER_WORKER = 4
 MEMORY_PER_TASK = 256 * 2**20
 WEIGHT_OF_NEWEST = 0.3
+PART_BYTES = 64 * 2**10
+PART_SIZES = (16, 8192)
+LOOPED_PART_SIZE = 1024
+
+
+def part_size(nbytes: int, is_looped: bool) -> int:
+    """Return how many simulations are advanced together.
+
+    So many that calling NumPy costs little beside computing, and so few that what it computes with stays in
+    the cache of a core.
+
+    Parameters
+    ----------
+    nbytes : int
+        Bytes of the largest value in one simulation.
+    is_looped : bool
+        Whether each simulation has process objects of its own, too, which take memory.
+    """
+    least, most = PART_SIZES
+    size = min(max(PART_BYTES // max(nbytes, 1), least), most)
+    return min(size, LOOPED_PART_SIZE) if is_looped else size
 
 
 @dataclass(slots=True)

@@ -14,17 +14,27 @@ from typing import Any
 import cloudpickle
 from tblib import pickling_support
 
-from simherd.engine.block import Block, BlockResult, Failure, Numbers, Status, Watch, as_failure, run_block
+from simherd.engine.block import Block, BlockResult, BlockRun, Failure, Numbers, Status, Watch, as_failure
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, scout
 from simherd.engine.simulate import Simulator
 from simherd.engine.timeouts import TimeLimit
+from simherd.engine.vectorized import BlockSimulator, Parts, WatchPart, run_as_arrays
 from simherd.errors import SimulationError
 from simherd.model.graph import Key
 from simherd.store.marks import Mark
 from simherd.store.writer import BlockWriter
 
-__all__ = ["BlockReport", "Job", "Trial", "find_schema", "run_task"]
+__all__ = [
+    "BlockReport",
+    "Job",
+    "Trial",
+    "find_schema",
+    "limited",
+    "limited_part",
+    "portable",
+    "run_task",
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,17 +55,22 @@ class Job:
     """Whether a failed simulation ends the block."""
     crosses_processes: bool
     """Whether reports are pickled."""
+    parts: Parts | None = None
+    """How blocks are cut into simulations that are advanced together; None runs one by one."""
     is_stopped: Callable[[], bool] = bool
     """Whether blocks that run in this process are to stop."""
     simulator: Simulator | None = field(default=None)
     """Made once per worker."""
+    block_simulator: BlockSimulator | None = field(default=None)
+    """Made once per worker, where simulations are advanced together."""
 
     def __getstate__(self) -> dict[str, Any]:
-        stays = ("simulator", "is_stopped")
+        stays = ("simulator", "block_simulator", "is_stopped")
         return {name: getattr(self, name) for name in self.__slots__ if name not in stays}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in {"simulator": None, "is_stopped": bool, **state}.items():
+        fresh = {"simulator": None, "block_simulator": None, "is_stopped": bool}
+        for name, value in {**fresh, **state}.items():
             setattr(self, name, value)
 
 
@@ -102,7 +117,7 @@ def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
     """Run a simulation far enough to see what its outputs look like."""
     for _ in range(trial.retries + 1):
         try:
-            with _limited(trial.timeout_s, may_end_process=False)(trial.number):
+            with limited(trial.timeout_s, may_end_process=False)(trial.number):
                 return scout(Simulator(plan), trial.inputs, trial.number)
         except Exception as error:
             failure = as_failure(trial.number, error)
@@ -112,17 +127,7 @@ def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
 def run_task(job: Job, block: Block) -> BlockReport:
     """Run a block and write its values, if this is the place to."""
     started = time.perf_counter()
-    if job.simulator is None:
-        job.simulator = Simulator(job.plan)
-    with _watching(job, block) as watch:
-        result = run_block(
-            job.simulator,
-            block,
-            retries=job.retries,
-            stop_on_failure=job.stop_on_failure,
-            watch=watch,
-            is_stopped=job.is_stopped,
-        )
+    result = _run(job, block)
     if job.crosses_processes:
         result = replace(result, failures=tuple(map(portable, result.failures)))
     is_written = False
@@ -142,27 +147,64 @@ def run_task(job: Job, block: Block) -> BlockReport:
     )
 
 
+def _run(job: Job, block: Block) -> BlockResult:
+    if job.simulator is None:
+        job.simulator = Simulator(job.plan)
+    with _watching(job, block) as watch:
+        run = BlockRun(
+            job.simulator,
+            block,
+            retries=job.retries,
+            stop_on_failure=job.stop_on_failure,
+            watch=watch,
+            is_stopped=job.is_stopped,
+        )
+        if job.parts is None:
+            run.one_by_one(block.size)
+            return run.result()
+        if job.block_simulator is None:
+            job.block_simulator = BlockSimulator(job.plan)
+        watch_part = limited_part(job.timeout_s, job.parts.seconds, may_end_process=job.crosses_processes)
+        return run_as_arrays(job.block_simulator, run, job.parts, watch_part)
+
+
 @contextmanager
 def _watching(job: Job, block: Block) -> Iterator[Watch]:
     """Give the context in which each simulation of a block runs: its place marked, its time limited."""
-    limited = _limited(job.timeout_s, may_end_process=job.crosses_processes)
+    limits = limited(job.timeout_s, may_end_process=job.crosses_processes)
     if job.marks is None or not job.crosses_processes:
-        yield limited
+        yield limits
         return
     mark = Mark(job.marks, block.numbers)
 
     def watch(number: int) -> AbstractContextManager[Any]:
         mark.move(number)
-        return limited(number)
+        return limits(number)
 
     yield watch
     mark.close()
 
 
-def _limited(timeout_s: float | None, may_end_process: bool) -> Watch:
+def limited(timeout_s: float | None, may_end_process: bool) -> Watch:
+    """Return what gives the context in which one simulation runs, for a limited time."""
     if timeout_s is None:
         return nullcontext
     return TimeLimit(timeout_s, may_end_process=may_end_process).simulation
+
+
+def limited_part(timeout_s: float | None, seconds: float, *, may_end_process: bool) -> WatchPart:
+    """Return what gives the context in which several simulations are advanced together.
+
+    All but one of them are expected to take no longer than on their own, which is `seconds` each.
+    """
+    if timeout_s is None:
+        return nullcontext
+
+    def watch(simulations: int) -> AbstractContextManager[Any]:
+        limit_s = timeout_s + simulations * seconds
+        return TimeLimit(limit_s, may_end_process=may_end_process).simulation(-1)
+
+    return watch
 
 
 def portable(failure: Failure) -> Failure:

@@ -4,6 +4,8 @@ Influenza in an English boarding school of 763 boys in January 1978; the counts 
 bed on each of 14 days [1]_. The model is Kermack and McKendrick's [2]_: susceptible, infected and
 recovered boys, mixing freely, advanced with the classical fourth-order Runge-Kutta method.
 
+The processes take numbers and arrays alike: with ``vectorize=True`` thousands of epidemics advance at once.
+
 References
 ----------
 .. [1] "Influenza in a boarding school", British Medical Journal, 4 March 1978, p. 587.
@@ -12,8 +14,6 @@ References
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,8 @@ class Fit:
 
     def initialize(self) -> None:
         """Compare day 0."""
-        self._counts: list[float] = self.observed.tolist()
+        counts = self.observed.T
+        self._counts = counts.tolist() if counts.ndim == 1 else counts
         self._squares = 0.0
         self._compare(0)
 
@@ -139,7 +140,7 @@ class Fit:
 
     def _compare(self, day: int) -> None:
         self._squares += (self.infected - self._counts[day]) ** 2
-        self.misfit = math.sqrt(self._squares / (day + 1))
+        self.misfit = (self._squares / (day + 1)) ** 0.5
 
 
 model = sh.Model({"epidemic": Epidemic, "fit": Fit})
