@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from simherd.engine.columns import Column
+from simherd.engine.plan import Array
 from simherd.engine.streaming import StreamedColumn
 from simherd.errors import OutputError
 
@@ -30,6 +31,17 @@ class FiniteColumn(Column):
         """
         self._check(position, value)
         super().put(row, position, value)
+
+    def put_rows(self, start: int, position: int, values: Array) -> None:
+        """Save a value of each of some simulations, see `Column.put_rows`.
+
+        Raises
+        ------
+        OutputError
+            If one is not finite, or has another shape or type.
+        """
+        self._check(position, values)
+        super().put_rows(start, position, values)
 
     def _check(self, position: int, value: Any) -> None:
         finite = np.isfinite(value)

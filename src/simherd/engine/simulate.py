@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -19,12 +20,30 @@ from simherd.model.model import Model
 from simherd.model.randomness import NO_GENERATORS, Generators
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
 
-__all__ = ["Simulator"]
+__all__ = ["Place", "Simulator", "place_of"]
 
+PLACE = "__simherd_place__"
 LABEL_TOLERANCE = 1e-9  # of the largest label
 
 Save: TypeAlias = tuple[int, str, int, int]
 StageCall: TypeAlias = Callable[[RuntimeContext], RuntimeSignal | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where in a simulation something was raised."""
+
+    process: str
+    """Name of the process."""
+    stage: str
+    """The stage."""
+    step: int | None
+    """Number of the step, from 0; None in a stage without steps."""
+
+
+def place_of(error: BaseException) -> Place | None:
+    """Return where in a simulation an error was raised, if in a process."""
+    return vars(error).get(PLACE)
 
 
 class Simulator:
@@ -224,7 +243,9 @@ class Simulator:
             return
         process, stage = place
         where = f"In process {process!r}, stage {stage}"
-        if stage in ("run_step", "finalize_step"):
+        has_steps = stage in ("run_step", "finalize_step")
+        vars(error)[PLACE] = Place(process=process, stage=stage, step=context.step if has_steps else None)
+        if has_steps:
             where += f", step {context.step} ({self.plan.clock} = {context.step_start})"
         error.add_note(where + (f", simulation {context.batch}" if context.batch >= 0 else ""))
 

@@ -34,11 +34,15 @@ def record_failures(store: Path, failures: Iterable[Failure]) -> None:
 
 
 def _entry(failure: Failure) -> dict[str, Any]:
+    place = failure.place
     return {
         "simulation": failure.number,
         "time": time.time(),
         "error": repr(failure.error),
         "where": " ".join(getattr(failure.error, "__notes__", ())),
+        "process": place and place.process,
+        "stage": place and place.stage,
+        "step": place and place.step,
         "traceback": failure.traceback,
     }
 
