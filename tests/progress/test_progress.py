@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from simherd.events import BlockFinished, RunFinished, RunStarted
+from simherd.events import BlockFinished, BlockLost, RunFinished, RunStarted
 from simherd.progress import headline, progress_on
 from simherd.progress import rate as rate_module
 from simherd.progress.plain import PlainProgress
@@ -17,6 +17,9 @@ START = RunStarted(simulations=100, blocks=10, workers=2, where="2 worker proces
 
 def block(start, failed=0, worker="1/1"):
     return BlockFinished(start=start, done=10 - failed, failed=failed, seconds=1.0, worker=worker)
+
+
+LOST = BlockLost(simulations="simulations 40 to 49", reason="the process ended abruptly")
 
 
 @pytest.fixture
@@ -51,8 +54,8 @@ def test_a_terminal_gets_a_bar_and_all_else_lines():
 def test_the_headline_counts_in_words():
     one = RunStarted(simulations=1, blocks=1, workers=1, where="this process, one after another")
 
-    assert headline(START) == "100 simulations in 10 blocks on 2 worker processes"
-    assert headline(one) == "1 simulation in 1 block on this process, one after another"
+    assert headline(START) == "100 simulations in 10 chunks on 2 worker processes"
+    assert headline(one) == "1 simulation in 1 chunk on this process, one after another"
 
 
 def test_a_tally_counts_blocks_failures_and_workers():
@@ -78,6 +81,87 @@ def test_rate_and_time_left_follow_the_clock(clock):
     assert tally.speed == "5 per s on 2 workers, 16.0 s left"
 
 
+def arrivals(costs, size=10):
+    """Return blocks as they come back in time: one list of seconds per simulation for each worker."""
+    came = []
+    for worker, seconds in enumerate(costs):
+        now = 0.0
+        for one in seconds:
+            now += one * size
+            came.append(
+                (now, BlockFinished(start=0, done=size, failed=0, seconds=one * size, worker=str(worker)))
+            )
+    return sorted(came, key=lambda arrival: arrival[0])
+
+
+def time_left_at(clock, came, moment):
+    """Return the time that a tally says is left at a moment, over the time that is."""
+    tally = Tally(10 * len(came), started=0.0)
+    for clock.s, event in came:
+        if clock.s > moment:
+            break
+        tally.add(event)
+    return tally.remaining_s / (came[-1][0] - moment)
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_time_left_is_right_soon_after_simulations_became_slower(clock, scale):
+    came = arrivals([[0.2 * scale] * 100 + [0.4 * scale] * 100] * 2)
+
+    assert came[-1][0] == pytest.approx(600 * scale)
+    assert time_left_at(clock, came, 190 * scale) < 0.6
+    assert time_left_at(clock, came, 225 * scale) == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_slow_start_is_forgotten(clock):
+    came = arrivals([[3.0] + [0.1] * 200] * 4)
+
+    assert time_left_at(clock, came, 60.0) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_slow_worker_counts_for_what_it_does(clock):
+    quick, slow = [0.1] * 200, [0.5] * 40
+
+    assert time_left_at(clock, arrivals([quick, quick, quick, slow]), 60.0) == pytest.approx(1.0, abs=0.1)
+
+
+def test_blocks_that_take_long_are_seen_several_at_a_time(clock):
+    came = arrivals([[60.0] * 20] * 8)
+
+    for moment in (1200.0, 3000.0, 5400.0, 9000.0):
+        assert time_left_at(clock, came, moment) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_tally_stays_small_however_many_blocks_come(clock):
+    tally = Tally(10**6, started=0.0)
+
+    for number in range(20_000):
+        clock.s = number * 0.002
+        tally.add(BlockFinished(start=0, done=1, failed=0, seconds=0.002, worker="1"))
+
+    assert len(tally.arrivals) < 500
+    assert tally.rate == pytest.approx(500, rel=0.02)
+
+
+def test_before_anything_has_come_no_time_left_is_said(clock):
+    tally = Tally(10, started=0.0)
+    tally.add(BlockFinished(start=0, done=0, failed=0, seconds=1.0, worker="1"))
+
+    assert tally.remaining_s is None
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_lost_worker_is_one_line(terminal):
+    stream = Stream(terminal)
+    show = progress_on(stream)
+
+    show(START)
+    show(LOST)
+    show.close()
+
+    assert "A worker was lost with simulations 40 to 49: the process ended abruptly." in stream.getvalue()
+
+
 def test_lines_come_now_and_then_and_at_the_end(clock):
     stream = io.StringIO()
     show = PlainProgress(stream)
@@ -91,7 +175,7 @@ def test_lines_come_now_and_then_and_at_the_end(clock):
     show.close()
 
     assert stream.getvalue().splitlines() == [
-        "100 simulations in 10 blocks on 2 worker processes",
+        "100 simulations in 10 chunks on 2 worker processes",
         "20/100 (20%), 1 failed, 10 per s on 1 worker, 8.0 s left",
         "50/100 (50%), 1 failed, 10 per s on 1 worker, 5.0 s left",
         "80/100 (80%), 1 failed, 10 per s on 1 worker, 2.0 s left",
@@ -125,7 +209,7 @@ def test_the_bar_shows_how_far_it_is_and_what_failed(monkeypatch):
     show.close()
 
     text = stream.getvalue()
-    assert "100 simulations in 10 blocks on 2 worker processes" in text
+    assert "100 simulations in 10 chunks on 2 worker processes" in text
     assert "20/100" in text
     assert "2 failed" in text
     assert "on 2 workers" in text

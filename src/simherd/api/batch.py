@@ -20,6 +20,7 @@ from simherd.ensemble.interrupts import Interrupts
 from simherd.ensemble.run import Batch, Outcome, run_batch
 from simherd.ensemble.sizing import TaskSizer
 from simherd.errors import RunInterruptedError, StoreMismatchError
+from simherd.events import Subscriber
 from simherd.setup.fingerprint import differences
 from simherd.store.memory import MemoryStore
 
@@ -94,7 +95,8 @@ def run_in_store(
         outcome = Outcome()
         if len(numbers):
             chunk = store.writer().chunk
-            with _marked(target):
+            with _marked(target) as keeper:
+                batch = replace(batch, subscribers=(*batch.subscribers, keeper))
                 outcome = _run(prepared, batch, schema, store, chunk, numbers, interrupts)
     if outcome.pending:
         raise _interrupted(interrupts, outcome, target)
@@ -139,12 +141,14 @@ def _claimed(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _marked(folder: Path) -> Iterator[None]:
+def _marked(folder: Path) -> Iterator[Subscriber]:
+    """Let it be seen in the store how far the run is, by its workers' marks and by what is yielded."""
     from simherd.store.marks import prepare_marks, remove_marks
+    from simherd.store.run_note import NoteKeeper
 
     prepare_marks(folder)
     try:
-        yield
+        yield NoteKeeper(folder)
     finally:
         remove_marks(folder)
 
@@ -170,6 +174,7 @@ def _reopened(
         lengthen,
         read_fingerprint,
         reopen_batch_store,
+        set_pending,
         status_of,
     )
 
@@ -193,6 +198,7 @@ def _reopened(
     numbers = _numbers(status_of(store), going.rerun)
     if len(numbers):
         batch.executor.expect(_expected_s(store, numbers))
+        set_pending(store, numbers)
     return store, schema, numbers
 
 

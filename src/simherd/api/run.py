@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -227,7 +229,9 @@ def _run_one(
         arrays = [values_of(layout, column) for layout, column in zip(layouts, columns, strict=True)]
         return MemoryStore(base, layouts, arrays=arrays).open(decoding)
     from simherd.api.streaming import StreamedResult
+    from simherd.store.lock import locked
 
-    result = StreamedResult(prepared, target, memory_limit)
-    simulator.run({}, result.columns, 0)
-    return result.finish(simulator, decoding)
+    with locked(target) if isinstance(target, Path) else nullcontext():
+        result = StreamedResult(prepared, target, memory_limit)
+        simulator.run({}, result.columns, 0)
+        return result.finish(simulator, decoding)

@@ -16,6 +16,7 @@ from simherd.engine.simulate import Simulator
 from simherd.engine.streaming import StreamedColumn
 from simherd.store.layout import chunk_along, layout_output
 from simherd.store.memory import write_whole
+from simherd.store.writer import STATUS, UNFINISHED
 from simherd.store.zarr_store import ZarrStore
 
 __all__ = ["StreamedResult"]
@@ -68,8 +69,11 @@ class StreamedResult:
     def _begin(self, schema: Schema) -> ZarrStore:
         """Make the store, unless it is made."""
         if self.store is None:
-            self.store = ZarrStore(self.target, self.prepared.base(schema))
+            self.store = ZarrStore(self.target, self._unfinished(schema))
         return self.store
+
+    def _unfinished(self, schema: Schema) -> xr.Dataset:
+        return self.prepared.base(schema).assign_attrs({STATUS: UNFINISHED})
 
     def _add(self, store: ZarrStore, output: OutputSchema, window: int | None = None) -> Any:
         encoding = dict(self.prepared.encoding[output.tap.name])
@@ -82,7 +86,7 @@ class StreamedResult:
         """Write what is left in memory and open the store."""
         schema = schema_of(simulator, self.columns)
         store = self._begin(schema)
-        store.add_coords(self.prepared.base(schema))
+        store.add_coords(self._unfinished(schema))
         for output, column in zip(schema.outputs, self.columns, strict=True):
             if column.is_streaming:
                 column.hand_on()
@@ -90,6 +94,7 @@ class StreamedResult:
                 _lengthen(array, (array.shape[0], *output.shape))
             else:
                 write_whole(self._add(store, output), column)
+        store.write_attrs(self.prepared.base(schema))
         store.consolidate()
         return store.open(decoding)
 

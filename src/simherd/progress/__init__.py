@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol, TextIO
 
-from simherd.events import Event, RunStarted
+from simherd.events import BlockLost, Event, RunStarted
 from simherd.progress.words import counted
 
-__all__ = ["Progress", "headline", "progress_on"]
+__all__ = ["Progress", "headline", "loss", "progress_on"]
 
 
 class Progress(Protocol):
@@ -35,5 +35,10 @@ def progress_on(stream: TextIO) -> Progress:
 
 def headline(event: RunStarted) -> str:
     """Return what is about to run, in a line."""
-    simulations, blocks = counted(event.simulations, "simulation"), counted(event.blocks, "block")
-    return f"{simulations} in {blocks} on {event.where}"
+    simulations, chunks = counted(event.simulations, "simulation"), counted(event.blocks, "chunk")
+    return f"{simulations} in {chunks} on {event.where}"
+
+
+def loss(event: BlockLost) -> str:
+    """Return which block went with its worker, in a line."""
+    return f"A worker was lost with {event.simulations}: {event.reason}."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from simherd.events import BlockFinished, Event, RunStarted
-from simherd.progress import headline
+from simherd.events import BlockFinished, BlockLost, Event, RunStarted
+from simherd.progress import headline, loss
 from simherd.progress.rate import Tally
 
 __all__ = ["PlainProgress"]
@@ -40,6 +40,9 @@ class PlainProgress:
                 elapsed = self.tally.elapsed_s
                 self.due_s = elapsed + min(FIRST_INTERVAL_S + elapsed / 10, LONGEST_INTERVAL_S)
                 self._write(self._line())
+
+        elif isinstance(event, BlockLost):
+            self._write(loss(event))
 
     def close(self) -> None:
         """Nothing to leave: each line stands for itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 from simherd.events import BlockFinished
@@ -10,13 +11,22 @@ from simherd.progress.words import counted, format_duration, format_rate
 
 __all__ = ["Tally"]
 
+WINDOW_S = 20.0
+WINDOW_BLOCKS = 4
+ENTRIES = 200
+WEIGHT_OF_NEWEST = 0.2
+
 
 @dataclass(slots=True)
 class Tally:
-    """What has come back so far."""
+    """What has come back so far.
+
+    The rate is that of a recent window, which is long enough to hold several blocks of each worker: so it
+    follows when simulations become slower, and a slow start is soon forgotten.
+    """
 
     simulations: int
-    """Simulations in the batch."""
+    """Simulations that are to run."""
     done: int = 0
     """Simulations that finished."""
     failed: int = 0
@@ -25,12 +35,30 @@ class Tally:
     """Workers that a block came back from."""
     started: float = field(default_factory=time.monotonic)
     """When the run started, in s of the monotonic clock."""
+    block_s: float = 0.0
+    """Time that blocks take on their workers, the newest ones counted most, in s."""
+    arrivals: deque[tuple[float, int]] = field(default_factory=deque)
+    """When blocks came back, in s of the monotonic clock, and how many simulations had come by then."""
 
     def add(self, event: BlockFinished) -> None:
         """Count a block."""
         self.done += event.done
         self.failed += event.failed
         self.workers.add(event.worker)
+        weight = WEIGHT_OF_NEWEST if self.block_s else 1.0
+        self.block_s += weight * (event.seconds - self.block_s)
+        self._remember(time.monotonic())
+
+    def _remember(self, now: float) -> None:
+        """Note a block, and forget those that lie before the window."""
+        window = max(WINDOW_S, WINDOW_BLOCKS * self.block_s)
+        if not self.arrivals:
+            self.arrivals.append((self.started, 0))
+        if len(self.arrivals) > 2 and now - self.arrivals[-2][0] < window / ENTRIES:
+            self.arrivals.pop()
+        self.arrivals.append((now, self.settled))
+        while len(self.arrivals) > 2 and self.arrivals[1][0] <= now - window:
+            self.arrivals.popleft()
 
     @property
     def settled(self) -> int:
@@ -43,9 +71,17 @@ class Tally:
         return time.monotonic() - self.started
 
     @property
-    def rate(self) -> float:
-        """Simulations per s."""
+    def mean_rate(self) -> float:
+        """Simulations per s since the start."""
         return self.settled / max(self.elapsed_s, 1e-9)
+
+    @property
+    def rate(self) -> float:
+        """Simulations per s of late."""
+        if not self.arrivals:
+            return 0.0
+        (since, before), (until, now) = self.arrivals[0], self.arrivals[-1]
+        return (now - before) / max(until - since, 1e-9)
 
     @property
     def speed(self) -> str:
@@ -56,5 +92,5 @@ class Tally:
 
     @property
     def remaining_s(self) -> float | None:
-        """Time left at the present rate, in s; None before the first block."""
-        return (self.simulations - self.settled) / self.rate if self.settled else None
+        """Time left at the rate of late, in s; None before it is known."""
+        return (self.simulations - self.settled) / self.rate if self.rate else None

@@ -7,8 +7,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from simherd.events import BlockFinished, Event, RunFinished, RunStarted
-from simherd.progress import headline
+from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStarted
+from simherd.progress import headline, loss
 from simherd.progress.rate import Tally
 
 __all__ = ["TerminalProgress"]
@@ -45,6 +45,8 @@ class TerminalProgress:
         elif isinstance(event, BlockFinished):
             self.tally.add(event)
             self.bar.update(self.task, completed=self.tally.settled, detail=self._detail())
+        elif isinstance(event, BlockLost):
+            self.bar.console.print(loss(event), highlight=False, markup=False)
         elif isinstance(event, RunFinished):
             self.close()
 

@@ -14,6 +14,7 @@ import xarray as xr
 import zarr
 from zarr.storage import LocalStore
 
+from simherd.engine.block import Numbers, Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreMismatchError
 from simherd.store.durable import remove_leftovers, sync_files
@@ -29,6 +30,7 @@ __all__ = [
     "lengthen",
     "read_fingerprint",
     "reopen_batch_store",
+    "set_pending",
     "status_of",
 ]
 
@@ -173,3 +175,22 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
 def status_of(store: ZarrStore) -> Array:
     """Return what became of the simulations of a batch, shape (simulations,)."""
     return np.asarray(store.arrays[-2])
+
+
+def set_pending(store: ZarrStore, numbers: Numbers) -> None:
+    """Say of simulations that are to run again that they are pending, so that it can be gone on with.
+
+    Parameters
+    ----------
+    store : ZarrStore
+        Store of a batch.
+    numbers : range or array of int
+        Positions of the simulations.
+    """
+    status, again = status_of(store).copy(), np.asarray(numbers)
+    if not status[again].any():
+        return
+    status[again] = Status.PENDING
+    store.arrays[-2][:] = status
+    assert store.folder is not None
+    sync_files((store.folder / STATUS).iterdir())

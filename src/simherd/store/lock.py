@@ -5,14 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from simherd.errors import StoreLockedError
 
 __all__ = ["is_locked", "locked"]
+
+LOOKS = 3
+LOOK_S = 0.01
 
 
 def _path(store: Path) -> Path:
@@ -44,7 +48,7 @@ def _acquire(path: Path, store: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError as error:
             holder = os.read(descriptor, 200).decode(errors="replace")
             os.close(descriptor)
@@ -59,6 +63,16 @@ def _acquire(path: Path, store: Path) -> int:
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
             return descriptor
         os.close(descriptor)  # the one that held it has removed it meanwhile
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file, also where someone who looks whether it is locked has it for a moment."""
+    for _ in range(LOOKS):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(LOOK_S)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _is_same_file(path: Path, descriptor: int) -> bool:

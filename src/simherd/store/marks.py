@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from simherd.engine.block import Numbers
 
-__all__ = ["Mark", "prepare_marks", "remove_marks", "take_mark"]
+__all__ = ["FOLDER", "Mark", "prepare_marks", "read_marks", "remove_marks", "take_mark"]
 
 FOLDER = ".running"
 WIDTH = 8
@@ -52,6 +53,17 @@ def take_mark(store: Path, numbers: Numbers) -> int | None:
         return None
     path.unlink(missing_ok=True)
     return int.from_bytes(data, "little") if len(data) == WIDTH else None
+
+
+def read_marks(store: Path) -> list[int]:
+    """Return the simulations that workers are at, in the order of the batch; the marks stay."""
+    numbers = []
+    for path in (store / FOLDER).glob("[0-9]*-[0-9]*"):
+        with suppress(FileNotFoundError):  # the block has just ended
+            data = path.read_bytes()
+            if len(data) == WIDTH:
+                numbers.append(int.from_bytes(data, "little"))
+    return sorted(numbers)
 
 
 def prepare_marks(store: Path) -> None:

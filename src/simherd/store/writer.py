@@ -16,10 +16,12 @@ from simherd.errors import StoreError
 from simherd.store.durable import sync_files
 from simherd.store.journal import record_failures
 
-__all__ = ["SECONDS", "STATUS", "ArrayWriter", "BlockStore", "BlockWriter"]
+__all__ = ["SECONDS", "STATUS", "UNFINISHED", "ArrayWriter", "BlockStore", "BlockWriter"]
 
 STATUS = "simulation_status"
 SECONDS = "simulation_seconds"
+UNFINISHED = "pending"
+"""What the group of a single simulation says under the name of the status until all is written."""
 
 
 class BlockWriter(Protocol):

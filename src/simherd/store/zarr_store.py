@@ -260,6 +260,10 @@ class ZarrStore:
         if new.coords:
             self._add_base(self.group, new)
 
+    def write_attrs(self, base: xr.Dataset) -> None:
+        """Replace the attributes of the group by those of a dataset."""
+        self._add_base(self.group, xr.Dataset(attrs=base.attrs))
+
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, its arrays loaded when they are read."""
         options = {"chunks": {}, "consolidated": not self.group.path, **(decoding or {})}

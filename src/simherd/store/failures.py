@@ -1,0 +1,90 @@
+"""The simulations of a store that failed, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simherd.engine.block import Status
+from simherd.store.journal import read_journal
+from simherd.store.reading import open_store, read_outcomes
+
+__all__ = ["FailedSimulation", "SameError", "group_errors", "read_failures"]
+
+NUMBER = re.compile(r"\d[\d.]*(?:e[-+]?\d+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailedSimulation:
+    """Why a simulation failed, as its store knows it."""
+
+    number: int
+    """Position of the simulation in the batch."""
+    error: str
+    """What it raised, such as ``"ValueError('too steep')"``."""
+    where: str
+    """Process, stage, step and time, in words; "" if the error does not say."""
+    process: str | None
+    """Process in which it was raised."""
+    stage: str | None
+    """Stage in which it was raised."""
+    step: int | None
+    """Step in which it was raised."""
+    traceback: str
+    """The traceback; "" for a simulation that ended its worker."""
+    time: float | None
+    """When it was recorded, in s since 1970."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SameError:
+    """Simulations that failed in the same way."""
+
+    first: FailedSimulation
+    """The first of them in the batch."""
+    numbers: tuple[int, ...]
+    """All of them, in the order of the batch."""
+
+
+def read_failures(path: Path) -> list[FailedSimulation]:
+    """Return the simulations of a store that have failed, in the order of the batch.
+
+    Raises
+    ------
+    StoreError
+        If it is no store.
+    """
+    status, _ = read_outcomes(open_store(path))
+    known = {entry["simulation"]: entry for entry in read_journal(path)}
+    failed = np.flatnonzero(status == Status.FAILED).tolist()
+    return [_failed(number, known.get(number, {})) for number in failed]
+
+
+def _failed(number: int, entry: dict[str, Any]) -> FailedSimulation:
+    return FailedSimulation(
+        number=number,
+        error=entry.get("error", "not recorded"),
+        where=entry.get("where", ""),
+        process=entry.get("process"),
+        stage=entry.get("stage"),
+        step=entry.get("step"),
+        traceback=entry.get("traceback", ""),
+        time=entry.get("time"),
+    )
+
+
+def group_errors(failures: Sequence[FailedSimulation]) -> list[SameError]:
+    """Return failed simulations by what they raised and where, the most frequent first.
+
+    Errors whose messages differ in numbers only are the same.
+    """
+    groups: dict[Any, list[FailedSimulation]] = {}
+    for one in failures:
+        groups.setdefault((NUMBER.sub("#", one.error), one.process, one.stage), []).append(one)
+    same = [SameError(first=ones[0], numbers=tuple(one.number for one in ones)) for ones in groups.values()]
+    return sorted(same, key=lambda group: -len(group.numbers))

@@ -1,0 +1,171 @@
+"""What a store says of its run, read without writing anything, also while the run goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import zarr
+from zarr.errors import NodeNotFoundError
+from zarr.storage import LocalStore
+
+from simherd.engine.block import Status
+from simherd.engine.plan import Array
+from simherd.errors import StoreError
+from simherd.store.lock import is_locked
+from simherd.store.marks import read_marks
+from simherd.store.run_note import RunNote, read_note
+from simherd.store.writer import SECONDS, STATUS, UNFINISHED
+from simherd.store.zarr_store import as_folder
+
+__all__ = ["Durations", "StoreState", "open_store", "read_outcomes", "read_state"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Durations:
+    """How long simulations took."""
+
+    median_s: float
+    """Half of them took longer, in s."""
+    longest_s: float
+    """The longest one, in s."""
+    total_s: float
+    """All of them together, in s."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreState:
+    """How far the simulations of a store are."""
+
+    path: Path
+    """Folder of the store."""
+    simulations: int
+    """Simulations of the batch; 0 while a run is preparing the store."""
+    done: int
+    """Simulations that finished."""
+    failed: int
+    """Simulations that failed."""
+    is_running: bool
+    """Whether a run is writing to it now."""
+    at_work: tuple[int, ...]
+    """Simulations that worker processes are at."""
+    note: RunNote | None
+    """What the run says of itself, if there is one."""
+    durations: Durations | None
+    """How long simulations took; None before one has ended."""
+    last_write: float
+    """When something was last written, in s since 1970."""
+    nbytes: int
+    """Size on the disk, in bytes."""
+    files: int
+    """Number of files."""
+
+    @property
+    def pending(self) -> int:
+        """Simulations that have not come to an end."""
+        return self.simulations - self.done - self.failed
+
+
+def open_store(path: Path) -> zarr.Group:
+    """Return the group of a store, for reading.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is not one that a run wrote.
+    """
+    try:
+        group = zarr.open_group(LocalStore(path, read_only=True), mode="r", use_consolidated=False)
+    except (FileNotFoundError, NodeNotFoundError, ValueError) as error:
+        there = "it is not a Zarr group" if path.exists() else "there is nothing"
+        raise StoreError(
+            f"Cannot read the store {str(path)!r}: {there}.",
+            fix="give the folder that a run wrote (run.store of its experiment, or --store).",
+        ) from error
+    if STATUS not in group and "simherd_version" not in group.attrs:
+        raise StoreError(
+            f"Cannot read the store {str(path)!r}: it is a Zarr group, but no run of simherd wrote it.",
+            fix="give the folder that a run wrote (run.store of its experiment, or --store).",
+        )
+    return group
+
+
+def read_state(store: str | Path) -> StoreState:
+    """Return how far the simulations of a store are.
+
+    Raises
+    ------
+    StoreError
+        If it is no store, and no run is about to make it.
+    """
+    path = as_folder(store)
+    is_running = is_locked(path)
+    if is_running and not (path / "zarr.json").exists():
+        status, seconds = np.empty(0, np.uint8), None
+    else:
+        status, seconds = read_outcomes(open_store(path))
+    last_write, nbytes, files = _measure(path)
+    counts = np.bincount(status, minlength=len(Status))
+    return StoreState(
+        path=path,
+        simulations=len(status),
+        done=int(counts[Status.DONE]),
+        failed=int(counts[Status.FAILED]),
+        is_running=is_running,
+        at_work=tuple(read_marks(path)) if is_running else (),
+        note=read_note(path) if is_running else None,
+        durations=_durations(seconds),
+        last_write=last_write,
+        nbytes=nbytes,
+        files=files,
+    )
+
+
+def read_outcomes(group: zarr.Group) -> tuple[Array, Array | None]:
+    """Return status and time of each simulation; a single one has no time.
+
+    Returns
+    -------
+    ndarray, shape (simulations,)
+        What became of each, `Status` as uint8.
+    ndarray, shape (simulations,), or None
+        Time that each took, in s; NaN for those that are pending.
+    """
+    if STATUS in group:
+        return np.asarray(group[STATUS]), np.asarray(group[SECONDS])
+    is_unfinished = group.attrs.get(STATUS) == UNFINISHED
+    return np.array([Status.PENDING if is_unfinished else Status.DONE], np.uint8), None
+
+
+def _durations(seconds: Array | None) -> Durations | None:
+    known = seconds[np.isfinite(seconds)] if seconds is not None else np.empty(0)
+    if not len(known):
+        return None
+    return Durations(
+        median_s=float(np.median(known)), longest_s=float(known.max()), total_s=float(known.sum())
+    )
+
+
+def _measure(path: Path) -> tuple[float, int, int]:
+    """Return the newest time of a file, in s since 1970, all bytes, and the number of files."""
+    newest, nbytes, files = 0.0, 0, 0
+    for entry in _files_in(path):
+        with suppress(FileNotFoundError):  # replaced by a newer one meanwhile
+            stat = entry.stat()
+            newest = max(newest, stat.st_mtime)
+            nbytes += stat.st_size
+            files += 1
+    return newest, nbytes, files
+
+
+def _files_in(path: str | Path) -> Iterator[os.DirEntry[str]]:
+    with suppress(FileNotFoundError), os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_in(entry.path)
+            else:
+                yield entry
