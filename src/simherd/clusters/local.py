@@ -21,6 +21,8 @@ from simherd.resources import parse_bytes, usable_cores
 __all__ = ["open"]
 
 FOLDER = "simherd-worker-"
+ALLOWED_FAILURES = "distributed.scheduler.allowed-failures"
+"""Other workers that a task may end before the client hears of it, who knows better what to do."""
 
 
 def open(  # noqa: A001 (the one verb that all adapters have)
@@ -72,7 +74,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         folder = local_directory or stack.enter_context(
             tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
         )
-        with dask.config.set({"temporary-directory": folder}):
+        with dask.config.set({"temporary-directory": folder, ALLOWED_FAILURES: 0}):
             cluster = stack.enter_context(
                 _start(
                     name=name,

@@ -144,6 +144,7 @@ class _Run:
         self.pace = Pace(seconds)
         self.pending = Pending(numbers, sizer.chunk, batch.inputs)
         self.losses: Counter[int] = Counter()
+        self.unmarked: set[int] = set()
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -216,15 +217,19 @@ class _Run:
 
     def _after_loss(self, block: Block, lost: Lost) -> None:
         """Find out which simulation of a block ended its worker, by running its parts on their own."""
-        folder = self.store.folder
-        suspect = block.numbers[0] if block.size == 1 else None
-        if folder is not None:
-            suspect = take_mark(folder, block.numbers) if suspect is None else suspect
-        if suspect is not None:
-            self.losses[int(suspect)] += 1
+        folder, first = self.store.folder, int(block.numbers[0])
+        suspect = None if folder is None else take_mark(folder, block.numbers)
+        if suspect is None and folder is not None and first not in self.unmarked:
+            self.unmarked.add(first)  # it only waited for that worker, unless this happens again
+            self.pending.put_back([block.numbers])
+            return
         self.batch.emit(BlockLost(simulations=str(block), reason=lost.reason))
-        if block.size == 1 and self.losses[int(block.numbers[0])] >= MAX_LOSSES:
-            self._settle(_report_of_killer(int(block.numbers[0]), lost, self.batch))
+        if block.size == 1:
+            suspect = first
+        if suspect is not None:
+            self.losses[suspect] += 1
+        if block.size == 1 and self.losses[first] >= MAX_LOSSES:
+            self._settle(_report_of_killer(first, lost, self.batch))
         else:
             self.pending.put_back(split(block.numbers, suspect))
 
