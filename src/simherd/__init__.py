@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simherd import errors, events, monitoring
     from simherd.api.run import run
     from simherd.clusters import open_client
+    from simherd.experiment.replay import replay
     from simherd.model import (
         MAIN_CLOCK,
         Model,
@@ -60,6 +61,7 @@ __all__ = [
     "open_client",
     "process",
     "process_info",
+    "replay",
     "run",
     "runtime",
     "runtime_hook",
@@ -72,6 +74,7 @@ __all__ = [
 _ELSEWHERE = {
     "create_setup": "simherd.setup.dataset",
     "open_client": "simherd.clusters",
+    "replay": "simherd.experiment.replay",
     "run": "simherd.api.run",
     "visualize": "simherd.plots.visualize",
 }

@@ -24,7 +24,7 @@ from simherd.events import Subscriber
 from simherd.setup.fingerprint import differences
 from simherd.store.memory import MemoryStore
 
-__all__ = ["RERUN", "Going", "run_in_memory", "run_in_store", "stored_seed"]
+__all__ = ["RERUN", "Going", "run_in_memory", "run_in_store", "stored_schema", "stored_seed"]
 
 RERUN = {
     "missing": (Status.PENDING,),
@@ -191,7 +191,7 @@ def _reopened(
             fix="run with what it was made with, or write to another store (--store PATH).",
         )
     store = reopen_batch_store(target, setup.dataset, has_clock)
-    schema = _schema_of(prepared, store)
+    schema = stored_schema(prepared, store)
     if len(status_of(store)) < setup.simulations:
         lengthen(store, prepared.base(schema), str(setup.batch_dim), prepared.fingerprint())
         store = reopen_batch_store(target, setup.dataset, has_clock)
@@ -202,7 +202,7 @@ def _reopened(
     return store, schema, numbers
 
 
-def _schema_of(prepared: Prepared, store: Any) -> Schema:
+def stored_schema(prepared: Prepared, store: Any) -> Schema:
     """Return what the outputs look like, as the arrays of a store tell it."""
     front = 1
     outputs = []
