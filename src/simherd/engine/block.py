@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import cloudpickle
 import numpy as np
 
+from simherd.engine.checkpoints import Keeper, Stopped
 from simherd.engine.plan import Array
 from simherd.engine.simulate import Place, Simulator, place_of
 from simherd.model.graph import Key
@@ -140,6 +141,7 @@ def run_block(
     stop_on_failure: bool = False,
     watch: Watch = nullcontext,
     is_stopped: Callable[[], bool] = bool,
+    keeper: Keeper | None = None,
 ) -> BlockResult:
     """Run the simulations of a block.
 
@@ -157,6 +159,8 @@ def run_block(
         Gives the context in which a simulation runs, such as one that limits its time.
     is_stopped : callable, optional
         Says before each simulation whether the rest stays pending.
+    keeper : Keeper, optional
+        Keeps checkpoints of simulations, and the results of those that are finished.
 
     Returns
     -------
@@ -170,6 +174,7 @@ def run_block(
         stop_on_failure=stop_on_failure,
         watch=watch,
         is_stopped=is_stopped,
+        keeper=keeper,
     )
     run.one_by_one(block.size)
     return run.result()
@@ -187,6 +192,7 @@ class BlockRun:
         stop_on_failure: bool = False,
         watch: Watch = nullcontext,
         is_stopped: Callable[[], bool] = bool,
+        keeper: Keeper | None = None,
     ) -> None:
         self.simulator = simulator
         self.block = block
@@ -194,6 +200,7 @@ class BlockRun:
         self.stop_on_failure = stop_on_failure
         self.watch = watch
         self.is_stopped = is_stopped
+        self.keeper = keeper
         self.columns = simulator.columns(block.size)
         self.status = np.zeros(block.size, np.uint8)
         self.seconds = np.full(block.size, np.nan)
@@ -210,6 +217,8 @@ class BlockRun:
         for number, values in zip(map(int, part.numbers), part.rows(), strict=True):
             if self.is_over():
                 return False
+            if self._is_finished(number):
+                continue
             started = time.perf_counter()
             try:
                 error = self._attempt(values, number)
@@ -219,7 +228,24 @@ class BlockRun:
                 self.failures.append(as_failure(number, error))
             status = Status.DONE if error is None else Status.FAILED
             self.settle(self.ran + 1, status, time.perf_counter() - started)
+            self._keep_last(number)
         return True
+
+    def _is_finished(self, number: int) -> bool:
+        """Take what a simulation gave before this block was cut off, if it came to its end."""
+        if self.keeper is None:
+            return False
+        seconds = self.keeper.take_finished(number, self.columns, self.ran)
+        if seconds is not None:
+            self.settle(self.ran + 1, Status.DONE, seconds)
+        return seconds is not None
+
+    def _keep_last(self, number: int) -> None:
+        """Keep what the simulation gave that came last to its end; the block may be cut off later."""
+        last = self.ran - 1
+        is_kept = self.keeper is not None and self.keeper.every is not None and self.ran < self.block.size
+        if is_kept and self.status[last] == Status.DONE:
+            self.keeper.keep_finished(number, self.columns, last, self.seconds[last])  # type: ignore[union-attr]
 
     def _attempt(self, values: Mapping[Key, Any], number: int) -> Exception | None:
         """Run a simulation until it works, and return the last error if it never does."""
@@ -227,9 +253,11 @@ class BlockRun:
         for _ in range(self.retries + 1):
             try:
                 with self.watch(number):
-                    self.simulator.run(values, self.columns, self.ran, number)
+                    self.simulator.run(values, self.columns, self.ran, number, self.keeper)
             except Exception as error:
                 last = error
+                if self.keeper is not None:
+                    self.keeper.forget(number)
                 self.clear(self.ran, self.ran + 1)
             else:
                 return None

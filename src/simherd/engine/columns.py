@@ -248,6 +248,15 @@ class Column:
         """Return the position at which the next value of a simulation is saved."""
         return self.filled[row]
 
+    def kept(self, row: int) -> Any:
+        """Return what a simulation has saved so far, in a form for `put_back` and pickling."""
+        return () if self.values is None else self.values[row, : self.filled[row]].copy()
+
+    def put_back(self, row: int, saved: Any) -> None:
+        """Save what a simulation had saved already, in this or another run."""
+        for position, value in enumerate(saved):
+            Column.put(self, row, position, value)
+
     def clear(self, row: int) -> None:
         """Forget what a simulation saved, because it failed."""
         self.filled[row] = 0

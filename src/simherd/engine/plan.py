@@ -86,6 +86,8 @@ class Plan:
     """Functions of the user that watch the simulations."""
     seed: int | None = None
     """Seed of the random numbers; None only where no process asks for any."""
+    checkpoint_every: int | None = None
+    """Steps from one checkpoint of a simulation to the next; None keeps none."""
 
     @property
     def nsteps(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from simherd.engine.checkpoints import Keeper, KeptRun
 from simherd.engine.columns import Column
 from simherd.engine.finite import FiniteColumn
 from simherd.engine.plan import Array, Plan, Tap
@@ -102,7 +103,14 @@ class Simulator:
             column.when = partial(self.plan.moment, tap)
         return column
 
-    def run(self, values: Mapping[Key, Any], columns: Sequence[Column], row: int, number: int = -1) -> Model:
+    def run(
+        self,
+        values: Mapping[Key, Any],
+        columns: Sequence[Column],
+        row: int,
+        number: int = -1,
+        keeper: Keeper | None = None,
+    ) -> Model:
         """Run one simulation.
 
         Parameters
@@ -115,6 +123,8 @@ class Simulator:
             Row of the columns that is this simulation's.
         number : int, optional
             Position of the simulation in its batch.
+        keeper : Keeper, optional
+            Keeps checkpoints, from which the simulation goes on.
 
         Returns
         -------
@@ -131,8 +141,21 @@ class Simulator:
         calls = self._calls(model)
         feeds = self._set_inputs(model, values)
         try:
-            calls["initialize"](context)
-            self._loop(model, calls, context, feeds, columns, row)
+            if keeper is None:
+                calls["initialize"](context)
+                self.loop(model, calls, context, feeds, columns, row, 0, self.plan.nsteps)
+            else:
+                KeptRun(
+                    keeper=keeper,
+                    simulator=self,
+                    model=model,
+                    context=context,
+                    calls=calls,
+                    values=values,
+                    feeds=feeds,
+                    columns=columns,
+                    row=row,
+                ).run()
             self._save_last(model, columns, row)
             self._check_first(model)
         except BaseException as error:
@@ -192,7 +215,7 @@ class Simulator:
         """Give inputs values of one moment."""
         model.update_state(values, validate=self.plan.validate is not None, ignore_static=is_first)
 
-    def _loop(
+    def loop(
         self,
         model: Model,
         calls: Mapping[str, StageCall],
@@ -200,11 +223,15 @@ class Simulator:
         feeds: Mapping[Key, Sequence[Any]],
         columns: Sequence[Column],
         row: int,
-    ) -> None:
+        start: int,
+        stop: int,
+    ) -> bool:
+        """Run steps `start` to `stop` - 1, and return whether a signal ended them all."""
         run_step, finalize_step = calls["run_step"], calls["finalize_step"]
         objects = list(model.values())
         labels = self.labels
-        for step, (due, delta) in enumerate(zip(self.due, self.deltas, strict=True)):
+        steps = zip(self.due[start:stop], self.deltas[start:stop], strict=True)
+        for step, (due, delta) in enumerate(steps, start):
             context.step = step
             context.step_start = labels[step]
             context.step_end = labels[step + 1]
@@ -213,13 +240,14 @@ class Simulator:
                 self._feed(model, feeds, step)
             signal = run_step(context)
             if signal is RuntimeSignal.BREAK:
-                break
+                return True
             for number, name, column, position in due:
                 columns[column].put(row, position, getattr(objects[number], name))
             if signal is RuntimeSignal.CONTINUE:
                 continue
             if finalize_step(context) is RuntimeSignal.BREAK:
-                break
+                return True
+        return False
 
     def _feed(self, model: Model, feeds: Mapping[Key, Sequence[Any]], step: int) -> None:
         self._give(model, {key: series[step] for key, series in feeds.items()}, is_first=False)

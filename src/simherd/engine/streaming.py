@@ -56,6 +56,18 @@ class StreamedColumn(Column):
         """Return the position at which the next value is saved."""
         return self.start + self.filled[row]
 
+    def kept(self, row: int) -> Any:
+        """Return the window, and where it stands."""
+        own = {name: getattr(self, name) for name in ("start", "is_streaming", "saves", "declared", "shape")}
+        return own, super().kept(row)
+
+    def put_back(self, row: int, saved: Any) -> None:
+        """Go on with a window; what was handed on before is kept elsewhere."""
+        own, window = saved
+        for name, value in own.items():
+            setattr(self, name, value)
+        super().put_back(row, window)
+
     def hand_on(self) -> None:
         """Hand on what is in the window, and begin the next one."""
         assert self.values is not None

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from simherd.errors import ModelError, UnknownNameError, close_matches
+from simherd.model.frozen import freeze, thaw
 from simherd.model.graph import Graph, Key, Pair, join_name
 from simherd.model.hooks import HookTable, gather_hooks
 from simherd.model.names import flatten_keys
@@ -378,6 +379,14 @@ class Model(Mapping[str, Any]):
         signal = hooks.call(level, stage, trigger, self, context, MappingProxyType(self.state))
         self._live.share()
         return signal
+
+    def freeze(self, file: BinaryIO, provided: Mapping[Key, Any], more: Any = None) -> None:
+        """Write all values that processes have between two stages, see `simherd.model.frozen.freeze`."""
+        freeze(self._live, file, provided, more)
+
+    def thaw(self, file: BinaryIO) -> Any:
+        """Take values that `freeze` has written, and return what was frozen with them."""
+        return thaw(self._live, file)
 
     # Making others of it
 

@@ -1,0 +1,75 @@
+"""Checkpoints of simulations, one file each, in the store that their results go to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from simherd.store.durable import sync_files
+
+__all__ = ["CheckpointFolder"]
+
+FOLDER = "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """The checkpoints in a store. Pickles, so that it travels to workers.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    """
+
+    store: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self.store / FOLDER
+
+    def exists(self) -> bool:
+        """Return whether there are any, or have been."""
+        return self.folder.exists()
+
+    def load(self, number: int) -> bytes | None:
+        """Return the newest checkpoint of a simulation, if it has one."""
+        try:
+            return self._path(number).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def save(self, number: int, data: bytes) -> None:
+        """Keep a checkpoint in place of the one before, which stays until the new one is on the disk.
+
+        One that the disk does not take is left out with a warning: that is no reason to lose the simulation.
+        """
+        path = self._path(number)
+        partial = path.with_suffix(f".{socket.gethostname()}-{os.getpid()}.partial")
+        try:
+            self.folder.mkdir(exist_ok=True)
+            partial.write_bytes(data)
+            sync_files([partial])
+            partial.replace(path)
+            sync_files([path])
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            warnings.warn(f"No checkpoint of simulation {number}: {error}", RuntimeWarning, stacklevel=2)
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove the checkpoints of simulations."""
+        for number in numbers:
+            self._path(int(number)).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove all."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number}.pkl"
