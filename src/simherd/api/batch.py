@@ -15,6 +15,7 @@ from simherd.api.prepare import Prepared
 from simherd.engine.block import Numbers, Status
 from simherd.engine.plan import Array
 from simherd.engine.schema import OutputSchema, Schema, hold_to
+from simherd.ensemble.agreement import check_agreement, parts_for
 from simherd.ensemble.discovery import discover_schema
 from simherd.ensemble.interrupts import Interrupts
 from simherd.ensemble.run import Batch, Outcome, run_batch
@@ -118,8 +119,9 @@ def _run(
         workers=batch.executor.workers,
         is_fixed=prepared.block_size is not None,
     )
-    batch = replace(batch, plan=hold_to(batch.plan, schema))
-    return run_batch(batch, store, sizer, numbers, interrupts, schema.seconds)
+    parts = None if batch.rtol is None else parts_for(batch, schema)
+    batch = replace(batch, plan=hold_to(batch.plan, schema), parts=parts)
+    return run_batch(batch, store, sizer, numbers, interrupts, schema.seconds if parts is None else None)
 
 
 def _discovered(prepared: Prepared, batch: Batch) -> Schema:
@@ -128,6 +130,8 @@ def _discovered(prepared: Prepared, batch: Batch) -> Schema:
     batch.executor.expect(None if schema.seconds is None else schema.seconds * prepared.setup.simulations)
     return schema
 
+    if batch.rtol is not None:
+        schema = check_agreement(batch, schema)
 
 @contextmanager
 def _claimed(target: Path) -> Iterator[None]:
@@ -195,6 +199,8 @@ def _reopened(
     if len(status_of(store)) < setup.simulations:
         lengthen(store, prepared.base(schema), str(setup.batch_dim), prepared.fingerprint())
         store = reopen_batch_store(target, setup.dataset, has_clock)
+    if batch.rtol is not None:
+        schema = check_agreement(batch, schema)
     numbers = _numbers(status_of(store), going.rerun)
     if len(numbers):
         batch.executor.expect(_expected_s(store, numbers))

@@ -46,6 +46,7 @@ def run(
     workers: int | None = None,
     block_size: int | str = "auto",
     on_error: str = "raise",
+    vectorize: bool | float = False,
     retries: int = 0,
     timeout_s: float | None = None,
     seed: int | None = None,
@@ -93,6 +94,10 @@ def run(
     block_size : int or "auto", optional
         Simulations of a block, which one task runs and writes.
     on_error : {"raise", "record"}, optional
+    vectorize : bool or float, optional
+        Advance many simulations of a batch at once, where processes take arrays with a leading axis for
+        them. A few are compared with what each gives on its own before; a number is the relative difference
+        that is allowed, 1e-10 by default. See the section "Vectorised blocks" of the README.
         Stop at the first simulation that fails, with what is finished kept in the store; or record it
         in ``simulation_status`` and go on.
     retries : int, optional
@@ -132,6 +137,8 @@ def run(
     SetupError
         If setup and model do not fit together.
     StoreError
+    VectorizeError
+        If simulations give something else, or fail, where many are advanced at once.
         If the store exists, is of another run or in use, or cannot be written.
     RunInterruptedError
         If a signal ended the batch; `resume` goes on with it.
@@ -169,6 +176,7 @@ def run(
         hooks=hooks,
         seed=seed,
     )
+        vectorize=vectorize,
     target = None
     if store is not None:
         from simherd.store.zarr_store import as_target
@@ -187,6 +195,7 @@ def run(
             retries=retries,
             timeout_s=timeout_s,
             subscribers=tuple(subscribers),
+            rtol=prepared.rtol,
         )
         if target is None:
             return run_in_memory(prepared, batch, decoding)

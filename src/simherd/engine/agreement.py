@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +12,12 @@ from simherd.engine.block import Block, BlockRun, Failure, Status, Watch, as_fai
 from simherd.engine.columns import Column
 from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.simulate import Simulator
-from simherd.engine.vectorized import BlockSimulator
+from simherd.engine.vectorized import BlockSimulator, WatchPart
 from simherd.errors import VectorizeError
 
 __all__ = ["Agreement", "compare_ways"]
 
+MORE = 8
 FIX = (
     "write its processes for arrays whose first axis is the simulations (np.sqrt for math.sqrt, np.where "
     "for if, parameters as k[:, None] beside a profile), mark those that are not with "
@@ -33,7 +32,13 @@ class Agreement:
     loop_seconds: float
     """Time of one on its own, in s."""
     seconds: float
-    """Time of one of the few that were advanced together, in s: of many, one takes less."""
+    """Time that each one takes where they are advanced together, in s."""
+    overhead_s: float
+    """Time that these take whatever their number, in s."""
+
+    def seconds_among(self, simulations: int) -> float:
+        """Return the time of one among so many that are advanced together, in s."""
+        return self.seconds + self.overhead_s / simulations
 
 
 def compare_ways(
@@ -42,7 +47,7 @@ def compare_ways(
     count: int,
     rtol: float,
     watch: Watch,
-    watch_part: Callable[[int], AbstractContextManager[Any]],
+    watch_part: WatchPart,
 ) -> Agreement | Failure:
     """Run simulations one by one and together, and compare all outputs.
 
@@ -73,21 +78,46 @@ def compare_ways(
     if not len(working):
         return run.failures[0]
     rows = np.resize(working, count)
-    together = block.select(rows)
-    columns = loop.columns(count)
-    started = time.perf_counter()
+    loop_seconds = float(run.seconds[working].mean())
+    together = _Together(plan, block, watch_part)
     try:
-        with watch_part(count), np.errstate(divide="raise", over="raise", invalid="raise"):
-            BlockSimulator(plan).advance(together, columns)
+        columns, seconds = together.run(rows)
+        each, overhead_s = _split_time(together, rows, seconds, loop_seconds)
     except Exception as error:
         return as_failure(int(block.numbers[working[0]]), _not_written_for_arrays(count, error))
-    seconds = (time.perf_counter() - started) / count
     for tap, alone, arrays in zip(plan.taps, run.columns, columns, strict=True):
         for row, one in enumerate(rows.tolist()):
             number = int(block.numbers[one])
             if (found := _difference(tap, number, _row(alone, one), _row(arrays, row), rtol)) is not None:
                 return as_failure(number, found)
-    return Agreement(loop_seconds=float(run.seconds[working].mean()), seconds=seconds)
+    return Agreement(loop_seconds=loop_seconds, seconds=each, overhead_s=overhead_s)
+
+
+class _Together:
+    """Advances some simulations of a block together."""
+
+    def __init__(self, plan: Plan, block: Block, watch_part: WatchPart) -> None:
+        self.simulator = BlockSimulator(plan)
+        self.block = block
+        self.watch_part = watch_part
+
+    def run(self, rows: Array) -> tuple[Sequence[Column], float]:
+        """Return what rows of the block give, which may stand there more than once, and the time in s."""
+        columns = self.simulator.columns(len(rows))
+        started = time.perf_counter()
+        with self.watch_part(len(rows)), np.errstate(divide="raise", over="raise", invalid="raise"):
+            self.simulator.advance(self.block.select(rows), columns)
+        return columns, time.perf_counter() - started
+
+
+def _split_time(together: _Together, rows: Array, seconds: float, loop_seconds: float) -> tuple[float, float]:
+    """Return the time that each simulation adds, and the time that passes whatever their number, in s."""
+    if seconds > 2 * loop_seconds:  # computing outweighs all else
+        return seconds / len(rows), 0.0
+    more = np.resize(rows, MORE * len(rows))
+    _, seconds_of_more = together.run(more)
+    each = max(seconds_of_more - seconds, 0.0) / (len(more) - len(rows))
+    return each, seconds_of_more - each * len(more)
 
 
 def _row(column: Column, row: int) -> Array:

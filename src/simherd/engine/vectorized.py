@@ -240,18 +240,26 @@ def _run_part(simulator: BlockSimulator, run: BlockRun, start: int, stop: int, w
         return False
     if stop - start < 2:
         return run.one_by_one(stop)
+    try:
+        if _advance(simulator, run, start, stop, watch):
+            return True
+    except Stopped:
+        run.clear(start, stop)
+        return False
+    run.clear(start, stop)
+    if stop - start <= SMALLEST:
+        return run.one_by_one(stop)
+    middle = (start + stop) // 2
+    return all(_run_part(simulator, run, *part, watch) for part in ((start, middle), (middle, stop)))
+
+
+def _advance(simulator: BlockSimulator, run: BlockRun, start: int, stop: int, watch: WatchPart) -> bool:
+    """Run the rows of a block from one to another together, and return whether that worked."""
     started = time.perf_counter()
     try:
         with watch(stop - start), np.errstate(divide="raise", over="raise", invalid="raise"):
             simulator.advance(run.block.part(start, stop), run.columns, start)
-    except Stopped:
-        run.clear(start, stop)
-        return False
     except Exception:
-        run.clear(start, stop)
-        if stop - start <= SMALLEST:
-            return run.one_by_one(stop)
-        middle = (start + stop) // 2
-        return all(_run_part(simulator, run, *part, watch) for part in ((start, middle), (middle, stop)))
+        return False  # what is wrong, and with whom, comes out when they run one by one
     run.settle(stop, Status.DONE, (time.perf_counter() - started) / (stop - start))
     return True

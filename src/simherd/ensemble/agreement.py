@@ -81,7 +81,8 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
             pass
     (_, result), *_ = ended
     if isinstance(result, Agreement):
-        return replace(schema, seconds=result.seconds, loop_seconds=result.loop_seconds)
+        among = parts_for(batch, schema).size
+        return replace(schema, seconds=result.seconds_among(among), loop_seconds=result.loop_seconds)
     if isinstance(result, Lost):
         raise SimulationError(f"vectorize: {comparison} ended its worker process: {result.reason}.")
     raise raised(result)
@@ -94,7 +95,7 @@ def _compare(plan: Plan, comparison: Comparison) -> Agreement | Failure:
         comparison.count,
         comparison.rtol,
         limited(comparison.timeout_s, may_end_process=False),
-        limited_part(comparison.timeout_s, 0.0, may_end_process=False),
+        limited_part(comparison.timeout_s, comparison.timeout_s or 0.0, may_end_process=False),
     )
     return portable(result) if isinstance(result, Failure) else result
 
