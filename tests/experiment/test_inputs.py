@@ -222,3 +222,73 @@ def test_a_fault_of_a_table_names_its_place(folder):
 
     with pytest.raises(ExperimentError, match=r"line 3: key 'batch': No such file"):
         load_batch(experiment(folder, "", batch))
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """Files of an array along the batch, every one of which counts as too large to load."""
+    monkeypatch.setattr("simherd.setup.lazy.LOADED_BYTES", 0)
+    dataset = xr.Dataset({"rain": (("member", "x"), np.arange(12.0).reshape(4, 3))})
+    dataset.to_netcdf(tmp_path / "rain.nc")
+    dataset.to_zarr(tmp_path / "rain.zarr", consolidated=False)
+    return tmp_path
+
+
+BATCH = "batch: {dim: member, sampling: zip, parameters: {m__k: [1, 2, 3, 4]}}"
+
+
+@pytest.mark.parametrize("file", ["rain.nc", "rain.zarr"])
+@pytest.mark.parametrize("prefix", ["", "file://{folder}/"])
+def test_large_inputs_along_the_batch_stay_in_their_files(large, file, prefix):
+    address = prefix.format(folder=large) + file
+
+    values = load_inputs(experiment(large, f"m__rain: {{file: '{address}'}}", BATCH))
+
+    rain = values["m__rain"]
+    assert rain.chunks is not None
+    assert rain.encoding["source"] == str(large / file)
+    np.testing.assert_array_equal(rain, np.arange(12.0).reshape(4, 3))
+
+
+def test_large_inputs_stay_in_files_that_name_the_batch_otherwise(large):
+    xr.Dataset({"rain": (("run", "x"), np.ones((4, 3)))}).to_netcdf(large / "other.nc")
+
+    values = load_inputs(experiment(large, "m__rain: {file: other.nc, dims: [member, x]}", BATCH))
+
+    dims, rain, _ = values["m__rain"]
+    assert dims == ("member", "x")
+    assert hasattr(rain, "dask")
+
+
+@pytest.mark.parametrize("more", ["", BATCH])
+def test_large_inputs_that_all_simulations_share_are_loaded(large, more):
+    xr.Dataset({"z": ("x", np.ones(3))}).to_netcdf(large / "dem.nc")
+
+    values = load_inputs(experiment(large, "m__z: {file: dem.nc}", more))
+
+    assert values["m__z"].chunks is None
+
+
+def test_files_at_addresses_are_read(large):
+    import fsspec
+
+    dataset = xr.Dataset({"rain": (("member", "x"), np.arange(12.0).reshape(4, 3))})
+    dataset.to_zarr("memory://store/rain.zarr", mode="w", consolidated=False)
+    with fsspec.open("memory://store/t.csv", "w") as file:
+        file.write("day,rain\n1,0.5\n2,1.5\n")
+    inputs = (
+        "m__rain: {file: 'memory://store/rain.zarr'}, m__t: {file: 'memory://store/t.csv', variable: rain}"
+    )
+
+    values = load_inputs(experiment(large, inputs, BATCH))
+
+    assert values["m__rain"].chunks is not None
+    np.testing.assert_array_equal(values["m__rain"], dataset.rain)
+    np.testing.assert_array_equal(values["m__t"], [0.5, 1.5])
+
+
+def test_addresses_that_cannot_be_read_are_named(large):
+    with pytest.raises(ExperimentError, match=r"Cannot read 'memory://nowhere/t.csv'"):
+        load_inputs(experiment(large, "m__t: {file: 'memory://nowhere/t.csv'}"))
+    with pytest.raises(ExperimentError, match=r"must end in .nc"):
+        load_inputs(experiment(large, "m__t: {file: 'memory://nowhere/t.txt'}"))

@@ -18,6 +18,7 @@ from simherd.engine.schema import OutputSchema, Schema, hold_to
 from simherd.ensemble.agreement import check_agreement, parts_for
 from simherd.ensemble.discovery import discover_schema
 from simherd.ensemble.interrupts import Interrupts
+from simherd.ensemble.lazy import warn_of_chunks
 from simherd.ensemble.run import Batch, Outcome, run_batch
 from simherd.ensemble.sizing import TaskSizer
 from simherd.errors import RunInterruptedError, StoreMismatchError
@@ -115,7 +116,7 @@ def _run(
 ) -> Outcome:
     sizer = TaskSizer(
         chunk=chunk,
-        nbytes=sum(output.nbytes for output in schema.outputs),
+        nbytes=sum(output.nbytes for output in schema.outputs) + prepared.input_bytes,
         workers=batch.executor.workers,
         is_fixed=prepared.block_size is not None,
     )
@@ -131,6 +132,7 @@ def _discovered(prepared: Prepared, batch: Batch) -> Schema:
     return schema
 
     if batch.rtol is not None:
+    warn_of_chunks(batch.inputs, chunk)
         schema = check_agreement(batch, schema)
 
 @contextmanager

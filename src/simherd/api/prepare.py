@@ -38,6 +38,9 @@ from simherd.threads import GUARD_THREADS
 __all__ = ["Prepared", "guess_schema", "prepare"]
 
 Encoding = Mapping[str, Mapping[str, Any]]
+
+INPUTS_PER_OUTPUT = 16
+"""Bytes of inputs that a block may have in memory, for each byte of a chunk of an output."""
 RTOL = 1e-10
 
 
@@ -58,9 +61,16 @@ class Prepared:
     rtol: float | None = None
     """Relative difference that simulations which are advanced together may show; None runs one by one."""
 
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of the inputs of one simulation, of those that differ."""
+        total = sum(values.nbytes for values in self.setup.batch_inputs.values())
+        return int(total // max(self.setup.simulations, 1))
+
     def choose_chunk_size(self, schema: Schema, workers: int) -> int:
         """Return the number of simulations in a chunk."""
         largest = max((output.nbytes for output in schema.outputs), default=1)
+        largest = max(largest, self.input_bytes // INPUTS_PER_OUTPUT)
         multiple = required_multiple(self.encoding, self.setup.simulations)
         return chunk_size_for(
             self.setup.simulations, largest, workers, schema.seconds, self.block_size, multiple

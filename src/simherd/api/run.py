@@ -12,6 +12,7 @@ from typing import Any
 import xarray as xr
 
 from simherd.api.batch import RERUN, Going, run_in_memory, run_in_store, stored_seed
+from simherd.api.inputs import block_inputs
 from simherd.api.prepare import Prepared, prepare
 from simherd.engine.schema import schema_of
 from simherd.engine.simulate import Simulator
@@ -189,7 +190,7 @@ def run(
     with choose_executor(parallel, scheduler, workers) as executor:
         batch = Batch(
             plan=prepared.setup.plan,
-            inputs=prepared.setup.batch_inputs,
+            inputs=block_inputs(prepared.setup),
             executor=executor,
             on_error=on_error,
             retries=retries,

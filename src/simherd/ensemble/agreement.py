@@ -15,6 +15,7 @@ from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, hold_to
 from simherd.engine.vectorized import Parts
 from simherd.ensemble.discovery import spread
+from simherd.ensemble.lazy import loaded
 from simherd.ensemble.run import Batch, raised, share
 from simherd.ensemble.sizing import part_size
 from simherd.ensemble.task import limited, limited_part, portable
@@ -91,7 +92,7 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
 def _compare(plan: Plan, comparison: Comparison) -> Agreement | Failure:
     result = compare_ways(
         hold_to(plan, comparison.schema),
-        comparison.block,
+        loaded(comparison.block),
         comparison.count,
         comparison.rtol,
         limited(comparison.timeout_s, may_end_process=False),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import gcd
 from typing import Any
 
-from simherd.engine.block import Block, Failure
+from simherd.engine.block import Failure
 from simherd.engine.schema import Schema
 from simherd.ensemble.run import Batch, raised, share
 from simherd.ensemble.task import Trial, find_schema
-from simherd.errors import SimulationError
+from simherd.errors import PicklingError, SimulationError
 from simherd.executors.base import Lost
-from simherd.model.graph import Key
 
 __all__ = ["discover_schema", "spread"]
 
@@ -30,13 +29,15 @@ def discover_schema(batch: Batch) -> Schema:
         If all that were tried fail.
     Exception
         What the first simulation raised, with ``on_error="raise"``.
+    PicklingError
+        If there are to be checkpoints, and something cannot be kept in one.
     """
     shared = share(batch, batch.plan)
     numbers = spread(batch.plan.batch_size)
     first = _scouted(batch, shared, numbers[:1])
     if isinstance(first, Schema):
         return first
-    if batch.on_error == "raise":
+    if batch.on_error == "raise" or isinstance(first.error, PicklingError):
         raise raised(first)
     found = _scouted(batch, shared, numbers[1:]) if len(numbers) > 1 else first
     if isinstance(found, Schema):
@@ -75,15 +76,10 @@ def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Fail
 def _trial(batch: Batch, number: int) -> Trial:
     return Trial(
         number=number,
-        inputs=_inputs_of(batch, number),
+        inputs={key: values[number : number + 1] for key, values in batch.inputs.items()},
         retries=batch.retries,
         timeout_s=batch.timeout_s,
     )
-
-
-def _inputs_of(batch: Batch, number: int) -> Mapping[Key, Any]:
-    inputs = {key: values[number : number + 1] for key, values in batch.inputs.items()}
-    return next(Block(numbers=range(number, number + 1), inputs=inputs).rows())
 
 
 def _killer(trial: Trial, lost: Lost) -> Failure:

@@ -56,7 +56,7 @@ class TaskSizer:
     chunk: int
     """Simulations in a chunk."""
     nbytes: int
-    """Bytes of all outputs of one simulation."""
+    """Bytes of all outputs of one simulation, and of the inputs that are its own."""
     workers: int
     """Tasks that run at once."""
     is_fixed: bool = False

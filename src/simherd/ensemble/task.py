@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import numpy as np
 from tblib import pickling_support
 
 from simherd.engine.block import Block, BlockResult, BlockRun, Failure, Numbers, Status, Watch, as_failure
@@ -21,6 +22,7 @@ from simherd.engine.simulate import Simulator
 from simherd.engine.timeouts import TimeLimit
 from simherd.engine.vectorized import BlockSimulator, Parts, WatchPart, run_as_arrays
 from simherd.errors import SimulationError
+from simherd.ensemble.lazy import loaded
 from simherd.model.graph import Key
 from simherd.store.marks import Mark
 from simherd.store.writer import BlockWriter
@@ -103,7 +105,7 @@ class Trial:
     number: int
     """Its position in the batch."""
     inputs: Mapping[Key, Any]
-    """Its inputs."""
+    """Its inputs, each with a single row."""
     retries: int
     """Further attempts if it raises."""
     timeout_s: float | None
@@ -118,7 +120,7 @@ def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
     for _ in range(trial.retries + 1):
         try:
             with limited(trial.timeout_s, may_end_process=False)(trial.number):
-                return scout(Simulator(plan), trial.inputs, trial.number)
+                return scout(Simulator(plan), next(block.rows()), trial.number)
         except Exception as error:
             failure = as_failure(trial.number, error)
     return portable(failure)
@@ -127,13 +129,14 @@ def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
 def run_task(job: Job, block: Block) -> BlockReport:
     """Run a block and write its values, if this is the place to."""
     started = time.perf_counter()
-    result = _run(job, block)
+    result = _run_loaded(job, block)
     if job.crosses_processes:
         result = replace(result, failures=tuple(map(portable, result.failures)))
     is_written = False
     if job.writer is not None and job.writer.owns(result.numbers) and job.writer.has_room(result):
         job.writer.write(result)
         is_written = True
+            block = loaded(Block(numbers=range(trial.number, trial.number + 1), inputs=trial.inputs))
     done, failed = (int((result.status == kind).sum()) for kind in (Status.DONE, Status.FAILED))
     return BlockReport(
         start=int(block.numbers[0]),
@@ -166,6 +169,25 @@ def _run(job: Job, block: Block) -> BlockResult:
             job.block_simulator = BlockSimulator(job.plan)
         watch_part = limited_part(job.timeout_s, job.parts.seconds, may_end_process=job.crosses_processes)
         return run_as_arrays(job.block_simulator, run, job.parts, watch_part)
+def _run_loaded(job: Job, block: Block) -> BlockResult:
+    """Run a block with its inputs in memory; if they cannot be read, its simulations fail."""
+    for _ in range(job.retries + 1):
+        try:
+            ready = loaded(block)
+        except Exception as error:
+            last = error
+        else:
+            return _run(job, ready)
+    numbers = block.numbers[:1] if job.stop_on_failure else block.numbers
+    return BlockResult(
+        numbers=numbers,
+        values=[None] * len(job.plan.taps),
+        status=np.full(len(numbers), Status.FAILED, np.uint8),
+        seconds=np.full(len(numbers), np.nan),
+        failures=tuple(as_failure(int(number), last) for number in numbers),
+    )
+
+
 
 
 @contextmanager

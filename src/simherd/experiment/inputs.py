@@ -91,7 +91,7 @@ def _located(experiment: Experiment, keys: tuple[str, ...]) -> Iterator[None]:
 
 def _value_of(spec: Any, experiment: Experiment, results: CallResults) -> Any:
     load: Mapping[type, Callable[[], Any]] = {
-        FileInput: partial(_from_file, spec),
+        FileInput: partial(_from_file, spec, experiment),
         CallInput: partial(_from_call, spec, experiment, results),
         ValueInput: lambda: _array_if_list(spec.value),
     }
@@ -128,7 +128,7 @@ def _with_dims(value: Any, dims: tuple[str, ...] | None, attrs: dict[str, Any] |
         return value.assign_attrs(attrs)
     import numpy as np
 
-    data = value.values if is_labelled else np.asarray(value)
+    data = value.data if is_labelled else np.asarray(value)
     if dims is None and data.ndim:
         raise SetupError("attrs of an array need 'dims' too.", fix="add 'dims: [...]'.")
     dims = dims or ()
@@ -137,11 +137,22 @@ def _with_dims(value: Any, dims: tuple[str, ...] | None, attrs: dict[str, Any] |
     return dims, data, {**(value.attrs if is_labelled else {}), **(attrs or {})}
 
 
-def _from_file(spec: FileInput) -> Any:
+def _from_file(spec: FileInput, experiment: Experiment) -> Any:
     from simherd.setup.files import open_arrays, pick
 
     with open_arrays(spec.file) as arrays:
-        return pick(arrays, spec.variable, f"'{spec.file}'")
+        return pick(arrays, spec.variable, f"'{spec.file}'", _lazy_dim(spec, experiment, arrays))
+
+
+def _lazy_dim(spec: FileInput, experiment: Experiment, arrays: Mapping[str, Any]) -> str | None:
+    """Return what the file calls the dimension of the batch, if it has it."""
+    batch = experiment.batch
+    if batch is None or spec.dims is None or batch.dim not in spec.dims:
+        return None if batch is None else batch.dim
+    name = spec.variable or str(next(iter(getattr(arrays, "data_vars", arrays)), ""))
+    dims = getattr(arrays.get(name), "dims", ())
+    place = spec.dims.index(batch.dim)
+    return str(dims[place]) if len(dims) > place else None
 
 
 def _from_call(spec: CallInput, experiment: Experiment, results: CallResults) -> Any:

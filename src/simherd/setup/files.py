@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simherd.errors import MissingDependencyError, SetupError, SimherdError, close_matches
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["SUFFIXES", "open_arrays", "pick"]
 
@@ -23,7 +27,8 @@ def open_arrays(path: str | Path) -> Iterator[Mapping[str, Any]]:
     Parameters
     ----------
     path : str or Path
-        A file ending in .nc, .npy, .npz or .csv, or a Zarr group ending in .zarr.
+        A file ending in .nc, .npy, .npz or .csv, or a Zarr group ending in .zarr; or the address of one
+        in the forms of fsspec, such as ``s3://bucket/file.zarr``.
 
     Yields
     ------
@@ -37,16 +42,15 @@ def open_arrays(path: str | Path) -> Iterator[Mapping[str, Any]]:
     MissingDependencyError
         If the package that reads it is not installed.
     """
-    path = Path(path)
-    opened = _open(path)
+    opened = _open_address(path) if "://" in str(path) else _open(Path(path))
     try:
         yield opened
     finally:
         getattr(opened, "close", lambda: None)()
 
 
-def pick(arrays: Mapping[str, Any], name: str | None, source: str) -> Any:
-    """Return one of several arrays, loaded.
+def pick(arrays: Mapping[str, Any], name: str | None, source: str, lazy_dim: str | None = None) -> Any:
+    """Return one of several arrays, loaded unless it is a large one along a dimension.
 
     Parameters
     ----------
@@ -56,11 +60,13 @@ def pick(arrays: Mapping[str, Any], name: str | None, source: str) -> Any:
         Which one; None if there is only one.
     source : str
         What holds them, for the error text.
+    lazy_dim : str, optional
+        A DataArray along this dimension that is too large to load stays in its file, as an array of Dask.
 
     Returns
     -------
     xarray.DataArray or ndarray
-        A DataArray is loaded and forgets how it was encoded in its file.
+        A DataArray forgets how it was encoded in its file, all but where that is.
 
     Raises
     ------
@@ -78,23 +84,69 @@ def pick(arrays: Mapping[str, Any], name: str | None, source: str) -> Any:
         raise SetupError(f"{source} has no variable '{name}'. {close_matches(name, names)}")
     try:
         array = arrays[name]
-        return array.load().drop_encoding() if hasattr(array, "drop_encoding") else array
+        if not hasattr(array, "drop_encoding"):
+            return array
+        return _picked(array, lazy_dim, getattr(arrays, "encoding", {}).get("source"))
     except Exception as error:
         raise SetupError(f"Cannot read '{name}' of {source}: {_in_one_line(error)}") from error
 
 
+def _picked(array: xr.DataArray, lazy_dim: str | None, file: str | None) -> xr.DataArray:
+    from simherd.setup.lazy import as_chunked, stays_lazy
+
+    if lazy_dim not in array.dims or not stays_lazy(array.variable):
+        return array.load().drop_encoding()
+    chunked = array.copy(data=as_chunked(array.variable, str(lazy_dim)).data).drop_encoding()
+    chunked.encoding["source"] = file
+    return chunked
+
+
 def _open(path: Path) -> Mapping[str, Any]:
+    reader = _reader(path)
+    if not path.exists():
+        raise SetupError(f"No such file: '{path}'.{_neighbours(path)}", fix="correct the path.")
+    return _read(lambda: reader(path), path)
+
+
+def _open_address(address: str | Path) -> Mapping[str, Any]:
+    """Open what stands at an address; Zarr and netCDF are read where they are used, tables at once."""
+    import fsspec  # type: ignore[import-untyped]  # it has no types
+
+    name = str(address).rstrip("/")
+    suffix = PurePosixPath(name).suffix.lower()
+    reader = _reader(PurePosixPath(name))
+    if name.startswith("file://"):
+        return _open(Path(name.removeprefix("file://")))
+    if suffix == ".zarr":
+        return _read(lambda: _read_zarr(name), name)
+    if suffix == ".nc":
+        return _read(lambda: _read_remote_netcdf(name), name)
+
+    def copied() -> Mapping[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / PurePosixPath(name).name
+            with fsspec.open(name, "rb") as file:
+                copy.write_bytes(file.read())
+            arrays = reader(copy)
+            return {key: np.asarray(arrays[key]) for key in arrays}
+
+    return _read(copied, name)
+
+
+def _reader(path: PurePath) -> Callable[[Path], Mapping[str, Any]]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise SetupError(f"Cannot read '{path}': its name must end in {', '.join(SUFFIXES)}.")
-    if not path.exists():
-        raise SetupError(f"No such file: '{path}'.{_neighbours(path)}", fix="correct the path.")
+    return reader
+
+
+def _read(read: Callable[[], Mapping[str, Any]], source: str | Path) -> Mapping[str, Any]:
     try:
-        return reader(path)
+        return read()
     except SimherdError:
         raise
     except Exception as error:
-        raise SetupError(f"Cannot read '{path}': {_in_one_line(error)}") from error
+        raise SetupError(f"Cannot read '{source}': {_in_one_line(error)}") from error
 
 
 def _in_one_line(error: Exception) -> str:
@@ -126,7 +178,19 @@ def _read_netcdf(path: Path) -> Any:
         ) from error
 
 
-def _read_zarr(path: Path) -> Any:
+def _read_remote_netcdf(address: str) -> Any:
+    import fsspec
+    import xarray as xr
+
+    if importlib.util.find_spec("h5netcdf") is None:
+        raise MissingDependencyError(
+            f"Reading '{address}' where it is needs the package h5netcdf.",
+            fix="pip install h5netcdf; or copy the file here, or keep it as Zarr.",
+        )
+    return xr.open_dataset(fsspec.open(address).open(), engine="h5netcdf")
+
+
+def _read_zarr(path: str | Path) -> Any:
     import xarray as xr
 
     return xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False)

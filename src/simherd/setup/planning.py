@@ -21,6 +21,7 @@ from simherd.model.variables import MAIN_CLOCK, VarIntent
 from simherd.resources import is_count
 from simherd.setup.clocks import clock_names, main_clock, positions_on
 from simherd.setup.dataset import output_clocks
+from simherd.setup.lazy import labelled_rows, stays_lazy, with_chunks
 from simherd.setup.objects import decode_objects
 
 __all__ = ["Setup", "make_setup"]
@@ -36,8 +37,9 @@ class Setup:
     """What the simulations have in common."""
     batch_dim: str | None
     """Dimension along which simulations differ."""
-    batch_inputs: Mapping[Key, Array]
-    """Inputs that differ, simulations along the first axis."""
+    batch_inputs: Mapping[Key, Any]
+    """Inputs that differ, simulations along the first axis: arrays in memory, or of Dask where they are
+    large; large ones that keep their labels as DataArrays."""
 
     @property
     def simulations(self) -> int:
@@ -93,8 +95,10 @@ def make_setup(
             f"{close_matches(batch_dim, map(str, dataset.sizes))}"
         )
     shared: dict[Key, Any] = {}
-    batched: dict[Key, Array] = {}
+    batched: dict[Key, Any] = {}
     varying: set[Key] = set()
+    if batch_dim is not None:
+        dataset = with_chunks(dataset, batch_dim)
     for key in _present_inputs(dataset, model.graph):
         declared, given = model.graph.variables[key], dataset[join_name(key)]
         ordered = _order_dims(declared, given.variable, batch_dim, clock, check_dims)
@@ -102,8 +106,7 @@ def make_setup(
         if clock in ordered.dims:
             varying.add(key)
         if batch_dim in ordered.dims:
-            labelled = given.transpose(*ordered.dims) if is_labelled else None
-            batched[key] = _fixed(ordered.values) if labelled is None else _one_by_one(labelled)
+            batched[key] = _rows(ordered, given if is_labelled else None)
         else:
             shared[key] = given.transpose(*ordered.dims).compute() if is_labelled else _plain(ordered)
     plan = Plan(
@@ -192,12 +195,13 @@ def _order_dims(
     )
 
 
-def _one_by_one(labelled: xr.DataArray) -> Array:
-    """Return the rows of an array as an array of objects: rows with their labels."""
-    rows = np.empty(len(labelled), object)
-    for number, row in enumerate(labelled.compute()):
-        rows[number] = row
-    return rows
+def _rows(ordered: xr.Variable, labelled: xr.DataArray | None) -> Any:
+    """Return an input with simulations along the first axis, loaded unless it is large."""
+    is_lazy = stays_lazy(ordered)
+    if labelled is None:
+        return ordered.data if is_lazy else _fixed(ordered.values)
+    labelled = labelled.transpose(*ordered.dims)
+    return labelled if is_lazy else labelled_rows(labelled)
 
 
 def _plain(variable: xr.Variable) -> Any:

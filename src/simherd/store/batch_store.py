@@ -18,6 +18,7 @@ from simherd.engine.block import Numbers, Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreMismatchError
 from simherd.store.durable import remove_leftovers, sync_files
+from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
@@ -158,7 +159,8 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
         What tells the larger batch from other runs.
     """
     size = base.sizes[dim]
-    along = base[[name for name, variable in base.variables.items() if dim in variable.dims]]
+    kept = [name for name in base.variables if str(name) in store.group]
+    along = base[[name for name in kept if dim in base.variables[name].dims]]
     for name, variable in along.variables.items():
         array: Any = store.group[str(name)]
         array.resize(variable.shape)
@@ -170,6 +172,9 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
     assert folder is not None
     _write_fingerprint(folder, fingerprint)
     sync_files([*folder.glob("*/zarr.json"), folder / "zarr.json", folder / FINGERPRINT])
+        if variable.chunks is not None:
+            along[name] = variable.chunk(dict(zip(variable.dims, array.chunks, strict=True)))
+    store.group.attrs.update(without_huge(base).attrs)
 
 
 def status_of(store: ZarrStore) -> Array:

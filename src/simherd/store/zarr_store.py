@@ -25,6 +25,7 @@ from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreExistsError
 from simherd.setup.objects import decode_objects, encode_objects
+from simherd.store.inputs import aligned, without_huge
 from simherd.store.layout import ArrayLayout
 from simherd.store.writer import STATUS, ArrayWriter
 
@@ -200,7 +201,7 @@ class ZarrStore:
     def _add_base(self, group: zarr.Group, base: xr.Dataset) -> None:
         self.texts |= _texts_of(base)
         with _quiet_zarr():
-            _write(group, _storable(base))
+            _write(group, _storable(without_huge(base)))
 
     @property
     def travels(self) -> bool:
@@ -331,13 +332,16 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
     """Return a dataset as a store can hold it: objects as JSON, texts of any length."""
     stored = encode_objects(dataset).drop_encoding()
     fixed = {n: v.astype(object) for n, v in stored.variables.items() if v.dtype.kind == "U"}
-    return stored.assign(fixed)
+    lazy = {n: aligned(v) for n, v in stored.variables.items() if v.chunks is not None}
+    return stored.assign({**fixed, **lazy})
 
 
 def _input_encoding(variable: xr.Variable) -> dict[str, Any]:
     """Return an encoding with as few files as can be: one chunk, unless the array is huge."""
     encoding: dict[str, Any] = {"chunk_key_encoding": CHUNK_KEYS}
-    if variable.ndim:
+    if variable.chunks is not None:
+        encoding["chunks"] = tuple(sizes[0] for sizes in variable.chunks)
+    elif variable.ndim:
         rows = max(1, INPUT_CHUNK_BYTES // max(variable.nbytes // max(variable.shape[0], 1), 1))
         encoding["chunks"] = tuple(max(s, 1) for s in (min(rows, variable.shape[0]), *variable.shape[1:]))
     if variable.dtype.kind == "f":
