@@ -24,9 +24,19 @@ from simherd.ensemble.sizing import TaskSizer
 from simherd.errors import RunInterruptedError, StoreMismatchError
 from simherd.events import Subscriber
 from simherd.setup.fingerprint import differences
+from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.memory import MemoryStore
 
-__all__ = ["RERUN", "Going", "run_in_memory", "run_in_store", "stored_schema", "stored_seed"]
+__all__ = [
+    "RERUN",
+    "Going",
+    "check_is_same",
+    "claimed",
+    "run_in_memory",
+    "run_in_store",
+    "stored_schema",
+    "stored_seed",
+]
 
 RERUN = {
     "missing": (Status.PENDING,),
@@ -91,7 +101,7 @@ def run_in_store(
         store = ZarrStore(target, prepared.base(schema), prepared.layouts(schema, chunk))
         _run(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
         return prepared.finish(store.open(decoding))
-    with _claimed(target), Interrupts(going.grace_s) as interrupts:
+    with claimed(target), Interrupts(going.grace_s) as interrupts:
         opened = _reopened(prepared, batch, target, going) if going.resume else None
         store, schema, numbers = opened or _created(prepared, batch, target)
         outcome = Outcome()
@@ -136,7 +146,7 @@ def _discovered(prepared: Prepared, batch: Batch) -> Schema:
         schema = check_agreement(batch, schema)
 
 @contextmanager
-def _claimed(target: Path) -> Iterator[None]:
+def claimed(target: Path) -> Iterator[None]:
     """Hold the lock of a store and begin with what killed runs left of it removed."""
     from simherd.store.batch_store import clean_up
     from simherd.store.lock import locked
@@ -191,11 +201,7 @@ def _reopened(
     stored = read_fingerprint(target)
     before = int(stored["simulations"])
     now = prepared.fingerprint(before)
-    if found := differences(stored, now):
-        raise StoreMismatchError(
-            f"Cannot go on in the store {str(target)!r}, it is of another run: {'; '.join(found)}.",
-            fix="run with what it was made with, or write to another store (--store PATH).",
-        )
+    check_is_same(target, stored, now)
     store = reopen_batch_store(target, setup.dataset, has_clock)
     schema = stored_schema(prepared, store)
     if len(status_of(store)) < setup.simulations:
@@ -206,8 +212,25 @@ def _reopened(
     numbers = _numbers(status_of(store), going.rerun)
     if len(numbers):
         batch.executor.expect(_expected_s(store, numbers))
+        if going.rerun == "all":
+            CheckpointFolder(target).clear()
         set_pending(store, numbers)
     return store, schema, numbers
+
+
+def check_is_same(target: Path, stored: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise an error if the fingerprint of a store is not that of the run which is to go on in it.
+
+    Raises
+    ------
+    StoreMismatchError
+        If so; names the differences.
+    """
+    if found := differences(stored, now):
+        raise StoreMismatchError(
+            f"Cannot go on in the store {str(target)!r}, it is of another run: {'; '.join(found)}.",
+            fix="run with what it was made with, or write to another store (--store PATH).",
+        )
 
 
 def stored_schema(prepared: Prepared, store: Any) -> Schema:

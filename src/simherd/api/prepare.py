@@ -166,6 +166,7 @@ def prepare(
     validate: str | None = "inputs",
     hooks: Iterable[Any] | None = None,
     seed: int | None = None,
+    checkpoint_every: int | None = None,
     vectorize: bool | float = False,
 ) -> Prepared:
     """Check all that can be checked without running anything.
@@ -186,6 +187,7 @@ def prepare(
         hooks=hooks,
         encoding=given,
         seed=seed,
+        checkpoint_every=checkpoint_every,
     )
     encoding = {
         tap.name: in_zarr_3(tap.name, {**model.graph.variables[tap.key].encoding, **given.get(tap.name, {})})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ import xarray as xr
 
 from simherd.api.batch import RERUN, Going, run_in_memory, run_in_store, stored_seed
 from simherd.api.inputs import block_inputs
-from simherd.api.prepare import Prepared, prepare
-from simherd.engine.schema import schema_of
+from simherd.api.prepare import prepare
+from simherd.api.single import run_one
 from simherd.engine.simulate import Simulator
 from simherd.ensemble.run import Batch
 from simherd.errors import SetupError, close_matches
@@ -23,7 +21,6 @@ from simherd.executors.choose import choose_executor, threads_for_one
 from simherd.model.model import Model
 from simherd.resources import is_count, parse_bytes
 from simherd.setup.dataset import find_model
-from simherd.store.memory import MemoryStore, values_of
 
 __all__ = ["run"]
 
@@ -51,6 +48,7 @@ def run(
     retries: int = 0,
     timeout_s: float | None = None,
     seed: int | None = None,
+    checkpoint_every: int | None = None,
     resume: bool = False,
     rerun: str = "missing",
     grace_s: float = 30.0,
@@ -111,15 +109,20 @@ def run(
         Seed of the random numbers of processes that ask for ``rng``, see `runtime`: 0 or more. The same seed
         gives the same results on every executor. By default a fresh one, or that of the store with `resume`;
         the attribute ``seed`` of the result tells it.
+    checkpoint_every : int, optional
+        Steps after which the state of each simulation that runs goes to `store`, a folder: with `resume` it
+        goes on from there, with the same results as without a break. The state is the attributes of the
+        processes, which have to pickle; what they keep elsewhere, in files or libraries, is not part of it.
+        A signal (see `grace_s`) ends a simulation of this process at the next step, with a checkpoint.
     resume : bool, optional
-        Go on with the batch in `store` if it is there: run what is pending. A larger batch that begins
-        with the same simulations makes the store longer.
+        Go on with what is in `store`, if it is there: run what is pending, from the last checkpoints on. A
+        larger batch that begins with the same simulations makes the store longer.
     rerun : {"missing", "failed", "all"}, optional
         What to run in a store that is there: what is pending, also what failed, or everything. The last
         two imply `resume`.
     grace_s : float, optional
         Time that blocks have to finish after Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2, in s, where results go
-        to a folder. A second signal ends it.
+        to a folder: of a batch, or of a simulation that has checkpoints. A second signal ends it.
     memory_limit : int or str, optional
         Memory that the outputs of a single simulation may take before they are written to `store`; longer
         ones are written chunk by chunk along their clock while it runs. A batch is written block by
@@ -142,9 +145,10 @@ def run(
         If simulations give something else, or fail, where many are advanced at once.
         If the store exists, is of another run or in use, or cannot be written.
     RunInterruptedError
-        If a signal ended the batch; `resume` goes on with it.
+        If a signal ended the run; `resume` goes on with it.
     PicklingError
-        If something cannot be sent to workers; found before the first simulation.
+        If something cannot be sent to workers, or not be kept in a checkpoint; found before the first
+        simulation of a batch, and in the first step of a single one.
     Exception
         What a simulation raises, with ``on_error="raise"``.
     """
@@ -164,6 +168,8 @@ def run(
     if workers is not None:
         _check_count("workers", workers, 1)
     _check_decoding(decoding or {})
+    if checkpoint_every is not None:
+        _check_checkpoints(checkpoint_every, store)
     if seed is None and going.resume:
         seed = stored_seed(store)
     prepared = prepare(
@@ -176,6 +182,7 @@ def run(
         validate=validate,
         hooks=hooks,
         seed=seed,
+        checkpoint_every=checkpoint_every,
     )
         vectorize=vectorize,
     target = None
@@ -185,8 +192,8 @@ def run(
         target = as_target(store, may_exist=going.resume)
     if batch_dim is None:
         with threads_for_one(parallel, scheduler, workers) as pool:
-            limit = parse_bytes(memory_limit)
-            return prepared.finish(_run_one(prepared, target, decoding, safe_mode, limit, pool))
+            simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
+            return run_one(prepared, simulator, target, decoding, parse_bytes(memory_limit), going)
     with choose_executor(parallel, scheduler, workers) as executor:
         batch = Batch(
             plan=prepared.setup.plan,
@@ -207,6 +214,14 @@ def _check_seconds(name: str, value: Any) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is not None and not (is_number and value > 0):
         raise SetupError(f"{name}={value!r} is not allowed: a time above 0, in s, is needed.")
+
+
+def _check_checkpoints(every: Any, store: Any) -> None:
+    _check_count("checkpoint_every", every, 1)
+    if not isinstance(store, str | Path):
+        raise SetupError(
+            "checkpoint_every needs a folder that checkpoints go to.", fix="give store=... (--store PATH)."
+        )
 
 
 def _check_count(name: str, value: Any, least: int) -> None:

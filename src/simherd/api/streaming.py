@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -14,9 +14,11 @@ from simherd.engine.plan import Array, Tap
 from simherd.engine.schema import OutputSchema, Schema, output_schema, schema_of
 from simherd.engine.simulate import Simulator
 from simherd.engine.streaming import StreamedColumn
+from simherd.store.checkpoints import CHECKPOINTS
+from simherd.store.durable import sync_files
 from simherd.store.layout import chunk_along, layout_output
 from simherd.store.memory import write_whole
-from simherd.store.writer import STATUS, UNFINISHED
+from simherd.store.writer import STATUS, UNFINISHED, chunk_files
 from simherd.store.zarr_store import ZarrStore
 
 __all__ = ["StreamedResult"]
@@ -41,6 +43,7 @@ class StreamedResult:
         self.target = target
         self.store: ZarrStore | None = None
         self.arrays: dict[str, Any] = {}
+        self.unsynced: list[tuple[Any, range, tuple[int, ...]]] = []
         budget = memory_limit // max(len(taps), 1)
         self.columns = [self._column(tap, budget) for tap in taps]
 
@@ -57,33 +60,70 @@ class StreamedResult:
 
     def write(self, column: StreamedColumn, start: int, values: Array) -> None:
         """Write values of an output from a position of its clock on."""
-        store = self._begin(Schema(outputs=(), indexes={}))
-        if column.name not in self.arrays:
-            schema = output_schema(self.prepared.setup.plan, column.tap, column)
-            self.arrays[column.name] = self._add(store, schema, column.saves)
-            store.consolidate()
-        array = self.arrays[column.name]
+        array = self._array(column, start)
+        rows = range(start, start + len(values))
         _lengthen(array, (array.shape[0], *values.shape[1:]))
-        array[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values
+        array[(slice(rows.start, rows.stop), *map(slice, values.shape[1:]))] = values
+        self.unsynced.append((array, rows, values.shape))
+
+    def _array(self, column: StreamedColumn, start: int) -> Any:
+        """Return the array of an output: made for the first window, else there from an earlier run."""
+        if column.name not in self.arrays:
+            store = self.begin()
+            if start:
+                self.arrays[column.name] = store.array(column.name)
+            else:
+                schema = output_schema(self.prepared.setup.plan, column.tap, column)
+                self.arrays[column.name] = self._add(store, schema, column.saves)
+                store.consolidate()
+        return self.arrays[column.name]
+
+    def begin(self) -> ZarrStore:
+        """Make the store, unless it is made, and return it."""
+        return self._begin(_NOTHING)
+
+    def reopen(self, *, is_complete: bool = False) -> ZarrStore:
+        """Open the store that an earlier run has made, and return it."""
+        from simherd.store.single_store import reopen_single_store
+
+        outputs = None if is_complete else [column.name for column in self.columns]
+        self.store = reopen_single_store(self.target, self.prepared.base(_NOTHING), outputs)
+        return self.store
+
+    def sync(self) -> None:
+        """Wait until all that was written of outputs is on the disk."""
+        folders = [Path(array.store.root) / array.path for array in self.arrays.values()]
+        sync_files(path for one in self.unsynced for path in chunk_files(*one))
+        sync_files(folder / "zarr.json" for folder in folders)
+        self.unsynced.clear()
 
     def _begin(self, schema: Schema) -> ZarrStore:
         """Make the store, unless it is made."""
         if self.store is None:
-            self.store = ZarrStore(self.target, self._unfinished(schema))
+            self.store = self._create(self._unfinished(schema))
         return self.store
+
+    def _create(self, base: xr.Dataset) -> ZarrStore:
+        if not isinstance(self.target, Path):
+            return ZarrStore(self.target, base)
+        from simherd.store.single_store import create_single_store
+
+        return create_single_store(self.target, base, self.prepared.fingerprint())
 
     def _unfinished(self, schema: Schema) -> xr.Dataset:
         return self.prepared.base(schema).assign_attrs({STATUS: UNFINISHED})
 
     def _add(self, store: ZarrStore, output: OutputSchema, window: int | None = None) -> Any:
+        if isinstance(self.target, Path) and output.tap.name in store.group:  # written after a checkpoint
+            del store.group[output.tap.name]
         encoding = dict(self.prepared.encoding[output.tap.name])
         if window is not None:
             encoding.setdefault("chunks", (window, *(max(size, 1) for size in output.shape)))
         attrs = self.prepared.setup.plan.model.graph.variables[output.tap.key].attrs
         return store.add(layout_output(output, batch=None, encoding=encoding, attrs=attrs))
 
-    def finish(self, simulator: Simulator, decoding: Mapping[str, Any] | None) -> xr.Dataset:
-        """Write what is left in memory and open the store."""
+    def finish(self, simulator: Simulator) -> ZarrStore:
+        """Write what is left in memory, then that all is there, and return the store."""
         schema = schema_of(simulator, self.columns)
         store = self._begin(schema)
         store.add_coords(self._unfinished(schema))
@@ -94,9 +134,18 @@ class StreamedResult:
                 _lengthen(array, (array.shape[0], *output.shape))
             else:
                 write_whole(self._add(store, output), column)
+        if isinstance(self.target, Path):
+            self.sync()
+            others = [p for p in self.target.iterdir() if p.name not in (*self.arrays, CHECKPOINTS)]
+            sync_files(path for one in others for path in (one, *one.rglob("*")) if path.is_file())
         store.write_attrs(self.prepared.base(schema))
         store.consolidate()
-        return store.open(decoding)
+        if isinstance(self.target, Path):
+            sync_files([self.target / "zarr.json"])
+        return store
+
+
+_NOTHING = Schema(outputs=(), indexes={})
 
 
 def _lengthen(array: Any, shape: tuple[int, ...]) -> None:

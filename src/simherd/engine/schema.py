@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -208,6 +209,8 @@ class _Scouting(Simulator):
         finalize_step = calls["finalize_step"]
 
         def stop_or_go_on(context: RuntimeContext) -> Any:
+            if context.step == 0 and self.plan.checkpoint_every is not None:
+                model.freeze(BytesIO(), {})  # what cannot be kept is found out now, not hours later
             self._stop_if_settled(model, context.step)
             return finalize_step(context)
 

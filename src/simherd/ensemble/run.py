@@ -22,6 +22,7 @@ from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStar
 from simherd.executors.base import Executor, Lost, Tasks
 from simherd.executors.payload import pack
 from simherd.model.graph import Key, join_name
+from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.marks import take_mark
 from simherd.store.writer import BlockStore
 
@@ -144,6 +145,7 @@ class _Run:
         self.pace = Pace(seconds)
         self.pending = Pending(numbers, sizer.chunk, batch.inputs)
         self.losses: Counter[int] = Counter()
+        self.checkpoints = _checkpoints(batch, store)
         self.unmarked: set[int] = set()
         self.outcome = Outcome()
 
@@ -156,6 +158,7 @@ class _Run:
             retries=batch.retries,
             timeout_s=batch.timeout_s,
             parts=batch.parts,
+            has_checkpoints=self.checkpoints is not None,
             stop_on_failure=batch.on_error == "raise",
             crosses_processes=executor.crosses_processes,
             is_stopped=lambda: self.interrupts.is_stopping,
@@ -172,6 +175,8 @@ class _Run:
         with executor.tasks(run_task, share(batch, job)) as tasks:
             self._loop(tasks)
         self.outcome.pending = simulations - self.outcome.done - self.outcome.failed
+        if self.checkpoints is not None and not self.outcome.pending:
+            self.checkpoints.clear()
         batch.emit(
             RunFinished(
                 done=self.outcome.done, failed=self.outcome.failed, seconds=time.perf_counter() - started
@@ -198,6 +203,8 @@ class _Run:
         """Write what came back of a block, count it, and raise its error if that is to end the run."""
         if report.result is not None:
             self.store.settle(report.result)
+            if self.checkpoints is not None:
+                self.checkpoints.remove(report.result.numbers)
         if report.unfinished is not None:
             self.pending.put_back([report.unfinished])
         self.outcome.done += report.done
@@ -232,6 +239,14 @@ class _Run:
             self._settle(_report_of_killer(first, lost, self.batch))
         else:
             self.pending.put_back(split(block.numbers, suspect))
+
+
+def _checkpoints(batch: Batch, store: BlockStore) -> CheckpointFolder | None:
+    """Return where simulations have their checkpoints, if they keep any or have some of an earlier run."""
+    if store.folder is None:
+        return None
+    folder = CheckpointFolder(store.folder)
+    return folder if batch.plan.checkpoint_every is not None or folder.exists() else None
 
 
 def _report_of_killer(number: int, lost: Lost, batch: Batch) -> BlockReport:

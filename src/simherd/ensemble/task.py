@@ -16,6 +16,7 @@ import numpy as np
 from tblib import pickling_support
 
 from simherd.engine.block import Block, BlockResult, BlockRun, Failure, Numbers, Status, Watch, as_failure
+from simherd.engine.checkpoints import Keeper
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, scout
 from simherd.engine.simulate import Simulator
@@ -24,6 +25,7 @@ from simherd.engine.vectorized import BlockSimulator, Parts, WatchPart, run_as_a
 from simherd.errors import SimulationError
 from simherd.ensemble.lazy import loaded
 from simherd.model.graph import Key
+from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.marks import Mark
 from simherd.store.writer import BlockWriter
 
@@ -59,12 +61,27 @@ class Job:
     """Whether reports are pickled."""
     parts: Parts | None = None
     """How blocks are cut into simulations that are advanced together; None runs one by one."""
+    has_checkpoints: bool = False
+    """Whether simulations have checkpoints in the store, or may get some."""
     is_stopped: Callable[[], bool] = bool
     """Whether blocks that run in this process are to stop."""
     simulator: Simulator | None = field(default=None)
     """Made once per worker."""
     block_simulator: BlockSimulator | None = field(default=None)
     """Made once per worker, where simulations are advanced together."""
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """Keeps the checkpoints of simulations."""
+        if self.marks is None or not self.has_checkpoints:
+            return None
+        every = self.plan.checkpoint_every
+        can_stop = every is not None and not self.crosses_processes
+        return Keeper(
+            store=CheckpointFolder(self.marks),
+            every=every,
+            is_stopping=self.is_stopped if can_stop else None,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         stays = ("simulator", "block_simulator", "is_stopped")
@@ -136,6 +153,8 @@ def run_task(job: Job, block: Block) -> BlockReport:
     if job.writer is not None and job.writer.owns(result.numbers) and job.writer.has_room(result):
         job.writer.write(result)
         is_written = True
+        if job.keeper is not None:
+            job.keeper.store.remove(result.numbers)
             block = loaded(Block(numbers=range(trial.number, trial.number + 1), inputs=trial.inputs))
     done, failed = (int((result.status == kind).sum()) for kind in (Status.DONE, Status.FAILED))
     return BlockReport(
@@ -161,6 +180,7 @@ def _run(job: Job, block: Block) -> BlockResult:
             stop_on_failure=job.stop_on_failure,
             watch=watch,
             is_stopped=job.is_stopped,
+            keeper=job.keeper,
         )
         if job.parts is None:
             run.one_by_one(block.size)

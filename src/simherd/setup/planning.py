@@ -57,6 +57,7 @@ def make_setup(
     hooks: Iterable[Any] | None = None,
     encoding: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int | None = None,
+    checkpoint_every: int | None = None,
 ) -> Setup:
     """Check a dataset against a model and make a plan of it.
 
@@ -78,6 +79,8 @@ def make_setup(
         How outputs are stored, by name.
     seed : int, optional
         Seed of the random numbers; a fresh one by default, if a process asks for any.
+    checkpoint_every : int, optional
+        Steps from one checkpoint of a simulation to the next; none by default.
 
     Raises
     ------
@@ -123,6 +126,7 @@ def make_setup(
         validate=validate,
         hooks=gather_hooks(hooks),
         seed=_seed(model, seed),
+        checkpoint_every=checkpoint_every,
     )
     check_static(plan)
     return Setup(dataset=dataset, plan=plan, batch_dim=batch_dim, batch_inputs=batched)

@@ -25,6 +25,7 @@ from simherd.store.zarr_store import ZarrStore
 
 __all__ = [
     "FINGERPRINT",
+    "bear_store",
     "clean_up",
     "create_batch_store",
     "is_begun",
@@ -59,6 +60,15 @@ def create_batch_store(
     StoreError
         If it cannot be written, or there is something in the folder.
     """
+    bear_store(target, base, layouts, fingerprint)
+    has_clock = {one.name: one.has_clock for one in layouts[:-2]}
+    return reopen_batch_store(target, base, has_clock)
+
+
+def bear_store(
+    target: Path, base: xr.Dataset, layouts: Sequence[ArrayLayout], fingerprint: Mapping[str, Any]
+) -> None:
+    """Make a store that is whole, or not there, whenever this is cut off; see `create_batch_store`."""
     unborn = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -70,8 +80,6 @@ def create_batch_store(
         raise StoreError(f"Cannot write the store {str(target)!r}: {error}.") from error
     finally:
         shutil.rmtree(unborn, ignore_errors=True)
-    has_clock = {one.name: one.has_clock for one in layouts[:-2]}
-    return reopen_batch_store(target, base, has_clock)
 
 
 def is_begun(folder: Path) -> bool:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from simherd.store.durable import sync_files
 
-__all__ = ["CheckpointFolder"]
+__all__ = ["CHECKPOINTS", "CheckpointFolder"]
 
-FOLDER = "checkpoints"
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class CheckpointFolder:
     @property
     def folder(self) -> Path:
         """Where they are."""
-        return self.store / FOLDER
+        return self.store / CHECKPOINTS
 
     def exists(self) -> bool:
         """Return whether there are any, or have been."""

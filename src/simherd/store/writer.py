@@ -16,7 +16,7 @@ from simherd.errors import StoreError
 from simherd.store.durable import sync_files
 from simherd.store.journal import record_failures
 
-__all__ = ["SECONDS", "STATUS", "UNFINISHED", "ArrayWriter", "BlockStore", "BlockWriter"]
+__all__ = ["SECONDS", "STATUS", "UNFINISHED", "ArrayWriter", "BlockStore", "BlockWriter", "chunk_files"]
 
 STATUS = "simulation_status"
 SECONDS = "simulation_seconds"
@@ -147,7 +147,7 @@ class ArrayWriter:
         for array, values in pairs:
             _assign(array, numbers, _as_stored(values, array.dtype))
         if self.folder is not None:
-            sync_files(path for array, values in pairs for path in _chunk_files(array, numbers, values.shape))
+            sync_files(path for array, values in pairs for path in chunk_files(array, numbers, values.shape))
 
 
 def _assign(array: Any, numbers: Numbers, values: Array) -> None:
@@ -158,7 +158,7 @@ def _assign(array: Any, numbers: Numbers, values: Array) -> None:
         getattr(array, "oindex", array)[(numbers, *rest)] = values
 
 
-def _chunk_files(array: Any, numbers: Numbers, shape: tuple[int, ...]) -> Iterator[Path]:
+def chunk_files(array: Any, numbers: Numbers, shape: tuple[int, ...]) -> Iterator[Path]:
     """Yield the files of a Zarr array that hold some of its rows, up to a shape along other axes."""
     folder = Path(array.store.root) / array.path
     rows = np.unique(np.asarray(numbers) // array.chunks[0]).tolist()

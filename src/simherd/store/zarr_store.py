@@ -241,6 +241,10 @@ class ZarrStore:
         self.arrays.append(array)
         return array
 
+    def array(self, name: str) -> Any:
+        """Return an array that exists."""
+        return _filled(self.group[name])
+
     def consolidate(self) -> None:
         """Gather the metadata of all arrays in one place, from where they are read at once."""
         _consolidate(self.group)
