@@ -132,18 +132,18 @@ def _run(
     )
     parts = None if batch.rtol is None else parts_for(batch, schema)
     batch = replace(batch, plan=hold_to(batch.plan, schema), parts=parts)
+    warn_of_chunks(batch.inputs, chunk)
     return run_batch(batch, store, sizer, numbers, interrupts, schema.seconds if parts is None else None)
 
 
 def _discovered(prepared: Prepared, batch: Batch) -> Schema:
     """Find out what comes out of a batch, and let its executor know how much work it is."""
     schema = discover_schema(batch)
+    if batch.rtol is not None:
+        schema = check_agreement(batch, schema)
     batch.executor.expect(None if schema.seconds is None else schema.seconds * prepared.setup.simulations)
     return schema
 
-    if batch.rtol is not None:
-    warn_of_chunks(batch.inputs, chunk)
-        schema = check_agreement(batch, schema)
 
 @contextmanager
 def claimed(target: Path) -> Iterator[None]:
@@ -204,11 +204,11 @@ def _reopened(
     check_is_same(target, stored, now)
     store = reopen_batch_store(target, setup.dataset, has_clock)
     schema = stored_schema(prepared, store)
+    if batch.rtol is not None:
+        schema = check_agreement(batch, schema)
     if len(status_of(store)) < setup.simulations:
         lengthen(store, prepared.base(schema), str(setup.batch_dim), prepared.fingerprint())
         store = reopen_batch_store(target, setup.dataset, has_clock)
-    if batch.rtol is not None:
-        schema = check_agreement(batch, schema)
     numbers = _numbers(status_of(store), going.rerun)
     if len(numbers):
         batch.executor.expect(_expected_s(store, numbers))

@@ -43,8 +43,8 @@ def run(
     *,
     workers: int | None = None,
     block_size: int | str = "auto",
-    on_error: str = "raise",
     vectorize: bool | float = False,
+    on_error: str = "raise",
     retries: int = 0,
     timeout_s: float | None = None,
     seed: int | None = None,
@@ -92,11 +92,11 @@ def run(
         Threads or processes where `scheduler` names these; as many as usable cores by default.
     block_size : int or "auto", optional
         Simulations of a block, which one task runs and writes.
-    on_error : {"raise", "record"}, optional
     vectorize : bool or float, optional
         Advance many simulations of a batch at once, where processes take arrays with a leading axis for
         them. A few are compared with what each gives on its own before; a number is the relative difference
         that is allowed, 1e-10 by default. See the section "Vectorised blocks" of the README.
+    on_error : {"raise", "record"}, optional
         Stop at the first simulation that fails, with what is finished kept in the store; or record it
         in ``simulation_status`` and go on.
     retries : int, optional
@@ -140,9 +140,9 @@ def run(
     ------
     SetupError
         If setup and model do not fit together.
-    StoreError
     VectorizeError
         If simulations give something else, or fail, where many are advanced at once.
+    StoreError
         If the store exists, is of another run or in use, or cannot be written.
     RunInterruptedError
         If a signal ended the run; `resume` goes on with it.
@@ -169,7 +169,7 @@ def run(
         _check_count("workers", workers, 1)
     _check_decoding(decoding or {})
     if checkpoint_every is not None:
-        _check_checkpoints(checkpoint_every, store)
+        _check_checkpoints(checkpoint_every, store, vectorize)
     if seed is None and going.resume:
         seed = stored_seed(store)
     prepared = prepare(
@@ -183,8 +183,8 @@ def run(
         hooks=hooks,
         seed=seed,
         checkpoint_every=checkpoint_every,
-    )
         vectorize=vectorize,
+    )
     target = None
     if store is not None:
         from simherd.store.zarr_store import as_target
@@ -202,8 +202,8 @@ def run(
             on_error=on_error,
             retries=retries,
             timeout_s=timeout_s,
-            subscribers=tuple(subscribers),
             rtol=prepared.rtol,
+            subscribers=tuple(subscribers),
         )
         if target is None:
             return run_in_memory(prepared, batch, decoding)
@@ -216,11 +216,16 @@ def _check_seconds(name: str, value: Any) -> None:
         raise SetupError(f"{name}={value!r} is not allowed: a time above 0, in s, is needed.")
 
 
-def _check_checkpoints(every: Any, store: Any) -> None:
+def _check_checkpoints(every: Any, store: Any, vectorize: Any) -> None:
     _check_count("checkpoint_every", every, 1)
     if not isinstance(store, str | Path):
         raise SetupError(
             "checkpoint_every needs a folder that checkpoints go to.", fix="give store=... (--store PATH)."
+        )
+    if vectorize:
+        raise SetupError(
+            "checkpoint_every does not go with vectorize: simulations that are advanced together have none.",
+            fix="leave out one of them.",
         )
 
 
@@ -235,28 +240,3 @@ def _check_decoding(decoding: Mapping[str, Any]) -> None:
             raise SetupError(
                 f"decoding: {name!r} is no argument of xarray.open_zarr. {close_matches(name, _DECODING)}"
             )
-
-
-def _run_one(
-    prepared: Prepared,
-    target: Any,
-    decoding: Mapping[str, Any] | None,
-    safe_mode: bool,
-    memory_limit: int,
-    pool: ThreadPoolExecutor | None,
-) -> xr.Dataset:
-    simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
-    if target is None:
-        columns = simulator.columns(1)
-        simulator.run({}, columns, 0)
-        schema = schema_of(simulator, columns)
-        base, layouts = prepared.base(schema), prepared.layouts(schema, 1)
-        arrays = [values_of(layout, column) for layout, column in zip(layouts, columns, strict=True)]
-        return MemoryStore(base, layouts, arrays=arrays).open(decoding)
-    from simherd.api.streaming import StreamedResult
-    from simherd.store.lock import locked
-
-    with locked(target) if isinstance(target, Path) else nullcontext():
-        result = StreamedResult(prepared, target, memory_limit)
-        simulator.run({}, result.columns, 0)
-        return result.finish(simulator, decoding)

@@ -36,10 +36,6 @@ Numbers: TypeAlias = range | Array
 """Positions of simulations in their batch, in rising order: a range where none is left out."""
 
 
-class Stopped(BaseException):
-    """Raised in the middle of a simulation to leave it: the ones before it keep their results."""
-
-
 class Status(IntEnum):
     """What became of a simulation; the flags of ``simulation_status``."""
 

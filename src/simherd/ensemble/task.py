@@ -22,8 +22,8 @@ from simherd.engine.schema import Schema, scout
 from simherd.engine.simulate import Simulator
 from simherd.engine.timeouts import TimeLimit
 from simherd.engine.vectorized import BlockSimulator, Parts, WatchPart, run_as_arrays
-from simherd.errors import SimulationError
 from simherd.ensemble.lazy import loaded
+from simherd.errors import SimulationError
 from simherd.model.graph import Key
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.marks import Mark
@@ -136,6 +136,7 @@ def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
     """Run a simulation far enough to see what its outputs look like."""
     for _ in range(trial.retries + 1):
         try:
+            block = loaded(Block(numbers=range(trial.number, trial.number + 1), inputs=trial.inputs))
             with limited(trial.timeout_s, may_end_process=False)(trial.number):
                 return scout(Simulator(plan), next(block.rows()), trial.number)
         except Exception as error:
@@ -155,7 +156,6 @@ def run_task(job: Job, block: Block) -> BlockReport:
         is_written = True
         if job.keeper is not None:
             job.keeper.store.remove(result.numbers)
-            block = loaded(Block(numbers=range(trial.number, trial.number + 1), inputs=trial.inputs))
     done, failed = (int((result.status == kind).sum()) for kind in (Status.DONE, Status.FAILED))
     return BlockReport(
         start=int(block.numbers[0]),
@@ -166,6 +166,25 @@ def run_task(job: Job, block: Block) -> BlockReport:
         seconds=time.perf_counter() - started,
         worker=f"{os.getpid()}/{threading.get_native_id()}",
         result=None if is_written else result,
+    )
+
+
+def _run_loaded(job: Job, block: Block) -> BlockResult:
+    """Run a block with its inputs in memory; if they cannot be read, its simulations fail."""
+    for _ in range(job.retries + 1):
+        try:
+            ready = loaded(block)
+        except Exception as error:
+            last = error
+        else:
+            return _run(job, ready)
+    numbers = block.numbers[:1] if job.stop_on_failure else block.numbers
+    return BlockResult(
+        numbers=numbers,
+        values=[None] * len(job.plan.taps),
+        status=np.full(len(numbers), Status.FAILED, np.uint8),
+        seconds=np.full(len(numbers), np.nan),
+        failures=tuple(as_failure(int(number), last) for number in numbers),
     )
 
 
@@ -189,25 +208,6 @@ def _run(job: Job, block: Block) -> BlockResult:
             job.block_simulator = BlockSimulator(job.plan)
         watch_part = limited_part(job.timeout_s, job.parts.seconds, may_end_process=job.crosses_processes)
         return run_as_arrays(job.block_simulator, run, job.parts, watch_part)
-def _run_loaded(job: Job, block: Block) -> BlockResult:
-    """Run a block with its inputs in memory; if they cannot be read, its simulations fail."""
-    for _ in range(job.retries + 1):
-        try:
-            ready = loaded(block)
-        except Exception as error:
-            last = error
-        else:
-            return _run(job, ready)
-    numbers = block.numbers[:1] if job.stop_on_failure else block.numbers
-    return BlockResult(
-        numbers=numbers,
-        values=[None] * len(job.plan.taps),
-        status=np.full(len(numbers), Status.FAILED, np.uint8),
-        seconds=np.full(len(numbers), np.nan),
-        failures=tuple(as_failure(int(number), last) for number in numbers),
-    )
-
-
 
 
 @contextmanager

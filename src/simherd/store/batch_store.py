@@ -172,6 +172,9 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
     for name, variable in along.variables.items():
         array: Any = store.group[str(name)]
         array.resize(variable.shape)
+        if variable.chunks is not None:
+            along[name] = variable.chunk(dict(zip(variable.dims, array.chunks, strict=True)))
+    store.group.attrs.update(without_huge(base).attrs)
     store.write_region(along.drop_attrs(deep=False), dim)
     for array in store.arrays[:-2] + store.arrays[:-3:-1]:
         array.resize((size, *array.shape[1:]))
@@ -180,9 +183,6 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
     assert folder is not None
     _write_fingerprint(folder, fingerprint)
     sync_files([*folder.glob("*/zarr.json"), folder / "zarr.json", folder / FINGERPRINT])
-        if variable.chunks is not None:
-            along[name] = variable.chunk(dict(zip(variable.dims, array.chunks, strict=True)))
-    store.group.attrs.update(without_huge(base).attrs)
 
 
 def status_of(store: ZarrStore) -> Array:
