@@ -40,7 +40,7 @@ class BlockFinished:
     seconds: float
     """Time the block took on its worker, in s."""
     worker: str
-    """Name of the worker that ran it."""
+    """Name of the worker that ran it; "" if it was lost."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

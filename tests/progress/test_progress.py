@@ -68,6 +68,14 @@ def test_a_tally_counts_blocks_failures_and_workers():
     assert len(tally.workers) == 2
 
 
+def test_workers_that_are_gone_count_no_more(clock):
+    tally = Tally(1000, started=0.0)
+    for clock.s, worker in [(1.0, "1"), (1.0, "2"), (20.0, "2"), (30.0, "3"), (31.0, "")]:
+        tally.add(block(0, worker=worker))
+
+    assert list(tally.workers) == ["2", "3"]
+
+
 def test_rate_and_time_left_follow_the_clock(clock):
     tally = Tally(100, started=0.0)
     assert tally.remaining_s is None
@@ -148,6 +156,19 @@ def test_before_anything_has_come_no_time_left_is_said(clock):
     tally.add(BlockFinished(start=0, done=0, failed=0, seconds=1.0, worker="1"))
 
     assert tally.remaining_s is None
+    assert tally.speed == ""
+
+
+def test_a_simulation_that_was_lost_says_nothing_of_the_rate(clock):
+    tally = Tally(100, started=0.0)
+
+    clock.s = 30.0
+    tally.add(BlockFinished(start=0, done=0, failed=1, seconds=0.0, worker=""))
+    assert (tally.settled, tally.remaining_s) == (1, None)
+
+    clock.s = 40.0
+    tally.add(BlockFinished(start=0, done=39, failed=0, seconds=1.0, worker="1"))
+    assert tally.rate == 1.0
 
 
 @pytest.mark.parametrize("terminal", [True, False])

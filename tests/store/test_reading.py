@@ -51,6 +51,12 @@ def test_a_finished_store_is_counted_and_measured(store):
     assert (state.files, state.nbytes) == (len(files), sum(path.stat().st_size for path in files))
 
 
+def test_a_store_can_be_the_folder_where_one_is(store, monkeypatch):
+    monkeypatch.chdir(store)
+
+    assert read_state(".").simulations == 6
+
+
 def test_looking_changes_nothing(store):
     before = {path: path.stat().st_mtime_ns for path in [store.parent, *store.parent.rglob("*")]}
 

@@ -13,10 +13,12 @@ from simherd.errors import SimherdError
 __all__ = ["main"]
 
 COMMANDS = {
+    "failures": "Show the failed simulations of a store: inputs, error, traceback.",
     "graph": "Draw a model, or the tasks of an experiment.",
     "info": "Show the processes, variables and inputs of a model.",
     "new": "Write a commented starting file.",
     "run": "Run an experiment file.",
+    "status": "Show how far the simulations of a store are.",
 }
 
 

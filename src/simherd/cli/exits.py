@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from simherd.errors import ClusterOptionError, ExperimentError, ModelError, SetupError, SimherdError
+from simherd.errors import (
+    ClusterOptionError,
+    ExperimentError,
+    ModelError,
+    SetupError,
+    SimherdError,
+    StoreMismatchError,
+)
 
 __all__ = ["Exit", "code_of"]
 
@@ -24,7 +31,7 @@ class Exit(IntEnum):
     """Interrupted, or not finished."""
 
 
-_WRONG = (ExperimentError, SetupError, ModelError, ClusterOptionError)
+_WRONG = (ExperimentError, SetupError, ModelError, ClusterOptionError, StoreMismatchError)
 
 
 def code_of(error: SimherdError) -> Exit:

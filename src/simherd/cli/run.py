@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simherd.cli.called import command_again, command_to_resume
 from simherd.cli.exits import Exit
-from simherd.cli.paths import shown
+from simherd.cli.summary import Counts, summarize
 from simherd.errors import RunInterruptedError, SimherdError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from simherd.events import Event
     from simherd.experiment.assemble import Assembled
-    from simherd.progress.rate import Tally
 
 __all__ = ["command"]
 
@@ -60,6 +59,7 @@ def command(
     simherd run experiment.yaml --set batch.size=20 --store rehearsal.zarr
     simherd run experiment.yaml --resume
     """
+    from simherd.cli.going import check_store
     from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
     from simherd.experiment.document import apply_overrides, read_document
@@ -75,7 +75,7 @@ def command(
     check_kind(checked.cluster.kind)
     assembled = assemble(checked)
     going = {"resume": resume or rerun is not None, "rerun": rerun or "missing"}
-    _check_store(checked.run.store, bool(going["resume"]))
+    check_store(assembled, going)
     _check_report(performance_report)
     if dry_run:
         from simherd.cli.plan_text import describe_plan
@@ -88,16 +88,6 @@ def command(
 def _absolute(store: str) -> str:
     """Return a path as seen from here: in the experiment it would count from the file's folder."""
     return store if "://" in store else os.path.abspath(store)
-
-
-def _check_store(store: str | None, goes_on: bool) -> None:
-    if store is None:
-        if goes_on:
-            raise click.UsageError("--resume and --rerun need a store: run.store in the file, or --store.")
-        return
-    from simherd.store.zarr_store import as_target
-
-    as_target(store, may_exist=goes_on)
 
 
 def _check_report(path: str | None) -> None:
@@ -114,75 +104,91 @@ def _check_report(path: str | None) -> None:
 class _Watcher:
     """Shows progress and counts what the summary needs."""
 
-    def __init__(self, simulations: int) -> None:
+    def __init__(self, simulations: int, store: str | None) -> None:
         from simherd.progress import progress_on
         from simherd.progress.rate import Tally
 
         self.show = progress_on(sys.stderr)
         self.tally = Tally(simulations)
+        self.store = store
+        self.has_begun = False
 
     def __call__(self, event: Event) -> None:
-        from simherd.events import BlockFinished
+        from simherd.events import BlockFinished, RunStarted
+        from simherd.progress.rate import Tally
 
-        if isinstance(event, BlockFinished):
+        if isinstance(event, RunStarted):
+            self._say_what_was_done(event.simulations)
+            self.tally = Tally(event.simulations)
+            self.has_begun = True
+        elif isinstance(event, BlockFinished):
             self.tally.add(event)
         self.show(event)
 
+    def _say_what_was_done(self, simulations: int) -> None:
+        before = Counts.of(self.store)
+        if before is not None and before.settled:
+            failed = f", {before.failed} failed" if before.failed else ""
+            total = before.settled + before.pending
+            click.echo(f"{before.done} of {total} done before{failed}; running {simulations}", err=True)
+
 
 def _run(assembled: Assembled, performance_report: str | None, going: dict[str, Any]) -> Exit:
-    watcher = _Watcher(assembled.prepared.setup.simulations)
-    interrupted = False
+    store = assembled.experiment.run.store
+    watcher = _Watcher(assembled.prepared.setup.simulations, store)
     try:
         result = _result(assembled, watcher, performance_report, going)
     except (KeyboardInterrupt, RunInterruptedError):
-        interrupted = True
-    finally:
         watcher.show.close()
-    _recount(assembled.experiment.run.store, watcher.tally)
-    _summarize(assembled, watcher.tally)
-    if interrupted:
-        click.echo("Interrupted: simulations that are not done stay pending.", err=True)
-        if assembled.experiment.run.store is not None:
-            click.echo(f"Go on with: {_command_to_resume()}", err=True)
-        return Exit.INCOMPLETE
-    if assembled.experiment.run.store is None:
+        return _end_early(watcher, "Interrupted")
+    except Exception:
+        watcher.show.close()
+        if watcher.has_begun and store is not None:
+            _end_early(watcher, "Ended by an error")
+        raise
+    watcher.show.close()
+    if going["resume"] and not watcher.has_begun and assembled.experiment.batch is not None:
+        click.echo("Nothing is left to run.", err=True)
+    counts = summarize(watcher.tally, store)
+    if store is None:
         click.echo(str(result))
-    return Exit.SOME_FAILED if watcher.tally.failed else Exit.DONE
+    return Exit.SOME_FAILED if counts.failed else Exit.DONE
 
 
-def _command_to_resume() -> str:
-    given = [argument for argument in sys.argv[1:] if argument != "--resume"]
-    return shlex.join(["simherd", *given, "--resume"])
-
-
-def _recount(store: str | None, tally: Tally) -> None:
-    """Count what is in the store: earlier runs, and blocks that ended after an interruption, wrote too."""
-    from simherd.engine.block import Status
-    from simherd.store.zarr_store import read_status
-
-    status = read_status(store)
-    if status is not None:
-        tally.simulations = len(status)
-        tally.done = int((status == Status.DONE).sum())
-        tally.failed = int((status == Status.FAILED).sum())
+def _end_early(watcher: _Watcher, what: str) -> Exit:
+    """Say what there is and how to go on after an interruption, or an error that ended the run."""
+    summarize(watcher.tally, watcher.store)
+    click.echo(f"{what}: simulations that are not done stay pending.", err=True)
+    if watcher.store is not None:
+        again = command_to_resume() if watcher.has_begun else command_again()
+        click.echo(f"Go on with: {again}", err=True)
+    return Exit.INCOMPLETE
 
 
 def _result(
     assembled: Assembled, watcher: _Watcher, performance_report: str | None, going: dict[str, Any]
 ) -> xr.Dataset:
     from simherd.api.run import run
+    from simherd.cli.going import is_nothing_left
+    from simherd.experiment.replay import MODEL_ATTR
 
-    with _place(assembled, performance_report is not None) as where, _report(where, performance_report):
-        result = run(assembled.dataset, **assembled.options, **where, **going, subscribers=[watcher])
+    is_idle = is_nothing_left(assembled, going)
+    report = None if is_idle else performance_report
+    with _place(assembled, report is not None, is_idle) as where, _report(where, report):
+        dataset = assembled.dataset.assign_attrs({MODEL_ATTR: assembled.experiment.model})
+        result = run(dataset, **assembled.options, **where, **going, subscribers=[watcher])
     if assembled.experiment.batch is None:
         watcher.tally.done = 1
     return result
 
 
 @contextmanager
-def _place(assembled: Assembled, needs_client: bool) -> Iterator[dict[str, Any]]:
-    """Start what the simulations run on and give the arguments for it."""
+def _place(assembled: Assembled, needs_client: bool, is_idle: bool) -> Iterator[dict[str, Any]]:
+    """Start what the simulations run on, if any are to run, and give the arguments for it."""
     run, cluster = assembled.experiment.run, assembled.experiment.cluster
+    if is_idle:
+        yield {}
+        return
     if not assembled.runs_on_cluster:
         yield {"parallel": assembled.is_parallel, "scheduler": run.scheduler, "workers": cluster.workers}
         return
@@ -222,21 +228,3 @@ def _report(where: dict[str, Any], path: str | None) -> AbstractContextManager[A
     from distributed import performance_report
 
     return performance_report(filename=path, mode="inline")  # type: ignore[no-untyped-call]
-
-
-def _summarize(assembled: Assembled, tally: Tally) -> None:
-    from simherd.progress.words import format_duration, format_rate
-    from simherd.resources import format_bytes
-
-    pending = tally.simulations - tally.settled
-    parts = [f"{tally.done} done", f"{tally.failed} failed", *([f"{pending} pending"] if pending else [])]
-    rate = f" ({format_rate(tally.rate)})" if tally.settled else ""
-    click.echo(f"{', '.join(parts)} in {format_duration(tally.elapsed_s)}{rate}")
-    store = assembled.experiment.run.store
-    if store is not None and Path(store).exists():
-        from simherd.store.zarr_store import store_size
-
-        nbytes, files = store_size(Path(store))
-        click.echo(f"{shown(store)}: {format_bytes(nbytes)} in {files} files")
-    if tally.failed and store is not None:
-        click.echo(f"Errors and tracebacks: simherd failures {shown(store)}")

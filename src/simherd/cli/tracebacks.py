@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 from types import TracebackType
 
 import simherd
 
-__all__ = ["format_users_part"]
+__all__ = ["format_users_part", "users_part_of"]
 
 OURS = (str(Path(simherd.__file__).parent), "<simherd ")
+HEAD = "Traceback (most recent call last):\n"
+FRAME = re.compile(r'^  File "([^"\n]*)", line ', re.MULTILINE)
+CARRIERS = re.compile(r"^<simherd |[/\\]simherd[/\\](engine|ensemble|executors|model)[/\\]")
 
 
 def format_users_part(error: BaseException) -> str:
@@ -26,3 +30,16 @@ def _after_ours(frames: TracebackType | None) -> TracebackType | None:
             rest = frames.tb_next
         frames = frames.tb_next
     return rest
+
+
+def users_part_of(text: str) -> str:
+    """Return a traceback that was written down without the frames of ours that only carried it."""
+    return "".join(map(_without_ours, re.split(rf"(?<=\n)(?={re.escape(HEAD)})", text)))
+
+
+def _without_ours(text: str) -> str:
+    frames = list(FRAME.finditer(text))
+    ours = [number for number, frame in enumerate(frames) if CARRIERS.search(frame[1])]
+    if not ours or ours[-1] == len(frames) - 1:
+        return text
+    return text[: frames[0].start()] + text[frames[ours[-1] + 1].start() :]

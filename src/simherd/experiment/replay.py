@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODEL_ATTR", "model_named_in", "replay"]
 
-MODEL_ATTR = "model"
+MODEL_ATTR = "simherd_model"
 
 
 def replay(

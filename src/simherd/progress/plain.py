@@ -49,9 +49,10 @@ class PlainProgress:
 
     def _line(self) -> str:
         tally = self.tally
-        failed = f"{tally.failed} failed, " if tally.failed else ""
+        failed = f"{tally.failed} failed" if tally.failed else ""
         share = tally.settled / tally.simulations
-        return f"{tally.settled}/{tally.simulations} ({share:.0%}), {failed}{tally.speed}"
+        counted = f"{tally.settled}/{tally.simulations} ({share:.0%})"
+        return ", ".join(part for part in (counted, failed, tally.speed) if part)
 
     def _write(self, line: str) -> None:
         self.stream.write(line + "\n")

@@ -31,8 +31,8 @@ class Tally:
     """Simulations that finished."""
     failed: int = 0
     """Simulations that failed."""
-    workers: set[str] = field(default_factory=set)
-    """Workers that a block came back from."""
+    workers: dict[str, float] = field(default_factory=dict)
+    """Workers that a block came back from of late, and when, in s of the monotonic clock."""
     started: float = field(default_factory=time.monotonic)
     """When the run started, in s of the monotonic clock."""
     block_s: float = 0.0
@@ -44,14 +44,20 @@ class Tally:
         """Count a block."""
         self.done += event.done
         self.failed += event.failed
-        self.workers.add(event.worker)
+        if event.worker:
+            self._follow(event)
+
+    def _follow(self, event: BlockFinished) -> None:
+        """Let a block that a worker came back with tell how quick the run is."""
         weight = WEIGHT_OF_NEWEST if self.block_s else 1.0
         self.block_s += weight * (event.seconds - self.block_s)
-        self._remember(time.monotonic())
+        self._remember(event.worker, time.monotonic())
 
-    def _remember(self, now: float) -> None:
+    def _remember(self, worker: str, now: float) -> None:
         """Note a block, and forget those that lie before the window."""
         window = max(WINDOW_S, WINDOW_BLOCKS * self.block_s)
+        self.workers[worker] = now
+        self.workers = {name: when for name, when in self.workers.items() if when > now - window}
         if not self.arrivals:
             self.arrivals.append((self.started, 0))
         if len(self.arrivals) > 2 and now - self.arrivals[-2][0] < window / ENTRIES:
@@ -85,7 +91,9 @@ class Tally:
 
     @property
     def speed(self) -> str:
-        """Rate, workers and time left, in words."""
+        """Rate, workers and time left, in words; "" before anything is known."""
+        if not self.rate:
+            return ""
         workers = f" on {counted(len(self.workers), 'worker')}" if self.workers else ""
         left = self.remaining_s
         return f"{format_rate(self.rate)}{workers}" + (f", {format_duration(left)} left" if left else "")

@@ -55,5 +55,5 @@ class TerminalProgress:
         self.bar.stop()
 
     def _detail(self) -> str:
-        failed = f"[red]{self.tally.failed} failed[/red], " if self.tally.failed else ""
-        return failed + self.tally.speed
+        failed = f"[red]{self.tally.failed} failed[/red]" if self.tally.failed else ""
+        return ", ".join(part for part in (failed, self.tally.speed) if part)

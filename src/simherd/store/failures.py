@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from simherd.engine.block import Status
+from simherd.model.names import INPUT_SUFFIX
+from simherd.setup.objects import decode_objects
+from simherd.store.batch_store import FINGERPRINT, read_fingerprint
 from simherd.store.journal import read_journal
 from simherd.store.reading import open_store, read_outcomes
 
-__all__ = ["FailedSimulation", "SameError", "group_errors", "read_failures"]
+__all__ = ["FailedSimulation", "SameError", "group_errors", "read_batch_inputs", "read_failures"]
 
 NUMBER = re.compile(r"\d[\d.]*(?:e[-+]?\d+)?", re.IGNORECASE)
 
@@ -88,3 +92,31 @@ def group_errors(failures: Sequence[FailedSimulation]) -> list[SameError]:
         groups.setdefault((NUMBER.sub("#", one.error), one.process, one.stage), []).append(one)
     same = [SameError(first=ones[0], numbers=tuple(one.number for one in ones)) for ones in groups.values()]
     return sorted(same, key=lambda group: -len(group.numbers))
+
+
+def read_batch_inputs(path: Path, numbers: Sequence[int]) -> dict[str, Any]:
+    """Return the inputs that differ along the batch, as far as they are in the store.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the store.
+    numbers : sequence of int
+        Which simulations.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By name, in the form ``process__variable``; shape (number of simulations, *variable shape).
+    """
+    if not (path / FINGERPRINT).exists() or not numbers:
+        return {}
+    stored = read_fingerprint(path)
+    dataset = decode_objects(xr.open_zarr(path, chunks=None))
+    found = {}
+    for name in stored["batch_inputs"]:
+        own = name + INPUT_SUFFIX if name + INPUT_SUFFIX in dataset.variables else name
+        if own in dataset.variables:
+            rows = dataset.variables[own].isel({stored["batch_dim"]: list(numbers)})
+            found[name] = rows.transpose(stored["batch_dim"], ...).values
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from simherd.errors import StoreLockedError
 
-__all__ = ["is_locked", "locked"]
+__all__ = ["is_locked", "locked", "refuse_if_locked"]
 
 LOOKS = 3
 LOOK_S = 0.01
@@ -50,12 +50,8 @@ def _acquire(path: Path, store: Path) -> int:
         try:
             _lock(descriptor)
         except BlockingIOError as error:
-            holder = os.read(descriptor, 200).decode(errors="replace")
             os.close(descriptor)
-            raise StoreLockedError(
-                f"Cannot write the store {str(store)!r}: {holder or 'another run'} is writing it.",
-                fix="wait for it, or stop it first.",
-            ) from error
+            raise _refusal(store) from error
         except OSError as error:
             warnings.warn(f"{store} cannot be locked ({error}): run only one at a time.", stacklevel=4)
         if _is_same_file(path, descriptor):
@@ -63,6 +59,29 @@ def _acquire(path: Path, store: Path) -> int:
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
             return descriptor
         os.close(descriptor)  # the one that held it has removed it meanwhile
+
+
+def refuse_if_locked(store: Path) -> None:
+    """Raise an error if another run holds the lock of a store.
+
+    Raises
+    ------
+    StoreLockedError
+        If so; names its process.
+    """
+    if is_locked(store):
+        raise _refusal(store)
+
+
+def _refusal(store: Path) -> StoreLockedError:
+    try:
+        holder = _path(store).read_text(errors="replace")
+    except OSError:  # it has just ended
+        holder = ""
+    return StoreLockedError(
+        f"Cannot write the store {str(store)!r}: {holder or 'another run'} is writing it.",
+        fix="wait for it, or stop it first.",
+    )
 
 
 def _lock(descriptor: int) -> None:

@@ -1,0 +1,90 @@
+"""``simherd failures``: which simulations failed, and why."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from simherd.store.failures import FailedSimulation
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("store")
+@click.option("--simulation", type=int, metavar="N", help="Show this one only.")
+@click.option("--all", "show_all", is_flag=True, help="Show each one with its traceback.")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def command(store: str, simulation: int | None, show_all: bool, as_json: bool) -> None:
+    r"""Show the failed simulations of a store: inputs, error, traceback.
+
+    Equal errors are shown together, the most frequent first, with the traceback of one of them and the lines
+    of Python that run it again in a debugger.
+
+    \b
+    simherd failures out.zarr
+    simherd failures out.zarr --simulation 17
+    simherd failures out.zarr --json | jq '.failures[].simulation'
+    """
+    from pathlib import Path
+
+    from simherd.store.failures import read_failures
+
+    failures = read_failures(Path(store))
+    if simulation is not None:
+        failures = [_only(failures, simulation)]
+    if as_json:
+        click.echo(_json(store, failures))
+        return
+    from simherd.cli.failures_text import describe_each, describe_groups
+
+    describe = describe_each if show_all or simulation is not None else describe_groups
+    click.echo("\n".join(describe(Path(store), failures)))
+
+
+def _only(failures: list[FailedSimulation], number: int) -> FailedSimulation:
+    from simherd.errors import close_matches
+
+    for one in failures:
+        if one.number == number:
+            return one
+    numbers = [one.number for one in failures]
+    allowed = close_matches(str(number), map(str, numbers)) if numbers else "None of them has."
+    raise click.UsageError(f"Simulation {number} has not failed. {allowed}")
+
+
+def _json(store: str, failures: list[FailedSimulation]) -> str:
+    from pathlib import Path
+
+    from simherd.store.failures import read_batch_inputs
+
+    inputs = read_batch_inputs(Path(store), [one.number for one in failures])
+    entries = [
+        {
+            "simulation": one.number,
+            "error": one.error,
+            "process": one.process,
+            "stage": one.stage,
+            "step": one.step,
+            "where": one.where,
+            "inputs": {name: _jsonable(values[row]) for name, values in inputs.items()},
+            "traceback": one.traceback,
+            "time": one.time,
+        }
+        for row, one in enumerate(failures)
+    ]
+    found = {"store": str(Path(store).absolute()), "failed": len(failures), "failures": entries}
+    return json.dumps(found, default=str)
+
+
+def _jsonable(value: Any) -> Any:
+    """Return a value with lists for arrays, and None for what JSON has no number for."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
+    is_number = isinstance(value, float)
+    return None if is_number and (value != value or value in (float("inf"), -float("inf"))) else value

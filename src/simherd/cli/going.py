@@ -1,0 +1,54 @@
+"""What is found out about the store of a run before anything is started for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from simherd.api.batch import RERUN, check_is_same
+from simherd.store.batch_store import is_begun, read_fingerprint
+from simherd.store.lock import refuse_if_locked
+from simherd.store.zarr_store import as_target, read_status
+
+if TYPE_CHECKING:
+    from simherd.experiment.assemble import Assembled
+
+__all__ = ["check_store", "is_nothing_left"]
+
+
+def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
+    """Raise an error if a run cannot write its store, or go on in it.
+
+    Raises
+    ------
+    UsageError
+        If it is to go on and has no store.
+    StoreError
+        If something else is there, another run writes it, or it is of another run.
+    """
+    store, goes_on = assembled.experiment.run.store, bool(going["resume"])
+    if store is None:
+        if goes_on:
+            raise click.UsageError("--resume and --rerun need a store: run.store in the file, or --store.")
+        return
+    as_target(store, may_exist=goes_on)
+    refuse_if_locked(Path(store))
+    if goes_on and is_begun(Path(store)):
+        stored = read_fingerprint(Path(store))
+        now = assembled.prepared.fingerprint(int(stored["simulations"]))
+        seed = stored["seed"] if assembled.experiment.run.seed is None else now["seed"]
+        check_is_same(Path(store), stored, {**now, "seed": seed})
+
+
+def is_nothing_left(assembled: Assembled, going: dict[str, Any]) -> bool:
+    """Return whether a run finds that all its simulations have run."""
+    store = assembled.experiment.run.store
+    status = read_status(store) if going["resume"] and store is not None else None
+    return (
+        status is not None
+        and len(status) >= assembled.prepared.setup.simulations
+        and not np.isin(status, RERUN[going["rerun"]]).any()
+    )

@@ -1,0 +1,137 @@
+"""``simherd status``: how far the simulations of a store are."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simherd.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from simherd.store.reading import StoreState
+
+__all__ = ["command"]
+
+REFRESH_S = 1.0
+LINE_S = 10.0
+SHARE_OF_READING = 0.1
+BAR_WIDTH = 60
+
+
+@click.command()
+@click.argument("store")
+@click.option("--watch", is_flag=True, help="Show it anew until the run ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON; with --watch, an object per line.")
+@click.pass_context
+def command(ctx: click.Context, store: str, watch: bool, as_json: bool) -> None:
+    r"""Show how far the simulations of a store are.
+
+    Nothing is written, and a run that writes the store is not disturbed.
+
+    \b
+    Exit codes: 0 all done, 3 finished but some failed, 4 incomplete, 1 not a store.
+    """
+    from simherd.cli.status_text import lines_of
+    from simherd.store.reading import read_state
+
+    state = read_state(store)
+    if watch and state.is_running:
+        state = _watch(state, as_json)
+    else:
+        click.echo(_json(state) if as_json else "\n".join(lines_of(state)))
+    ctx.exit(_code(state))
+
+
+def _code(state: StoreState) -> Exit:
+    if state.pending or not state.simulations:
+        return Exit.INCOMPLETE
+    return Exit.SOME_FAILED if state.failed else Exit.DONE
+
+
+def _watch(state: StoreState, as_json: bool) -> StoreState:
+    """Show the state until nobody writes any more, or Ctrl-C, and return the last one."""
+    if as_json or not sys.stdout.isatty():
+        return _watch_in_lines(state, as_json)
+    from rich.live import Live
+
+    with suppress(KeyboardInterrupt), Live(_picture(state), auto_refresh=False) as live:
+        for newer in _states(state, REFRESH_S):
+            state = newer
+            live.update(_picture(state), refresh=True)
+    return state
+
+
+def _watch_in_lines(state: StoreState, as_json: bool) -> StoreState:
+    from simherd.cli.status_text import lines_of, one_line_of
+
+    with suppress(KeyboardInterrupt):
+        for newer in _states(state, REFRESH_S if as_json else LINE_S):
+            state = newer
+            if as_json or state.is_running:
+                click.echo(_json(state) if as_json else one_line_of(state))
+    if not as_json:
+        click.echo("\n".join(lines_of(state)))
+    return state
+
+
+def _states(state: StoreState, interval_s: float) -> Iterator[StoreState]:
+    """Yield the state now and then, the last time when nobody writes any more."""
+    from simherd.store.reading import read_state
+
+    yield state
+    while state.is_running:
+        time.sleep(interval_s)
+        started = time.monotonic()
+        state = read_state(state.path)
+        interval_s = max(interval_s, (time.monotonic() - started) / SHARE_OF_READING)
+        yield state
+
+
+def _picture(state: StoreState) -> Any:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    from simherd.cli.status_text import lines_of
+
+    picture = Table.grid()
+    settled = state.done + state.failed
+    picture.add_row(ProgressBar(total=max(state.simulations, 1), completed=settled, width=BAR_WIDTH))
+    picture.add_row(Text("\n".join(lines_of(state))))
+    return picture
+
+
+def _json(state: StoreState) -> str:
+    from simherd.cli.status_text import seconds_left
+
+    note = state.note
+    return json.dumps(
+        {
+            "store": str(state.path.absolute()),
+            "simulations": state.simulations,
+            "done": state.done,
+            "failed": state.failed,
+            "pending": state.pending,
+            "is_running": state.is_running,
+            "running": list(state.at_work),
+            "started": note and _iso(note.started),
+            "rate_per_s": note and note.rate_per_s,
+            "seconds_left": seconds_left(state),
+            "median_seconds": state.durations and state.durations.median_s,
+            "longest_seconds": state.durations and state.durations.longest_s,
+            "last_write": _iso(state.last_write) if state.last_write else None,
+            "bytes": state.nbytes,
+            "files": state.files,
+        }
+    )
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

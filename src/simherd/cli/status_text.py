@@ -1,0 +1,108 @@
+"""How far the simulations of a store are, in words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from simherd.cli.called import simherd_command
+from simherd.cli.paths import shown
+from simherd.experiment.replay import model_named_in
+from simherd.progress.words import counted, format_duration, format_rate
+from simherd.resources import format_bytes
+from simherd.store.reading import StoreState
+
+__all__ = ["lines_of", "one_line_of", "seconds_left"]
+
+SHOWN_AT_WORK = 8
+
+
+def lines_of(state: StoreState) -> Iterator[str]:
+    """Yield the state in words."""
+    yield _headline(state)
+    yield from _run_lines(state)
+    yield from _time_lines(state)
+    if state.last_write:
+        yield f"Last write  {_ago(state.last_write)}"
+        yield f"Size        {format_bytes(state.nbytes)} in {state.files} files"
+    yield from _next_lines(state)
+
+
+def one_line_of(state: StoreState) -> str:
+    """Return the state in a line."""
+    return _headline(state) + (f"; {_pace(state)}" if state.note else "")
+
+
+def _headline(state: StoreState) -> str:
+
+    name = shown(str(state.path))
+    if not state.simulations:
+        return f"{name}: a run is preparing the store"
+    parts = [f"{state.done} of {counted(state.simulations, 'simulation')} done"]
+    parts += [f"{state.failed} failed"] if state.failed else []
+    parts += [f"{state.pending} pending"] if state.pending else []
+    return f"{name}: {', '.join(parts)}"
+
+
+def _run_lines(state: StoreState) -> Iterator[str]:
+    if not state.is_running:
+        return
+    note = state.note
+    if note is None:
+        yield "Running     now"
+    else:
+        since = datetime.fromtimestamp(note.started).strftime("%Y-%m-%d %H:%M:%S")
+        yield f"Running     since {since} on {note.where}"
+        yield f"            {_pace(state)}"
+    if state.at_work:
+        more = f" and {len(state.at_work) - SHOWN_AT_WORK} more" if len(state.at_work) > SHOWN_AT_WORK else ""
+        yield f"Now at      {', '.join(map(str, state.at_work[:SHOWN_AT_WORK]))}{more}"
+
+
+def _pace(state: StoreState) -> str:
+    """Return how much of its work the run has done, how quick it is and how long it will take."""
+    note = state.note
+    assert note is not None
+    parts = [f"{note.settled} of {note.simulations} in this run"]
+    parts += [format_rate(note.rate_per_s)] if note.rate_per_s else []
+    left = seconds_left(state)
+    parts += [f"{format_duration(left)} left"] if left else []
+    return ", ".join(parts)
+
+
+def seconds_left(state: StoreState) -> float | None:
+    """Return the time that a run still takes, in s, if that is known."""
+    note = state.note
+    if note is None or note.seconds_left is None:
+        return None
+    return max(note.seconds_left - (time.time() - note.time), 0.0)
+
+
+def _time_lines(state: StoreState) -> Iterator[str]:
+
+    took = state.durations
+    if took is None:
+        return
+    each = f"{_seconds(took.median_s)} (median), {_seconds(took.longest_s)} (longest)"
+    yield f"Each took   {each}, {format_duration(took.total_s)} in all"
+
+
+def _seconds(seconds: float) -> str:
+
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else format_duration(seconds)
+
+
+def _ago(moment: float) -> str:
+
+    when = datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{when}, {format_duration(max(time.time() - moment, 0.0))} ago"
+
+
+def _next_lines(state: StoreState) -> Iterator[str]:
+    if state.pending and not state.is_running:
+        by_command = model_named_in(state.path) is not None
+        how = simherd_command("run", "EXPERIMENT", "--resume") if by_command else "run(..., resume=True)"
+        yield f"Go on with  {how}"
+    if state.failed:
+        yield f"See errors  {simherd_command('failures', shown(str(state.path)))}"

@@ -1,0 +1,220 @@
+"""``simherd status``: how far a store is, in words, as JSON and as an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import zarr
+
+from simherd.store.lock import locked
+
+SIMHERD = [sys.executable, "-m", "simherd"]
+SLOW = {"sampling": "grid", "parameters": {"walk__gain": {"values": [float(n) for n in range(12)]}}}
+
+
+def set_status(store, values):
+    zarr.open_group(store, mode="r+")["simulation_status"][:] = values
+
+
+@pytest.fixture
+def store(simherd, experiment, tmp_path):
+    """Return a store of four simulations that are done."""
+    assert simherd("run", experiment()).code == 0
+    return tmp_path / "out.zarr"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        ([1, 1, 1, 1], 0, "4 of 4 simulations done\n"),
+        ([1, 2, 1, 2], 3, "2 of 4 simulations done, 2 failed\n"),
+        ([1, 2, 0, 1], 4, "2 of 4 simulations done, 1 failed, 1 pending\n"),
+        ([0, 0, 0, 0], 4, "0 of 4 simulations done, 4 pending\n"),
+    ],
+)
+def test_the_exit_code_tells_the_state(simherd, store, status, code, words):
+    set_status(store, status)
+
+    shown = simherd("status", store)
+
+    assert shown.code == code
+    assert shown.out.splitlines(keepends=True)[0].endswith(words)
+    assert ("See errors  simherd failures " in shown.out) == (2 in status)
+    assert ("Go on with  simherd run EXPERIMENT --resume" in shown.out) == (0 in status)
+
+
+def test_times_size_and_last_write_are_shown(simherd, store):
+    shown = simherd("status", store)
+
+    assert re.search(
+        r"^Each took   [\d.]+ ms \(median\), [\d.]+ ms \(longest\), 0\.\d s in all$", shown.out, re.M
+    )
+    assert re.search(r"^Last write  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d, \d+\.\d s ago$", shown.out, re.M)
+    assert re.search(r"^Size        [\d.]+ KiB in \d+ files$", shown.out, re.M)
+    assert "Running" not in shown.out
+
+
+def test_a_run_of_the_library_is_resumed_in_python(simherd, walk, tmp_path):
+    walk.setup([1.0]).simherd.run(walk.model, batch_dim="member", store=tmp_path / "out.zarr")
+    set_status(tmp_path / "out.zarr", [0])
+
+    assert "Go on with  run(..., resume=True)" in simherd("status", tmp_path / "out.zarr").out
+
+
+def test_a_single_simulation_is_one(simherd, experiment, tmp_path):
+    simherd("run", experiment(batch=None, inputs={"walk__gain": 2.0}))
+
+    shown = simherd("status", tmp_path / "out.zarr")
+
+    assert shown.code == 0
+    assert "1 of 1 simulation done\n" in shown.out
+
+
+def test_json_has_all_of_it(simherd, store):
+    set_status(store, [1, 2, 0, 1])
+
+    shown = simherd("status", store, "--json")
+
+    found = json.loads(shown.out)
+    assert shown.code == 4
+    assert found["store"] == str(store)
+    assert [found[key] for key in ("simulations", "done", "failed", "pending")] == [4, 2, 1, 1]
+    assert found["is_running"] is False
+    assert found["rate_per_s"] is found["seconds_left"] is None
+    assert found["bytes"] > 0
+    assert found["files"] > 0
+
+
+@pytest.mark.parametrize("name", ["nothing.zarr", "walk.py"])
+def test_what_is_no_store_is_exit_code_1(simherd, store, name):
+    shown = simherd("status", store.parent / name)
+
+    assert shown.code == 1
+    assert re.fullmatch(
+        r"Error: Cannot read the store .*Fix: give the folder that a run wrote.*\n", shown.err
+    )
+
+
+def test_a_store_that_is_being_prepared_is_incomplete(simherd, tmp_path):
+    with locked(tmp_path / "out.zarr"):
+        shown = simherd("status", tmp_path / "out.zarr")
+
+    assert shown.code == 4
+    assert "a run is preparing the store" in shown.out
+
+
+def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a run that takes some seconds, and wait until it has written something."""
+    run = subprocess.Popen(
+        [*SIMHERD, "run", str(path), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(path.parent.glob("out.zarr/simulation_status/c*")):
+        assert run.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return run
+
+
+@pytest.fixture
+def running(experiment):
+    """Return a run of twelve simulations of 0.3 s each, in two processes."""
+    path = experiment(
+        inputs={"walk__pause": 0.1},
+        batch=SLOW,
+        run={"store": "out.zarr", "block_size": 1, "scheduler": "processes"},
+        cluster={"workers": 2},
+    )
+    run = start(path)
+    yield run
+    run.kill()
+    run.wait()
+
+
+def test_a_run_is_seen_while_it_writes(simherd, running, tmp_path):
+    shown = simherd("status", tmp_path / "out.zarr")
+    found = json.loads(simherd("status", tmp_path / "out.zarr", "--json").out)
+
+    assert shown.code == 4
+    assert re.search(r"^Running     since 20.* on 2 worker processes$", shown.out, re.M)
+    assert re.search(r"^            \d+ of 12 in this run", shown.out, re.M)
+    assert found["is_running"]
+    assert found["running"]
+    assert set(found["running"]) <= set(range(12))
+
+
+def test_watch_shows_lines_until_the_run_ends(running, tmp_path):
+    watched = subprocess.run(
+        [*SIMHERD, "status", tmp_path / "out.zarr", "--watch", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    states = [json.loads(line) for line in watched.stdout.splitlines()]
+    assert watched.returncode == 0, watched.stderr
+    assert len(states) > 1
+    assert states[0]["is_running"]
+    assert any(state["seconds_left"] for state in states)
+    assert (states[-1]["is_running"], states[-1]["done"]) == (False, 12)
+
+
+def test_watch_ends_on_ctrl_c_with_the_code_of_the_state(running, tmp_path):
+    watch = subprocess.Popen(
+        [*SIMHERD, "status", tmp_path / "out.zarr", "--watch"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first = watch.stdout.readline()
+    watch.send_signal(signal.SIGINT)
+    out, err = watch.communicate(timeout=30)
+
+    assert watch.returncode == 4
+    assert re.search(r"\d+ of 12 simulations done, \d+ pending; \d+ of 12 in this run", first)
+    assert "Last write" in out
+    assert err == ""
+    assert running.wait(60) == 0
+
+
+def test_watch_on_a_terminal_is_a_bar_that_ends_with_the_run(running, tmp_path):
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    watch = subprocess.Popen(
+        [*SIMHERD, "status", tmp_path / "out.zarr", "--watch"], stdout=theirs, env=environment
+    )
+    os.close(theirs)
+    text = b""
+    while chunk := _read(ours):
+        text += chunk
+
+    assert watch.wait(30) == 0
+    assert "━" in text.decode()
+    assert "12 of 12 simulations done" in text.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # what Linux says at the end
+        return b""
+
+
+def test_watch_of_a_store_that_nobody_writes_shows_it_once(simherd, store):
+    shown = simherd("status", store, "--watch")
+
+    assert shown.code == 0
+    assert shown.out.count("4 of 4 simulations done") == 1
