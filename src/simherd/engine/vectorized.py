@@ -48,6 +48,8 @@ class Parts:
     """Simulations that are advanced together, at most."""
     seconds: float
     """Time that one simulation takes on its own, in s."""
+    axes: frozenset[int] = frozenset()
+    """Sizes of other axes: no part has one of these, so that nobody takes one axis for the other."""
 
     def of(self, simulations: int) -> Iterator[tuple[int, int]]:
         """Yield first row and end of each part of a block; all are of about one size."""
@@ -228,38 +230,47 @@ def run_as_arrays(
     BlockResult
         As `run_block` gives it. The time of a part is shared among its simulations.
     """
+    parts_run = _PartsRun(simulator, run, parts.axes, watch_part)
     for start, stop in parts.of(run.block.size):
-        if not _run_part(simulator, run, start, stop, watch_part):
+        if not parts_run.run(start, stop):
             break
     return run.result()
 
 
-def _run_part(simulator: BlockSimulator, run: BlockRun, start: int, stop: int, watch: WatchPart) -> bool:
-    """Run the rows of a block from one to another, and return whether to go on."""
-    if run.is_over():
-        return False
-    if stop - start < 2:
-        return run.one_by_one(stop)
-    try:
-        if _advance(simulator, run, start, stop, watch):
-            return True
-    except Stopped:
-        run.clear(start, stop)
-        return False
-    run.clear(start, stop)
-    if stop - start <= SMALLEST:
-        return run.one_by_one(stop)
-    middle = (start + stop) // 2
-    return all(_run_part(simulator, run, *part, watch) for part in ((start, middle), (middle, stop)))
+@dataclass(frozen=True, slots=True)
+class _PartsRun:
+    simulator: BlockSimulator
+    block: BlockRun
+    axes: frozenset[int]
+    watch: WatchPart
 
+    def run(self, start: int, stop: int) -> bool:
+        """Run the rows of a block from one to another, and return whether to go on."""
+        size = stop - start
+        if self.block.is_over():
+            return False
+        if size < 2:
+            return self.block.one_by_one(stop)
+        if size not in self.axes:
+            try:
+                if self.advance(start, stop):
+                    return True
+            except Stopped:
+                self.block.clear(start, stop)
+                return False
+            self.block.clear(start, stop)
+            if size <= SMALLEST:
+                return self.block.one_by_one(stop)
+        middle = (start + stop) // 2
+        return self.run(start, middle) and self.run(middle, stop)
 
-def _advance(simulator: BlockSimulator, run: BlockRun, start: int, stop: int, watch: WatchPart) -> bool:
-    """Run the rows of a block from one to another together, and return whether that worked."""
-    started = time.perf_counter()
-    try:
-        with watch(stop - start), np.errstate(divide="raise", over="raise", invalid="raise"):
-            simulator.advance(run.block.part(start, stop), run.columns, start)
-    except Exception:
-        return False  # what is wrong, and with whom, comes out when they run one by one
-    run.settle(stop, Status.DONE, (time.perf_counter() - started) / (stop - start))
-    return True
+    def advance(self, start: int, stop: int) -> bool:
+        """Advance the rows from one to another together, and return whether that worked."""
+        started = time.perf_counter()
+        try:
+            with self.watch(stop - start), np.errstate(divide="raise", over="raise", invalid="raise"):
+                self.simulator.advance(self.block.block.part(start, stop), self.block.columns, start)
+        except Exception:
+            return False  # what is wrong, and with whom, comes out when they run one by one
+        self.block.settle(stop, Status.DONE, (time.perf_counter() - started) / (stop - start))
+        return True

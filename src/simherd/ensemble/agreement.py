@@ -19,13 +19,13 @@ from simherd.ensemble.lazy import loaded
 from simherd.ensemble.run import Batch, raised, share
 from simherd.ensemble.sizing import part_size
 from simherd.ensemble.task import limited, limited_part, portable
-from simherd.errors import SimulationError
+from simherd.errors import SimulationError, VectorizeError
 from simherd.executors.base import Lost
 
 __all__ = ["check_agreement", "parts_for"]
 
 COMPARED = 3
-CANDIDATES = 16
+CANDIDATES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,13 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
         return replace(schema, seconds=result.seconds_among(among), loop_seconds=result.loop_seconds)
     if isinstance(result, Lost):
         raise SimulationError(f"vectorize: {comparison} ended its worker process: {result.reason}.")
-    raise raised(result)
+    if batch.on_error == "raise" or isinstance(result.error, VectorizeError):
+        raise raised(result)
+    raise SimulationError(
+        f"vectorize: all {len(comparison.block.numbers)} simulations that were tried failed on their own, so "
+        f"there is nothing to compare. The first one raised {result.error!r}.",
+        fix="say vectorize=False to record what fails.",
+    ) from result.error
 
 
 def _compare(plan: Plan, comparison: Comparison) -> Agreement | Failure:
@@ -110,11 +116,12 @@ def _candidates(batch: Batch) -> Block:
 
 def _count(batch: Batch, schema: Schema) -> int:
     """Return how many simulations to compare: no size of another axis, which might be taken for theirs."""
-    sizes = set(_sizes(batch, schema))
-    return next(number for number in count(COMPARED) if number not in sizes)
+    axes = frozenset(_axes(batch, schema))
+    return next(number for number in count(COMPARED) if number not in axes)
 
 
-def _sizes(batch: Batch, schema: Schema) -> Iterator[int]:
+def _axes(batch: Batch, schema: Schema) -> Iterator[int]:
+    """Yield the sizes of axes that values have in one simulation."""
     for output in schema.outputs:
         yield from output.shape
     for values in batch.inputs.values():
@@ -133,4 +140,4 @@ def parts_for(batch: Batch, schema: Schema) -> Parts:
     )
     is_looped = bool(looped_processes(plan.model.graph))
     size = part_size(max([*of_outputs, *of_inputs], default=1), is_looped)
-    return Parts(size=size, seconds=schema.loop_seconds or 0.0)
+    return Parts(size=size, seconds=schema.loop_seconds or 0.0, axes=frozenset(_axes(batch, schema)))
