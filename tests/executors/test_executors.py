@@ -324,3 +324,63 @@ def test_a_cluster_is_opened_only_for_work_that_is_worth_it(two_workers, calling
         assert sorted(executor.map(calling, abs, [-1, -2])) == [1, 2]
         assert (executor.workers, len(clients)) == (1 + opened, opened)
         assert ("too little work" in executor.description) is not bool(opened)
+
+
+def written_bytes():
+    with open("/proc/self/io") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("wchar"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts bytes as Linux tells them")
+def test_what_is_shared_travels_once_to_each_worker_process(calling):
+    size, data = 20 * 2**20, os.urandom(20 * 2**20)
+
+    def shared(item):
+        return len(data) + item
+
+    with ProcessExecutor(2) as executor:
+        before = written_bytes()
+        results = sorted(executor.map(calling, shared, range(20)))
+        written = written_bytes() - before
+
+    assert results == list(range(size, size + 20))
+    assert written < 2.1 * size
+
+
+def test_a_payload_whose_item_was_dropped_travels_again(calling, tmp_path):
+    def waits(item):
+        while item == 0 and not (tmp_path / "go").exists():
+            time.sleep(0.01)
+        return item
+
+    other = pack(lambda item: -item)
+    with ProcessExecutor(1) as executor, executor.tasks(calling, pack(waits)) as tasks:
+        for item in (0, 1, 2, 3):
+            tasks.submit(item)
+        with executor.tasks(calling, other) as dropped:
+            dropped.submit(5)
+        (tmp_path / "go").touch()
+        while tasks.running:
+            tasks.finished()
+
+        assert list(executor.map(calling, other, [7])) == [-7]
+
+
+@pytest.mark.cluster
+def test_what_is_shared_travels_once_to_each_worker_of_a_cluster(two_workers, calling):
+    size, data = 20 * 2**20, os.urandom(20 * 2**20)
+
+    def shared(item):
+        return len(data) + item
+
+    def received():
+        return two_workers.run(
+            lambda dask_worker: sum(one["total"] for one in dask_worker.transfer_incoming_log)
+        )
+
+    before = received()
+    results = sorted(ClientExecutor(two_workers).map(calling, shared, range(40)))
+    between_workers = sum(received().values()) - sum(before.values())
+
+    assert results == list(range(size, size + 40))
+    assert between_workers < 1.1 * size

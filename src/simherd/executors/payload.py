@@ -13,9 +13,10 @@ import cloudpickle
 
 from simherd.errors import PicklingError
 
-__all__ = ["Payload", "call_packed", "pack", "unpack"]
+__all__ = ["KEPT", "Payload", "call_packed", "pack", "unpack"]
 
 KEPT = 4
+"""Payloads that a worker process keeps, the latest ones."""
 _unpacked: OrderedDict[str, Any] = OrderedDict()
 
 
@@ -25,8 +26,8 @@ class Payload:
 
     digest: str
     """SHA-256 of `data`, by which a worker knows it again."""
-    data: bytes
-    """The pickled object. Classes of ``__main__`` and notebooks travel by value."""
+    data: bytes | None
+    """The pickled object, classes of ``__main__`` and notebooks by value; None for a worker that has it."""
 
 
 def pack(obj: Any, parts: Iterable[tuple[str, Any]] = ()) -> Payload:
@@ -54,6 +55,7 @@ def pack(obj: Any, parts: Iterable[tuple[str, Any]] = ()) -> Payload:
 def unpack(payload: Payload) -> Any:
     """Return the object, the same one at each call for the latest few payloads."""
     if payload.digest not in _unpacked:
+        assert payload.data is not None
         _unpacked[payload.digest] = pickle.loads(payload.data)
         while len(_unpacked) > KEPT:
             _unpacked.popitem(last=False)

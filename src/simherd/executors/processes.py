@@ -6,14 +6,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
 from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
-from simherd.executors.payload import Payload, call_packed, pack
+from simherd.executors.payload import KEPT, Payload, call_packed, pack
 from simherd.executors.pool import AHEAD, starting_workers
 from simherd.progress.words import counted
 
@@ -83,6 +85,8 @@ class _Worker:
         self.is_lost = False
         self.futures: set[futures.Future[Any]] = set()
         """Items on their way to it."""
+        self._known: deque[str] = deque(maxlen=KEPT)
+        """Digests of the payloads that it has, in the order in which it forgets them."""
         self._pool: futures.ProcessPoolExecutor | None = None
 
     @property
@@ -94,11 +98,24 @@ class _Worker:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = futures.ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
+        sent = replace(payload, data=None) if payload.digest in self._known else payload
         with starting_workers():
-            future = self._pool.submit(call_packed, function, payload, item)
+            future = self._pool.submit(call_packed, function, sent, item)
+        if sent is payload:
+            self._known.append(payload.digest)
+            future.add_done_callback(self._forget_if_cancelled(payload.digest))
         self.futures.add(future)
         future.add_done_callback(self.futures.discard)
         return future
+
+    def _forget_if_cancelled(self, digest: str) -> Callable[[futures.Future[Any]], None]:
+        """Return what is called with the item that takes a payload along: it never leaves if cancelled."""
+
+        def ended(future: futures.Future[Any]) -> None:
+            if future.cancelled() and digest in self._known:
+                self._known.remove(digest)
+
+        return ended
 
     def stop(self, at_once: bool) -> None:
         """End the process, in the middle of what it does if nobody waits for it."""
