@@ -124,7 +124,7 @@ BAD = {
     "cluster kind": ({}, ("--cluster", "lokal"), 2, r"'lokal'.*Did you mean 'local'"),
     "scheduler": ({"run": {"scheduler": "proceses"}}, (), 2, r"Did you mean 'processes'"),
     "a size of memory that is none": ({"cluster": {"memory": "abc"}}, (), 2, r"memory.*'abc' is not a size"),
-    "an option of a later version": ({"run": {"vectorize": True}}, (), 2, r"run\.vectorize.*not available"),
+    "an option of a later version": ({"run": {"parallel": "both"}}, (), 2, r"run\.parallel.*not available"),
     "a report in no folder": (
         {},
         ("--performance-report", "/no/such/folder/r.html"),

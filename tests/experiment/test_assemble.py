@@ -103,7 +103,7 @@ def test_simulations_of_a_batch_are_numbered(assembled):
 
 
 def test_options_are_those_of_run(assembled, tmp_path):
-    made = assembled("run: {store: out.zarr, block_size: 3, retries: 1, validate: all}")
+    made = assembled("run: {store: out.zarr, block_size: 3, retries: 1, vectorize: 1e-8}")
 
     assert made.options == {
         "model": made.model,
@@ -111,8 +111,9 @@ def test_options_are_those_of_run(assembled, tmp_path):
         "store": str(tmp_path / "out.zarr"),
         "encoding": {},
         "check_dims": "strict",
-        "validate": "all",
+        "validate": "inputs",
         "block_size": 3,
+        "vectorize": 1e-8,
         "on_error": "record",
         "retries": 1,
     }
@@ -127,7 +128,9 @@ def test_options_are_those_of_run(assembled, tmp_path):
         ("inputs:\n  climb__row: {value: [1.0], dims: [y]}\n", r"climb__row has dimensions \('y',\)"),
         ("outputs:\n  climb__hight: null\n", r"line 3.*Did you mean 'climb__height'"),
         ("run:\n  encoding: {climb__hight: {}}\n", r"encoding: 'climb__hight' is not"),
-        ("run:\n  vectorize: true\n", r"line 3.*not available in this version"),
+        ("run:\n  vectorize: true\n  validate: all\n", r"line 3.*validate='all'"),
+        ("run:\n  vectorize: 2.0\n", r"line 3.*vectorize=2\.0 is not allowed"),
+        ("run:\n  parallel: both\n", r"line 3.*not available in this version"),
     ],
 )
 def test_a_fault_names_its_place_in_the_file(assembled, text, message):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Assembled", "assemble"]
 
-AVAILABLE = {"vectorize": (False,), "seed": (None,), "timeout_s": (None,), "parallel": (True, False)}
+AVAILABLE = {"seed": (None,), "timeout_s": (None,), "parallel": (True, False)}
 """What fields of ``run:`` may be in this version."""
 
 
@@ -62,6 +62,7 @@ class Assembled:
             "check_dims": spec.check_dims,
             "validate": spec.validate,
             "block_size": spec.block_size,
+            "vectorize": spec.vectorize,
             "on_error": spec.on_error,
             "retries": spec.retries,
         }
@@ -89,6 +90,7 @@ def assemble(experiment: Experiment) -> Assembled:
             batch_dim=None if batch is None else batch.dim,
             encoding=experiment.run.encoding,
             block_size=experiment.run.block_size,
+            vectorize=experiment.run.vectorize,
             check_dims=experiment.run.check_dims,
             validate=experiment.run.validate,
         )

@@ -21,6 +21,7 @@ __all__ = [
     "Rule",
     "anything",
     "boolean",
+    "boolean_or",
     "build",
     "choice",
     "file_path",
@@ -146,6 +147,21 @@ def boolean(node: Node) -> bool:
     if not isinstance(node.value, bool):
         raise node.unlike("true or false")
     return node.value
+
+
+def boolean_or(check: Rule) -> Rule:
+    """Return the rule that takes true and false too."""
+
+    def either(node: Node) -> Any:
+        if isinstance(node.value, bool):
+            return node.value
+        try:
+            return check(node)
+        except ExperimentError as error:
+            message = f"{error.message.removesuffix('.')}, or true or false."
+            raise ExperimentError(message, fix=error.fix) from None
+
+    return either
 
 
 def integer(minimum: int | None = None) -> Rule:

@@ -12,6 +12,7 @@ from simherd.experiment.rules import (
     Rule,
     anything,
     boolean,
+    boolean_or,
     choice,
     file_path,
     integer,
@@ -214,8 +215,9 @@ class RunSpec:
     """Absolute path or address of the output store."""
     on_error: str = field(default="record", metadata=rule(choice("raise", "record")))
     """What a failed simulation does to the others."""
-    vectorize: bool = field(default=False, metadata=rule(boolean))
-    """Whether a block is advanced as arrays with a leading batch axis."""
+    vectorize: bool | float = field(default=False, metadata=rule(boolean_or(number(above=0))))
+    """Whether a block is advanced as arrays with a leading batch axis; a number is the relative difference
+    to simulations on their own that is allowed."""
     block_size: int | str = field(default="auto", metadata=rule(word_or("auto", integer(minimum=1))))
     """Simulations per task, or ``"auto"``."""
     retries: int = field(default=0, metadata=rule(integer(minimum=0)))
