@@ -105,3 +105,13 @@ def test_a_static_input_does_not_vary_with_the_clock(taker):
 
     with pytest.raises(SimherdError, match="static variable taker__steady"):
         make_setup(setup, taker)
+
+
+@pytest.mark.parametrize(("dim", "what"), [("t", "the main clock"), ("b", "the batch dimension")])
+def test_an_input_declared_along_the_clock_or_the_batch_is_told_what_is_wrong(dim, what):
+    cls = sh.process(type("P", (), {"a": sh.variable(dims=dim)}))
+    model = sh.Model({"p": cls})
+    setup = sh.create_setup(model, clocks={"t": [0, 1]}, input_vars={"p__a": [1, 2]})
+
+    with pytest.raises(SetupError, match=f"p__a is declared along '{dim}', which is {what}.*leave it out"):
+        setup.simherd.run(model, batch_dim=dim if dim == "b" else None)

@@ -192,6 +192,13 @@ def _order_dims(
             return variable
         if check_dims == "transpose" and set(rest) == set(dims):
             return variable.transpose(*front, *dims)
+    for dim, what in ((batch_dim, "the batch dimension"), (clock, "the main clock")):
+        if any(dim in dims and {*dims} <= {*variable.dims} for dims in declared.dims):
+            raise SetupError(
+                f"Input {join_name(declared.key)} is declared along {dim!r}, which is {what} of this run: "
+                f"the process gets one value at a time along it, not the whole dimension.",
+                fix="leave it out of dims=, or give one of the two another name.",
+            )
     raise SetupError(
         f"Input {join_name(declared.key)} has dimensions {variable.dims}; allowed are "
         f"{' or '.join(map(str, declared.dims))}, with the batch dimension and the clock first.",
