@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simherd._accessor import register_when_xarray_loads
 
 if TYPE_CHECKING:
-    from simherd import errors, events, monitoring
+    from simherd import errors, events, monitoring, validators
     from simherd.api.run import run
     from simherd.clusters import open_client
     from simherd.experiment.replay import replay
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         process_info,
         runtime,
         runtime_hook,
-        validators,
         variable,
         variable_info,
     )
@@ -82,7 +81,7 @@ _MODULES = {
     "errors": "simherd.errors",
     "events": "simherd.events",
     "monitoring": "simherd.monitoring",
-    "validators": "simherd.model.validators",
+    "validators": "simherd.validators",
 }
 
 

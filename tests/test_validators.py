@@ -1,4 +1,5 @@
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -58,3 +59,10 @@ def test_validators_pickle():
     validator = sh.validators.in_bounds((0, 1))
 
     assert pickle.loads(pickle.dumps(validator)) == validator
+
+
+def test_validators_are_a_module_to_import_from():
+    from simherd.validators import in_bounds
+
+    assert in_bounds is sh.validators.in_bounds
+    assert sys.modules["simherd.validators"] is sh.validators
