@@ -174,10 +174,20 @@ def test_repr_shows_dims_and_shortens_lines():
     assert (len(line), line[-3:]) == (70, "...")
 
 
-def test_filter_variables_takes_type_intent_and_function(model, source_cls):
+def test_filter_variables_takes_type_intent_group_and_function(model, source_cls):
     def names(obj, **conditions):
         return list(sh.filter_variables(obj, **conditions))
 
     assert names(model, var_type="foreign") == [("reader", "total")]
     assert names(source_cls, intent="out") == ["total"]
     assert names(model.source, func=lambda declared: declared.metadata["static"]) == []
+
+
+def test_filter_variables_finds_the_members_of_a_group():
+    members = {"a": sh.variable(groups=["g", "h"]), "b": sh.variable(groups="h"), "c": sh.group("g")}
+    cls = sh.process(type("P", (), members))
+
+    assert list(sh.filter_variables(cls, None, None, "g")) == ["a"]
+    assert list(sh.filter_variables(process=cls, group="h", intent="in")) == ["a", "b"]
+    assert list(sh.filter_variables(sh.Model({"p": cls}), group="g")) == [("p", "a")]
+    assert sh.filter_variables(cls, group="i") == {}

@@ -226,13 +226,10 @@ def filter_variables(
     ----------
     process : process class or process
         Where to look.
-    var_type, intent, func
+    var_type, intent, group, func
         As in `simherd.filter_variables`.
-    group : str, optional
-        Only members of this group.
     """
-    found = native_filter_variables(process, var_type=var_type, intent=intent, func=func)
-    return {k: v for k, v in found.items() if group is None or group in v.metadata["groups"]}
+    return native_filter_variables(process, var_type, intent, group, func)
 
 
 def process_info(process: Any, buf: TextIO | None = None) -> None:
