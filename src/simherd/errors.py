@@ -4,6 +4,7 @@
 
     SimherdError
     ├── ModelError            (ValueError)      a process or model is declared wrongly
+    │   ├── AssignmentError   (AttributeError)  a variable that nobody sets was assigned
     │   ├── ProcessClassError (ValueError)      a class is not a process, or not one any more
     │   ├── CycleError        (RuntimeError)    processes wait for each other in a circle
     │   ├── LinkError         (KeyError)        a variable refers to one that the model lacks
@@ -36,6 +37,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AssignmentError",
     "ClusterError",
     "ClusterOptionError",
     "CycleError",
@@ -94,6 +96,10 @@ def _rebuild(cls: type[SimherdError], message: str, state: dict[str, object]) ->
 
 class ModelError(SimherdError, ValueError):
     """A process or model is declared wrongly."""
+
+
+class AssignmentError(ModelError, AttributeError):
+    """A process assigned a variable that is computed or gathered whenever it is read."""
 
 
 class ProcessClassError(ModelError):

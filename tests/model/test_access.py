@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 import simherd as sh
-from simherd.errors import ModelError, UnsetVariableError
+from simherd.errors import AssignmentError, ModelError, UnsetVariableError
 
 
 @sh.process
@@ -69,7 +69,7 @@ def test_assigning_what_is_pulled_is_an_error_wherever_it_happens(model, key):
     process, name = key
     before = repr(model.owner.named), model.reader.double
 
-    with pytest.raises(ModelError, match=f"'{name}' of process '{process}' cannot be assigned"):
+    with pytest.raises(AssignmentError, match=f"'{name}' of process '{process}' cannot be assigned"):
         setattr(model[process], name, 5)
 
     assert (repr(model.owner.named), model.reader.double) == before
@@ -127,3 +127,9 @@ def test_the_values_of_a_group_copy_and_pickle_and_cannot_be_changed(model):
         assert copied == {("owner", "source"): 1, ("owner", "double"): 2}
         with pytest.raises(TypeError, match="cannot be changed"):
             copied["owner", "source"] = 3
+
+
+def test_a_forbidden_assignment_is_an_attribute_error_too(model):
+    with pytest.raises(AttributeError):
+        model.owner.double = 3
+    assert issubclass(AssignmentError, ModelError)

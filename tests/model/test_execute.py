@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.errors import ModelError, UnknownNameError
+from simherd.errors import ModelError, SetupError, UnknownNameError
 from simherd.model import RuntimeContext, RuntimeSignal, runtime_hook
 
 BREAK, CONTINUE, SKIP, NONE = (RuntimeSignal[n] for n in ("BREAK", "CONTINUE", "SKIP", "NONE"))
@@ -553,3 +555,57 @@ def test_a_process_may_run_a_model_of_its_own(source_cls, reader_cls):
     model.execute("run_step")
 
     assert model.outer.double == 2 * 3 * 5
+
+
+@pytest.mark.parametrize("given", [{"source__rate": 3}, {"source": {"rate": 3}}, {("source", "rate"): 3}])
+def test_inputs_are_named_in_any_form(model, given):
+    model.update_state(given)
+
+    assert dict(model.state) == {("source", "rate"): 3}
+
+
+@pytest.mark.parametrize("name", ["source__rat", ("source", "rat"), "rate", 3, ("source",), "source__total"])
+def test_names_that_are_no_inputs_are_errors_where_asked_for(model, name):
+    model.update_state({name: 3, "source__rate": 1})
+    assert dict(model.state) == {("source", "rate"): 1}
+
+    with pytest.raises(UnknownNameError, match=r"is not an input of the model\. .*'source__rate'"):
+        model.update_state({name: 3}, ignore_invalid_keys=False)
+
+
+class Locked:
+    """Holds what cannot be copied."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+def test_an_input_that_holds_what_cannot_be_copied_is_copied_itself(model):
+    given = Locked()
+
+    model.update_state({("source", "rate"): given})
+
+    assert model.source.rate is not given
+    assert model.source.rate.lock is given.lock
+
+
+def test_an_input_that_cannot_be_copied_is_an_error(model):
+    with pytest.raises(SetupError, match=r"<unlocked _thread\.lock .*> cannot be copied: .*initialize"):
+        model.update_state({("source", "rate"): threading.Lock()})
+
+
+def test_the_state_is_shown_in_few_words(model):
+    model.update_state({("source", "rate"): np.zeros((3, 2))})
+    model.state["source", "total"] = list(range(1000))
+
+    assert repr(model.state).splitlines() == [
+        "<simherd.ModelState (2 of 3 values set)>",
+        "    source__rate   ndarray float64 (3, 2)",
+        "    source__total  [0, 1, 2, 3, 4, 5, ...]",
+    ]
+
+
+@pytest.mark.parametrize("hooks", [process_hook("run_step"), sh.RuntimeHook(), 3])
+def test_hooks_that_are_no_list_are_an_error(model, hooks):
+    with pytest.raises(ModelError, match=r"hooks: a list is needed, found .*hooks=\[\.\.\.\]"):
+        model.execute("run_step", hooks=hooks)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+import simherd as sh
 from simherd.errors import SetupError, UnknownNameError
 from simherd.model.names import as_key, flatten_keys
 
@@ -38,3 +39,30 @@ def test_a_variable_given_in_two_forms_is_an_error(walk):
 
 def test_a_mapping_is_a_value_where_the_name_is_no_process(walk):
     assert flatten_keys({"walk__gain": {"a": 1}}, walk.model.graph) == {("walk", "gain"): {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("process", "variable"),
+    [("p_", "a"), ("p", "_a"), ("p__", "a"), ("a__b", "c"), ("p", "a__b"), ("p_", "_a")],
+)
+def test_underscores_may_stand_at_any_place_of_a_name(process, variable):
+    cls = sh.process(type("P", (), {variable: sh.variable()}))
+    graph = sh.Model({process: cls}).graph
+
+    assert as_key(f"{process}__{variable}", graph) == (process, variable)
+
+
+def test_a_process_whose_name_ends_with_an_underscore_runs():
+    members = {"a": sh.variable(default=3), "b": sh.variable(intent="out")}
+    cls = sh.process(type("P", (), {**members, "initialize": lambda self: setattr(self, "b", self.a)}))
+    model = sh.Model({"p_": cls})
+    setup = sh.create_setup(model, clocks={"t": [0, 1]}, output_vars={("p_", "b"): None, "p___a": "t"})
+
+    result = setup.simherd.run(model, encoding={"p___b": {"dtype": "f4"}})
+
+    assert (result.p___b.item(), result.p___a.values.tolist()) == (3.0, [3, 3])
+
+
+def test_a_list_in_place_of_a_mapping_is_an_error(walk):
+    with pytest.raises(SetupError, match=r"encoding: a mapping is needed, found \['walk__gain'\]"):
+        flatten_keys(["walk__gain"], walk.model.graph, "encoding")

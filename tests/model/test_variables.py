@@ -144,3 +144,10 @@ def test_an_unknown_kind_of_variable_is_an_error_that_names_the_known_ones():
 def test_a_foreign_variable_that_is_not_there_is_an_error(other):
     with pytest.raises(LinkError, match="has no variable 'z' to refer to"):
         sh.foreign(other, "z")
+
+
+@pytest.mark.parametrize("dims", [3, None, {"x"}, [3], (3,), [("x", 3)], b"x"])
+def test_dims_that_are_no_labels_are_an_error(dims):
+    for declaring in (sh.variable, sh.index, sh.on_demand):
+        with pytest.raises(ModelError, match=r"dims=.* is not allowed.*a label such as 'x'"):
+            declaring(dims=dims)

@@ -71,3 +71,33 @@ def test_a_label_off_the_main_clock_is_named():
 def test_labels_follow_the_main_clock_and_come_once(labels):
     with pytest.raises(SetupError, match="order of the main clock"):
         positions_on([0, 1, 2], labels, "coarse", "time")
+
+
+@pytest.mark.parametrize("main", [3, ["time"], ("time", "coarse")])
+def test_a_main_clock_that_is_neither_name_nor_mapping_is_an_error(main):
+    with pytest.raises(SetupError, match="the name of a clock is needed"):
+        add_clocks(xr.Dataset(), {"time": [0, 1, 2], "coarse": [0, 2]}, main)
+
+
+def test_an_unknown_option_of_the_main_clock_comes_with_the_close_match():
+    with pytest.raises(SetupError, match=r"master_clock: 'unit' is not known\. Did you mean 'units'"):
+        add_clocks(xr.Dataset(), {"time": [0, 1]}, {"dim": "time", "unit": "days"})
+
+
+def test_clocks_that_are_no_mapping_are_an_error():
+    with pytest.raises(SetupError, match=r"clocks: a mapping is needed, found \[0, 1\]"):
+        add_clocks(xr.Dataset(), [0, 1])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["2000-01-01", "2000-01-02"],
+        np.array(["2000-01-01", "2000-01-02"], object),
+        np.array([b"a", b"b"]),
+        [False, True],
+    ],
+)
+def test_labels_that_have_no_differences_are_an_error(labels):
+    with pytest.raises(SetupError, match=r"'time' has labels that are neither numbers nor dates.*datetime64"):
+        add_clocks(xr.Dataset(), {"time": labels})

@@ -114,3 +114,72 @@ def test_a_setup_is_not_changed_by_what_is_made_of_it(walk):
 
     xr.testing.assert_identical(setup, before)
     assert output_clocks(setup) == output_clocks(before)
+
+
+@pytest.mark.parametrize("what", ["input_vars", "output_vars"])
+def test_a_list_of_variables_is_an_error(walk, what):
+    with pytest.raises(SetupError, match=rf"{what}: a mapping is needed, found \['walk__gain'\]"):
+        sh.create_setup(walk.model, clocks={"time": [0, 1]}, **{what: ["walk__gain"]})
+
+
+@pytest.mark.parametrize("main", [{"main_clock": 3}, {"master_clock": 0}])
+def test_a_main_clock_of_no_name_is_an_error(walk, main):
+    with pytest.raises(SetupError, match=r"master_clock=[03] is not allowed"):
+        sh.create_setup(walk.model, clocks={"time": [0, 1], "coarse": [0]}, **main)
+
+
+@sh.process
+class Owner:
+    """Has variables that others refer to, or set."""
+
+    a = sh.variable(global_name="a", groups="g")
+    b = sh.variable(intent="out")
+    c = sh.variable()
+    d = sh.on_demand()
+
+    @d.compute
+    def _d(self):
+        return 1
+
+
+@sh.process
+class User:
+    """Refers to variables of the owner."""
+
+    a = sh.foreign(Owner, "a")
+    ref = sh.global_ref("a")
+    b = sh.foreign(Owner, "b")
+    d = sh.foreign(Owner, "d")
+    members = sh.group("g")
+
+
+@sh.process
+class Setter:
+    """Sets a variable of the owner."""
+
+    c = sh.foreign(Owner, "c", intent="out")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("u__a", "it refers to 'p__a', which is one. Fix: give 'p__a'"),
+        ("u__ref", "it refers to 'p__a', which is one. Fix: give 'p__a'"),
+        ("u__b", "it refers to 'p__b', and it is set by process 'p'"),
+        ("p__b", "it is set by process 'p'"),
+        ("p__c", "it is set by process 's'"),
+        ("p__d", "it is computed by process 'p'"),
+        ("u__d", "it refers to 'p__d', and it is computed by process 'p'"),
+        ("u__members", "it stands for the variables of a group"),
+    ],
+)
+def test_what_is_no_input_is_an_error_that_says_why(name, message):
+    model = sh.Model({"p": Owner, "u": User, "s": Setter})
+
+    with pytest.raises(UnknownNameError, match=f"'{name}' is not an input: {message}"):
+        sh.create_setup(model, input_vars={name: 1})
+
+
+def test_a_main_clock_without_clocks_is_an_error(walk):
+    with pytest.raises(UnknownNameError, match="Main clock 'time' is not a clock"):
+        sh.create_setup(walk.model, master_clock="time")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import Any
 
-from simherd.errors import ModelError, UnsetVariableError
+from simherd.errors import AssignmentError, UnsetVariableError
 
 __all__ = [
     "GRAPH",
@@ -103,7 +103,7 @@ class PulledVariable:
 
     def __set__(self, instance: Any, value: Any) -> None:
         if PULLS in instance.__dict__:
-            raise ModelError(
+            raise AssignmentError(
                 f"Variable {self.name!r} of process {_name_of(instance)!r} cannot be assigned: it is "
                 f"computed or gathered whenever it is read.",
                 fix="set what it is made of, or assign another attribute.",

@@ -133,8 +133,11 @@ def gather_hooks(hooks: Iterable[Any] | None = None) -> HookTable:
     Raises
     ------
     ModelError
-        If a function is not marked with `runtime_hook` or does not take three arguments.
+        If they are not several, or a function is not marked with `runtime_hook` or does not take three
+        arguments.
     """
+    if not isinstance(hooks, Iterable | None):
+        raise ModelError(f"hooks: a list is needed, found {hooks!r}.", fix="give hooks=[...].")
     table: dict[Place, list[Callable[..., Any]]] = {}
     for hook in (*RuntimeHook.active, *(hooks or ())):
         for function in hook.functions if isinstance(hook, RuntimeHook) else (hook,):

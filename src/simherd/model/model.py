@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, BinaryIO, TypeVar
 
-from simherd.errors import ModelError, UnknownNameError, close_matches
+from simherd.errors import ModelError, SetupError, UnknownNameError, close_matches
 from simherd.model.frozen import freeze, thaw
 from simherd.model.graph import Graph, Key, Pair, join_name
 from simherd.model.hooks import HookTable, gather_hooks
-from simherd.model.names import flatten_keys
+from simherd.model.names import find_key, flatten_keys, name_pairs, shown_name
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal, as_context
 from simherd.model.stages import CompiledStages, SplitStages, Stages, compile_stages
 from simherd.model.state import LiveProcesses, ModelState
@@ -90,7 +90,7 @@ class Model(Mapping[str, Any]):
         self._defaults = SetupDefaults(
             clocks=dict(clocks or {}),
             main_clock=main_clock,
-            outputs=flatten_keys(outputs or {}, self._graph),
+            outputs=flatten_keys(outputs or {}, self._graph, "outputs"),
         )
         self._compiled: dict[str, CompiledStages] = {}
         self._reset()
@@ -249,7 +249,7 @@ class Model(Mapping[str, Any]):
 
     def update_state(
         self,
-        input_vars: Mapping[Key, Any],
+        input_vars: Mapping[Any, Any],
         validate: bool = True,
         ignore_static: bool = False,
         ignore_invalid_keys: bool = True,
@@ -258,9 +258,10 @@ class Model(Mapping[str, Any]):
 
         Parameters
         ----------
-        input_vars : mapping of (str, str) to object
-            Values by names of process and variable. They are converted by the variable's converter,
-            else copied.
+        input_vars : mapping
+            Values by name: ``{("process", "variable"): value}``, ``{"process__variable": value}`` or
+            ``{"process": {"variable": value}}``. They are copied, with what they hold where that can be
+            done, and converted by the variable's converter.
         validate : bool, optional
             Call the validators of the processes concerned.
         ignore_static : bool, optional
@@ -274,19 +275,29 @@ class Model(Mapping[str, Any]):
             If a key is no input.
         ModelError
             If a static variable would change.
+        SetupError
+            If a value cannot be copied.
         """
         known = set(self._graph.inputs)
+        if not known.issuperset(input_vars):
+            input_vars = dict(self._known_inputs(input_vars, ignore_invalid_keys))
         for key, value in input_vars.items():
-            if key in known:
-                self._check_static(key, ignore_static)
-                self._assign_input(key, value)
-            elif not ignore_invalid_keys:
-                raise UnknownNameError(
-                    f"{join_name(key)} is not an input of the model. "
-                    f"{close_matches(join_name(key), map(join_name, known))}"
-                )
+            self._check_static(key, ignore_static)
+            self._assign_input(key, value)
         if validate:
-            self.validate(dict.fromkeys(key[0] for key in input_vars if key in known))
+            self.validate(dict.fromkeys(key[0] for key in input_vars))
+
+    def _known_inputs(self, given: Mapping[Any, Any], ignore_invalid_keys: bool) -> Iterator[tuple[Key, Any]]:
+        for name, value in name_pairs(given, self._graph.classes):
+            key = find_key(name, self._graph)
+            if key in self._graph.inputs:
+                yield key, value
+            elif not ignore_invalid_keys:
+                shown = shown_name(name)
+                raise UnknownNameError(
+                    f"{shown} is not an input of the model. "
+                    f"{close_matches(shown, map(join_name, self._graph.inputs))}"
+                )
 
     def _check_static(self, key: Key, ignore_static: bool) -> None:
         if self._graph.variables[key].is_static and not ignore_static:
@@ -445,11 +456,34 @@ _LIVE = ("_live_processes", "_token", "_compiled")
 
 
 def own_value(value: Any) -> Any:
-    """Return a value that a simulation may change in place without anyone else noticing."""
+    """Return a value that a simulation may change in place without anyone else noticing.
+
+    What an object holds is copied with it, unless it holds what cannot be copied, such as a lock.
+
+    Raises
+    ------
+    SetupError
+        If the value itself cannot be copied.
+    """
     if isinstance(value, str | bool | int | float | complex | None):
         return value
     is_plain_array = hasattr(value, "__array_interface__") and value.dtype != object
-    return copy.copy(value) if is_plain_array else copy.deepcopy(value)
+    if is_plain_array:
+        return copy.copy(value)
+    try:
+        return copy.deepcopy(value)
+    except TypeError:  # what pickling raises too, by whose rules objects are copied
+        return _shallow_copy(value)
+
+
+def _shallow_copy(value: Any) -> Any:
+    try:
+        return copy.copy(value)
+    except TypeError as error:
+        raise SetupError(
+            f"Each simulation gets inputs of its own, and {value!r} cannot be copied: {error}.",
+            fix="give what it is made from, or make it in the initialize of a process.",
+        ) from error
 
 
 def _bridge(pairs: Iterable[Pair], name: str) -> tuple[Pair, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -9,7 +10,8 @@ import attr
 
 from simherd.errors import UnsetVariableError
 from simherd.model.access import GRAPH, NAME
-from simherd.model.graph import Graph, Key, default_of
+from simherd.model.docs import aligned
+from simherd.model.graph import Graph, Key, default_of, join_name
 from simherd.model.stages import CompiledStages, Stages, Watcher
 
 __all__ = ["LiveProcesses", "ModelState"]
@@ -91,6 +93,12 @@ def _new_object(graph: Graph, name: str) -> Any:
     return new
 
 
+def _in_short(value: Any) -> str:
+    if getattr(value, "shape", ()):
+        return f"{type(value).__name__} {value.dtype} {value.shape}"
+    return reprlib.repr(value)
+
+
 class ModelState(MutableMapping[Key, Any]):
     """Values that are set, keyed by names of process and variable; a view that writes through.
 
@@ -120,6 +128,11 @@ class ModelState(MutableMapping[Key, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        lines = aligned((join_name(key), _in_short(value)) for key, value in self.items())
+        head = f"<simherd.ModelState ({len(lines)} of {len(self._live.graph.holders)} values set)>"
+        return "\n".join([head, *lines])
 
     def _check(self, key: Key) -> None:
         if key not in self._live.graph.holders:

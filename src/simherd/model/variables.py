@@ -100,9 +100,14 @@ def as_dims(dims: DimsLike) -> Dims:
     Raises
     ------
     ModelError
-        If two alternatives have the same number of dimensions.
+        If they are something else, or two alternatives have the same number of dimensions.
     """
     alternatives: Dims
+    if not _are_dims(dims):
+        raise ModelError(
+            f"dims={dims!r} is not allowed.",
+            fix="give a label such as 'x', a tuple of labels, or a list of these, the alternatives.",
+        )
     if isinstance(dims, list) or any(not isinstance(d, str) for d in dims):
         alternatives = tuple((d,) if isinstance(d, str) else tuple(d) for d in dims) or ((),)
     elif isinstance(dims, str):
@@ -118,6 +123,16 @@ def as_dims(dims: DimsLike) -> Dims:
             fix="give alternatives as a list in which each has another number of dimensions.",
         )
     return alternatives
+
+
+def _are_dims(dims: Any) -> bool:
+    if isinstance(dims, str):
+        return True
+    return isinstance(dims, Sequence) and all(isinstance(d, str) or _are_labels(d) for d in dims)
+
+
+def _are_labels(labels: Any) -> bool:
+    return isinstance(labels, Sequence) and all(isinstance(label, str) for label in labels)
 
 
 def _names(names: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ __all__ = ["MAIN_CLOCK_ATTR", "add_clocks", "clock_names", "main_clock", "positi
 
 CLOCK_ATTR = "__simherd_clock__"
 MAIN_CLOCK_ATTR = "__simherd_main_clock__"
+MAIN_CLOCK_KEYS = ("dim", "units", "calendar")
 TOLERANCE = 1e-9
 
 
@@ -52,7 +53,9 @@ def add_clocks(
         If a clock has other dimensions than its own or labels that are not on the main clock, or the
         main one is not known.
     """
-    options = {"dim": main} if isinstance(main, str) else dict(main or {})
+    options = _main_clock_options(main)
+    if not isinstance(clocks, Mapping):
+        raise SetupError(f"clocks: a mapping is needed, found {clocks!r}.", fix="give {name: labels}.")
     coords = {name: _clock_variable(name, values) for name, values in clocks.items()}
     for name in clocks:
         coords[name].attrs[CLOCK_ATTR] = np.uint8(1)
@@ -71,6 +74,20 @@ def add_clocks(
     return dataset
 
 
+def _main_clock_options(given: Any) -> dict[str, Any]:
+    if isinstance(given, str):
+        return {"dim": given}
+    if not isinstance(given, Mapping | None):
+        raise SetupError(
+            f"master_clock={given!r} is not allowed: the name of a clock is needed, or a mapping with 'dim'."
+        )
+    for key in given or {}:
+        if key not in MAIN_CLOCK_KEYS:
+            allowed = close_matches(str(key), MAIN_CLOCK_KEYS)
+            raise SetupError(f"master_clock: {key!r} is not known. {allowed}")
+    return dict(given or {})
+
+
 def _clock_variable(name: str, values: Any) -> xr.Variable:
     wrong = SetupError(
         f"Invalid dimension(s) given for clock {name!r}.",
@@ -87,7 +104,19 @@ def _clock_variable(name: str, values: Any) -> xr.Variable:
         raise wrong
     if len(variable) < 1:
         raise SetupError(f"Clock {name!r} has no labels.", fix="give at least two.")
+    if not _can_be_subtracted(variable):
+        raise SetupError(
+            f"Clock {name!r} has labels that are neither numbers nor dates: {variable.values[0]!r}.",
+            fix="of texts that are dates, np.array(labels, 'datetime64[ns]') makes dates.",
+        )
     return variable.to_base_variable()
+
+
+def _can_be_subtracted(labels: xr.Variable) -> bool:
+    """Return whether labels have differences, as the lengths of steps: numbers, dates, objects of dates."""
+    if labels.dtype.kind == "O":
+        return not any(isinstance(label, str) for label in labels.values)
+    return labels.dtype.kind in "iufmM"
 
 
 def _choose_main(names: list[str], wanted: str | None) -> str:

@@ -11,7 +11,7 @@ import xarray as xr
 from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.model import Model, active_model
-from simherd.model.names import INPUT_SUFFIX, as_key, flatten_keys
+from simherd.model.names import INPUT_SUFFIX, find_key, flatten_keys
 from simherd.setup.clocks import add_clocks, clock_names
 from simherd.setup.objects import mark_none
 
@@ -90,14 +90,14 @@ def create_setup(
     """
     model = find_model(model)
     defaults = model.setup_defaults
-    chosen = main_clock or master_clock
+    chosen = master_clock if main_clock is None else main_clock
     if clocks is None:
         clocks, chosen = defaults.clocks, chosen or defaults.main_clock
     if output_vars is None:
         output_vars = defaults.outputs
     dataset = xr.Dataset()
-    if clocks:
-        dataset = add_clocks(dataset, clocks, chosen)
+    if clocks or chosen is not None:
+        dataset = add_clocks(dataset, clocks or {}, chosen)
     if fill_default:
         dataset = reset_vars(dataset, model)
     return update_vars(dataset, model, input_vars, output_vars)
@@ -146,7 +146,7 @@ def update_vars(
     """
     graph = find_model(model).graph
     if input_vars:
-        dataset = _with_inputs(dataset, graph, flatten_keys(input_vars, graph))
+        dataset = _with_inputs(dataset, graph, flatten_keys(input_vars, graph, "input_vars"))
     if output_vars:
         wanted = {**output_clocks(dataset), **_checked_outputs(dataset, graph, output_vars)}
         dataset = _with_outputs(dataset, {n: clock for n, clock in wanted.items() if clock is not False})
@@ -157,17 +157,9 @@ def filter_vars(dataset: xr.Dataset, model: Model | None = None) -> xr.Dataset:
     """Return a setup with nothing but clocks and what the model has."""
     graph = find_model(model).graph
     kept = {join_name(key) for key in graph.inputs} | set(clock_names(dataset))
-    outputs = {n: c for n, c in output_clocks(dataset).items() if _is_known(n, graph)}
+    outputs = {n: c for n, c in output_clocks(dataset).items() if find_key(n, graph)}
     dropped = [name for name in dataset.variables if name not in kept]
     return _with_outputs(dataset.drop_vars(dropped), outputs)
-
-
-def _is_known(name: str, graph: Graph) -> bool:
-    try:
-        as_key(name, graph)
-    except UnknownNameError:
-        return False
-    return True
 
 
 def output_clocks(dataset: xr.Dataset) -> dict[str, str | None]:
@@ -200,7 +192,7 @@ def _with_outputs(dataset: xr.Dataset, outputs: Mapping[str, str | None]) -> xr.
 def _checked_outputs(dataset: xr.Dataset, graph: Graph, given: Mapping[Any, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     clocks = clock_names(dataset)
-    for key, clock in flatten_keys(given, graph).items():
+    for key, clock in flatten_keys(given, graph, "output_vars").items():
         variable = graph.variables[key]
         if variable.is_group or variable.is_object:
             raise SetupError(f"Object or group variables can't be set as model outputs: {join_name(key)}.")
@@ -219,11 +211,7 @@ def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -
     variables: dict[str, xr.Variable] = {}
     for key, value in values.items():
         if key not in inputs:
-            known = [join_name(k) for k in graph.inputs]
-            raise UnknownNameError(
-                f"{join_name(key)!r} is not an input: a process of the model sets it. "
-                f"{close_matches(join_name(key), known)}"
-            )
+            raise _no_input(graph, graph.variables[key])
         variables[join_name(key)] = _as_variable(graph.variables[key], value)
         if graph.variables[key].keeps_labels and isinstance(value, xr.DataArray):
             dataset = _with_labels_of(dataset, value, join_name(key))
@@ -233,6 +221,26 @@ def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -
         return dataset.drop_vars(replaced).assign(variables)
     except ValueError as error:
         raise SetupError(f"Inputs do not fit together: {error}.") from error
+
+
+def _no_input(graph: Graph, variable: Variable) -> UnknownNameError:
+    """Return an error that says why a variable takes no value of the user."""
+    name, home = join_name(variable.key), variable.home
+    if home != variable.key and home in graph.inputs:
+        return UnknownNameError(
+            f"{name!r} is not an input: it refers to {join_name(home)!r}, which is one.",
+            fix=f"give {join_name(home)!r}.",
+        )
+    refers = "" if home == variable.key else f"it refers to {join_name(home)!r}, and "
+    if variable.is_group:
+        why = "it stands for the variables of a group"
+    elif variable.is_on_demand:
+        why = f"it is computed by process {home[0]!r} when it is read"
+    else:
+        setters = (p for p in graph.order if home in (v.home for v in graph.set_by(p)))
+        why = f"it is set by {' and '.join(f'process {p!r}' for p in setters)}"
+    known = [join_name(key) for key in graph.inputs]
+    return UnknownNameError(f"{name!r} is not an input: {refers}{why}. {close_matches(name, known)}")
 
 
 def _with_labels_of(dataset: xr.Dataset, value: xr.DataArray, name: str) -> xr.Dataset:
