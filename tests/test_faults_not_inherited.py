@@ -241,8 +241,9 @@ def test_an_error_of_the_model_is_not_hidden_by_one_of_finalize():
         def finalize(self):
             raise RuntimeError("after it")
 
-    with pytest.raises(ValueError, match="the real one"):
+    with pytest.raises(ValueError, match="the real one") as caught:
         run_model(make_model(p=Failing))
+    assert "after it" in "".join(caught.value.__notes__)
 
 
 def test_inputs_that_vary_are_there_in_initialize():
@@ -384,6 +385,18 @@ def test_an_input_of_none_stays_none_in_the_result():
     assert result.p__v.item() is None
 
 
+def test_an_input_of_none_stays_none_in_a_setup_that_was_saved(tmp_path):
+    model = make_model(p=Echo)
+    setup = sh.create_setup(
+        model, clocks={"t": [0, 1]}, input_vars={"p__given": None}, output_vars={"p__out": None}
+    )
+    setup.to_netcdf(tmp_path / "setup.nc")
+
+    result = xr.open_dataset(tmp_path / "setup.nc").simherd.run(model)
+
+    assert result.p__out.item() is None
+
+
 def test_a_default_may_be_made_by_a_factory():
     seen, result = echoed(attr.NOTHING, default=attr.Factory(lambda: np.arange(3)))
 
@@ -453,6 +466,35 @@ def test_an_encoding_of_one_run_is_not_that_of_the_next():
     result = run_model(model, {"p__given": 1.5}, {"p__out": "t"})
 
     assert result.p__out.dtype == "f8"
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_value_equal_to_the_fill_value_stays_and_integers_stay_integers(on_disk, tmp_path):
+    values = iter([-1, 2, -1, 4])
+
+    @sh.process
+    class P:
+        out = sh.variable(intent="out", encoding={"fill_value": -1})
+
+        def run_step(self):
+            self.out = next(values)
+
+    store = tmp_path / "out.zarr" if on_disk else None
+    out = run_model(make_model(p=P), outputs={"p__out": "t"}, store=store).p__out
+
+    assert out.values.tolist() == [-1, 2, -1, -1]
+    assert out.dtype.kind == "i"
+
+
+def test_the_fill_value_of_an_encoding_stands_where_nothing_was_saved():
+    leaves = sh.runtime_hook("run_step")(lambda model, context, state: sh.RuntimeSignal.BREAK)
+    model = make_model(p=Echo)
+
+    encoding = {"p__out": {"fill_value": -1}}
+    result = run_model(model, {"p__given": 7}, {"p__out": "t"}, hooks=[leaves], encoding=encoding)
+
+    assert result.p__out.values.tolist() == [7, -1, -1, -1]
+    assert result.p__out.dtype.kind == "i"
 
 
 def test_an_unsorted_batch_with_duplicates_keeps_its_order():
