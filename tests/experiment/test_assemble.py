@@ -128,8 +128,8 @@ def test_options_are_those_of_run(assembled, tmp_path):
         ("inputs:\n  climb__row: {value: [1.0], dims: [y]}\n", r"climb__row has dimensions \('y',\)"),
         ("outputs:\n  climb__hight: null\n", r"line 3.*Did you mean 'climb__height'"),
         ("run:\n  encoding: {climb__hight: {}}\n", r"encoding: 'climb__hight' is not"),
-        ("run:\n  vectorize: true\n  validate: all\n", r"line 3.*validate='all'"),
-        ("run:\n  vectorize: 2.0\n", r"line 3.*vectorize=2\.0 is not allowed"),
+        ("run:\n  vectorize: true\n  validate: all\n", r"line 2.*validate='all'"),
+        ("run:\n  vectorize: 2.0\n", r"line 2.*vectorize=2\.0 is not allowed"),
         ("run:\n  parallel: both\n", r"line 3.*not available in this version"),
     ],
 )
