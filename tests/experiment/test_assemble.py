@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
+from simherd.api.run import run
 from simherd.errors import ExperimentError
 from simherd.experiment.assemble import assemble
 from simherd.experiment.document import read_document
@@ -46,6 +49,15 @@ def assembled(tmp_path):
 
 def clock_of(made):
     return made.dataset.time.values.tolist()
+
+
+def test_what_the_section_run_leaves_open_is_as_in_the_call(assembled):
+    parameters = inspect.signature(run).parameters
+    options = assembled().options
+
+    left_open = ("retries", "timeout_s", "seed", "checkpoint_every", "grace_s", "memory_limit", "block_size")
+    assert {name: options[name] for name in left_open} == {n: parameters[n].default for n in left_open}
+    assert options.keys() <= parameters.keys()
 
 
 @pytest.mark.parametrize("model", ["climb.py:model", "climb.py:make"])
@@ -103,7 +115,9 @@ def test_simulations_of_a_batch_are_numbered(assembled):
 
 
 def test_options_are_those_of_run(assembled, tmp_path):
-    made = assembled("run: {store: out.zarr, block_size: 3, retries: 1, vectorize: 1e-8}")
+    made = assembled(
+        "run: {store: out.zarr, block_size: 3, retries: 1, vectorize: 1e-8, seed: 3, timeout_s: 2}"
+    )
 
     assert made.options == {
         "model": made.model,
@@ -116,6 +130,11 @@ def test_options_are_those_of_run(assembled, tmp_path):
         "vectorize": 1e-8,
         "on_error": "record",
         "retries": 1,
+        "timeout_s": 2.0,
+        "seed": 3,
+        "checkpoint_every": None,
+        "grace_s": 30.0,
+        "memory_limit": "256 MiB",
     }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Assembled", "assemble"]
 
-AVAILABLE = {"seed": (None,), "timeout_s": (None,), "parallel": (True, False)}
+AVAILABLE = {"parallel": (True, False)}
 """What fields of ``run:`` may be in this version."""
 
 
@@ -65,6 +65,11 @@ class Assembled:
             "vectorize": spec.vectorize,
             "on_error": spec.on_error,
             "retries": spec.retries,
+            "timeout_s": spec.timeout_s,
+            "seed": spec.seed,
+            "checkpoint_every": spec.checkpoint_every,
+            "grace_s": spec.grace_s,
+            "memory_limit": spec.memory_limit,
         }
 
 
@@ -93,6 +98,7 @@ def assemble(experiment: Experiment) -> Assembled:
             vectorize=experiment.run.vectorize,
             check_dims=experiment.run.check_dims,
             validate=experiment.run.validate,
+            seed=experiment.run.seed,
         )
     return Assembled(experiment=experiment, model=model, dataset=dataset, prepared=prepared)
 

@@ -235,7 +235,13 @@ class RunSpec:
     encoding: dict[str, dict[str, Any]] = field(default_factory=dict, metadata=rule(mapping_of(mapping)))
     """Zarr encoding by variable."""
     timeout_s: float | None = field(default=None, metadata=rule(optional(number(above=0))))
-    """Longest time of one simulation, in s."""
+    """Longest time of one simulation of a batch, in s."""
+    checkpoint_every: int | None = field(default=None, metadata=rule(optional(integer(minimum=1))))
+    """Steps from one checkpoint of a simulation to the next; None keeps none."""
+    grace_s: float = field(default=30.0, metadata=rule(number(above=0)))
+    """Time that blocks have to finish after a signal, in s."""
+    memory_limit: str = field(default="256 MiB", metadata=rule(_memory))
+    """Memory that the outputs of a single simulation may take before they are written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
