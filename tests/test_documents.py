@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,16 @@ def test_the_python_of_the_readme_runs_as_one_script_without_a_main_guard(tmp_pa
     assert (tmp_path / "growth.zarr").is_dir()
     first, *_ = done.stdout.splitlines()
     assert float(first) == pytest.approx(1000, rel=1e-3)
+
+
+def test_the_python_of_the_vectorised_blocks_runs_and_gives_what_a_loop_gives(tmp_path):
+    names = {}
+    exec(python_blocks("docs/vectorised.md"), names)
+
+    few = names["setup"].isel(member=slice(0, None, 1000))
+    alone = few.simherd.run(names["model"], batch_dim="member")
+    found = names["result"].decay__left.sel(member=slice(0, None, 1000))
+    np.testing.assert_allclose(found, alone.decay__left, rtol=1e-10)
 
 
 @pytest.mark.cluster

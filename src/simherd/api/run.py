@@ -95,7 +95,7 @@ def run(
     vectorize : bool or float, optional
         Advance many simulations of a batch at once, where processes take arrays with a leading axis for
         them. A few are compared with what each gives on its own before; a number is the relative difference
-        that is allowed, 1e-10 by default. See the section "Vectorised blocks" of the README.
+        that is allowed, 1e-10 by default. See ``docs/vectorised.md``.
     on_error : {"raise", "record"}, optional
         Stop at the first simulation that fails, with what is finished kept in the store; or record it
         in ``simulation_status`` and go on.
