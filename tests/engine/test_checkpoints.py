@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import attr
 import numpy as np
@@ -16,7 +17,6 @@ from simherd.engine.checkpoints import Keeper, Stopped
 from simherd.errors import PicklingError
 
 STEPS = 9
-END = object()
 
 
 class Shelf(dict):
@@ -433,3 +433,19 @@ def test_no_warnings_come_with_it():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(make_plan(), Keeper(store=Shelf(), every=2))
+
+
+def test_processes_in_threads_go_on_too():
+    plan, shelf = make_plan(), Shelf()
+
+    def run_threaded(keeper):
+        with ThreadPoolExecutor(2) as pool:
+            simulator = Simulator(plan, pool=pool)
+            columns = simulator.columns(1)
+            simulator.run({}, columns, 0, keeper=keeper)
+        return values_of(columns)
+
+    with pytest.raises(Stopped):
+        run_threaded(Keeper(store=shelf, every=100, is_stopping=stop_after(4)))
+
+    assert run_threaded(Keeper(store=shelf, every=100)) == expected(plan)
