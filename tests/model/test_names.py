@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import simherd as sh
-from simherd.errors import SetupError, UnknownNameError
+from simherd.errors import ModelError, SetupError, UnknownNameError
 from simherd.model.names import as_key, flatten_keys
 
 
@@ -66,3 +66,11 @@ def test_a_process_whose_name_ends_with_an_underscore_runs():
 def test_a_list_in_place_of_a_mapping_is_an_error(walk):
     with pytest.raises(SetupError, match=r"encoding: a mapping is needed, found \['walk__gain'\]"):
         flatten_keys(["walk__gain"], walk.model.graph, "encoding")
+
+
+@pytest.mark.parametrize(("one", "other"), [(("p", "_a"), ("p_", "a")), (("p", "a__b"), ("p__a", "b"))])
+def test_two_variables_that_would_have_one_name_are_an_error(one, other):
+    classes = {process: sh.process(type("P", (), {v: sh.variable(default=0)})) for process, v in (one, other)}
+
+    with pytest.raises(ModelError, match=r"would both be 'p__.*' in datasets.*rename"):
+        sh.Model(classes)

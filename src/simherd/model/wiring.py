@@ -32,7 +32,7 @@ def build_graph(classes: Mapping[str, type], pairs: Iterable[Pair] = ()) -> Grap
         If a class is not a process.
     LinkError, ModelError
         If a reference cannot be resolved, or two processes set one variable, or change it and nothing
-        says in which order.
+        says in which order, or two variables have one name in datasets.
     UnknownNameError
         If a pair names no process.
     CycleError
@@ -42,11 +42,24 @@ def build_graph(classes: Mapping[str, type], pairs: Iterable[Pair] = ()) -> Grap
     infos = {name: inspect_process(cls) for name, cls in classes.items()}
     links = _Links(classes, infos)
     variables = {key: links.resolve(key) for key in links.keys()}  # noqa: SIM118 (not a mapping)
+    _check_names(variables)
     graph = Graph(classes=classes, infos=infos, variables=variables, pairs=_checked_pairs(pairs, classes))
     dependencies = _dependencies(graph)
     order = _sort(dependencies)
     _check_writers(graph, dependencies, order)
     return replace(graph, dependencies=dependencies, order=order)
+
+
+def _check_names(variables: Iterable[Key]) -> None:
+    owners: dict[str, Key] = {}
+    for key in variables:
+        other = owners.setdefault(join_name(key), key)
+        if other != key:
+            raise ModelError(
+                f"Variables {other[1]!r} of process {other[0]!r} and {key[1]!r} of process {key[0]!r} would "
+                f"both be {join_name(key)!r} in datasets.",
+                fix="rename one of the processes.",
+            )
 
 
 def _checked_pairs(pairs: Iterable[Pair], classes: Mapping[str, type]) -> tuple[Pair, ...]:
