@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from inspect import isfunction
 from io import BytesIO
 from typing import Any
 
@@ -19,6 +22,7 @@ from simherd.model.graph import Key
 from simherd.model.hooks import HookTable
 from simherd.model.model import Model
 from simherd.model.runtime import RuntimeContext
+from simherd.model.variables import VarIntent
 
 __all__ = ["OutputSchema", "Schema", "hold_to", "output_schema", "schema_of", "scout"]
 
@@ -108,9 +112,11 @@ def _common_sizes(outputs: Sequence[OutputSchema], indexed: Mapping[str, int]) -
 def hold_to(plan: Plan, schema: Schema) -> Plan:
     """Return a plan whose outputs start with the shapes of a schema and keep its types.
 
-    Index variables keep their values, and the dimensions that they label their size; others may grow.
+    Index variables keep their values, and the dimensions that they label their size, unless they change
+    while a simulation runs; others may grow.
     """
-    fixed = _index_sizes(plan, schema.indexes)
+    changing = set(changing_indexes(plan))
+    fixed = _index_sizes(plan, {k: v for k, v in schema.indexes.items() if k not in changing})
     taps = [
         replace(
             one.tap,
@@ -121,6 +127,35 @@ def hold_to(plan: Plan, schema: Schema) -> Plan:
         for one in schema.outputs
     ]
     return replace(plan, taps=tuple(taps), index_values=schema.indexes)
+
+
+def changing_indexes(plan: Plan) -> Iterator[Key]:
+    """Yield the index variables that may have other values after `initialize`, as far as code tells."""
+    for key in plan.indexes:
+        setters = [
+            variable.key
+            for variable in plan.model.graph.variables.values()
+            if variable.home == key and variable.intent is not VarIntent.IN
+        ]
+        if any(_is_mentioned_later(plan.model.graph.classes[process], name) for process, name in setters):
+            yield key
+
+
+def _is_mentioned_later(cls: type, name: str) -> bool:
+    """Return whether a method other than `initialize` has to do with an attribute, or hides its source."""
+    methods = {n: m for base in reversed(cls.__mro__[:-1]) for n, m in vars(base).items() if isfunction(m)}
+    return any(
+        re.search(rf"\.{name}\b", _source_of(method)) is not None
+        for method_name, method in methods.items()
+        if method_name != "initialize" and not method_name.startswith("__")
+    )
+
+
+def _source_of(method: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(method)
+    except (OSError, TypeError):
+        return "".join(f".{name}" for name in method.__code__.co_names)
 
 
 def _sizes_of(output: OutputSchema) -> tuple[int | None, ...]:
@@ -174,7 +209,7 @@ def scout(simulator: Simulator, values: Mapping[Key, Any], number: int = 0) -> S
     It ends with the first step after which every output has been saved and has a type that is declared,
     or float64 or complex128, which no later real number widens. Outputs of other types are watched to the
     end, since 5 may be followed by 1.7; so are those that are saved at the end only, since what they hold
-    before may be anything.
+    before may be anything, and all where an index variable may change while the simulation runs.
 
     Parameters
     ----------
@@ -201,6 +236,7 @@ class _Scouting(Simulator):
     def __init__(self, simulator: Simulator, columns: list[_Watch]) -> None:
         super().__init__(replace(simulator.plan, hooks=HookTable()))
         self.watched = columns
+        self.goes_to_the_end = any(changing_indexes(self.plan))
         self.share = 1.0
         """Share of all steps after which it stopped."""
 
@@ -217,7 +253,7 @@ class _Scouting(Simulator):
         return {**calls, "finalize_step": stop_or_go_on}
 
     def _stop_if_settled(self, model: Model, step: int) -> None:
-        if all(column.is_settled for column in self.watched):
+        if not self.goes_to_the_end and all(column.is_settled for column in self.watched):
             indexes = self.read_indexes(model)
             if len(indexes) == len(self.plan.indexes):
                 self.index_values = indexes

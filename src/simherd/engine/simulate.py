@@ -157,6 +157,7 @@ class Simulator:
                     row=row,
                 ).run()
             self._save_last(model, columns, row)
+            self._check_indexes(self.read_indexes(model))
             self._check_first(model)
         except BaseException as error:
             self._explain(error, model, context)
@@ -167,7 +168,6 @@ class Simulator:
         except Exception as error:
             self._explain(error, model, context)
             raise
-        self._check_indexes(model)
         return model
 
     def _context(self, number: int) -> RuntimeContext:
@@ -288,7 +288,7 @@ class Simulator:
             model.check_intents()
             self.is_first = False
 
-    def _check_indexes(self, model: Model) -> None:
+    def _check_indexes(self, found: dict[Key, Array]) -> None:
         """Keep the index variables of the first simulation and hold all others to them.
 
         Raises
@@ -296,7 +296,6 @@ class Simulator:
         OutputError
             If one of them has no value, or others than in the first simulation.
         """
-        found = self.read_indexes(model)
         for key in self.plan.indexes:
             if key not in found:
                 raise OutputError(

@@ -97,6 +97,13 @@ def make_setup(
             f"Batch dimension {batch_dim!r} is not a dimension of the inputs. "
             f"{close_matches(batch_dim, map(str, dataset.sizes))}"
         )
+    if batch_dim in clock_names(dataset):
+        raise SetupError(
+            f"batch_dim={batch_dim!r} is a clock: simulations differ along another dimension.",
+            fix="give an input a dimension of its own, such as 'member'.",
+        )
+    if batch_dim is not None and dataset.sizes[batch_dim] == 0:
+        raise SetupError(f"The batch along {batch_dim!r} is empty: it needs at least one simulation.")
     shared: dict[Key, Any] = {}
     batched: dict[Key, Any] = {}
     varying: set[Key] = set()

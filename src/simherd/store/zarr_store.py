@@ -261,7 +261,7 @@ class ZarrStore:
 
     def add_coords(self, base: xr.Dataset) -> None:
         """Write coordinates that became known only now."""
-        new = base[[name for name in base.coords if str(name) not in self.group]]
+        new = base.drop_vars([name for name in base.variables if str(name) in self.group])
         if new.coords:
             self._add_base(self.group, new)
 
