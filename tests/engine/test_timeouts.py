@@ -105,11 +105,11 @@ def test_errors_of_the_simulation_pass():
 
 def test_an_error_that_arrives_on_leaving_leaves_nothing_armed():
     """One matrix product is one instruction: the first chance for the error is the call of __exit__."""
-    a = np.ones((1500, 1500))
+    a = np.ones((500, 500))
 
     for _ in range(3):
         try:
-            with limit_of(0.005, may_end_process=True).simulation(1):
+            with limit_of(0.001, may_end_process=True).simulation(1):
                 a @ a
         except SimulationTimeoutError:
             pass
