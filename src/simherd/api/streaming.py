@@ -108,7 +108,8 @@ class StreamedResult:
             return ZarrStore(self.target, base)
         from simherd.store.single_store import create_single_store
 
-        return create_single_store(self.target, base, self.prepared.fingerprint())
+        has_checkpoints = self.prepared.setup.plan.checkpoint_every is not None
+        return create_single_store(self.target, base, self.prepared.fingerprint(), is_durable=has_checkpoints)
 
     def _unfinished(self, schema: Schema) -> xr.Dataset:
         return self.prepared.base(schema).assign_attrs({STATUS: UNFINISHED})

@@ -66,15 +66,24 @@ def create_batch_store(
 
 
 def bear_store(
-    target: Path, base: xr.Dataset, layouts: Sequence[ArrayLayout], fingerprint: Mapping[str, Any]
+    target: Path,
+    base: xr.Dataset,
+    layouts: Sequence[ArrayLayout],
+    fingerprint: Mapping[str, Any],
+    *,
+    is_durable: bool = True,
 ) -> None:
-    """Make a store that is whole, or not there, whenever this is cut off; see `create_batch_store`."""
+    """Make a store that is whole, or not there, whenever this is cut off; see `create_batch_store`.
+
+    Not durable is one that has to be whole after a kill only, not when the machine goes down.
+    """
     unborn = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         ZarrStore(unborn, base, layouts)
         _write_fingerprint(unborn, fingerprint)
-        sync_files(path for path in unborn.rglob("*") if path.is_file())
+        if is_durable:
+            sync_files(path for path in unborn.rglob("*") if path.is_file())
         unborn.rename(target)
     except OSError as error:
         raise StoreError(f"Cannot write the store {str(target)!r}: {error}.") from error

@@ -18,7 +18,9 @@ from simherd.store.zarr_store import ZarrStore
 __all__ = ["create_single_store", "is_complete", "remove_store", "reopen_single_store"]
 
 
-def create_single_store(target: Path, base: xr.Dataset, fingerprint: Mapping[str, Any]) -> ZarrStore:
+def create_single_store(
+    target: Path, base: xr.Dataset, fingerprint: Mapping[str, Any], *, is_durable: bool
+) -> ZarrStore:
     """Make the store of one simulation, without outputs.
 
     Parameters
@@ -29,8 +31,10 @@ def create_single_store(target: Path, base: xr.Dataset, fingerprint: Mapping[str
         Inputs and coordinates; its attributes say that the simulation is not finished.
     fingerprint : mapping
         What tells the run from others.
+    is_durable : bool
+        Whether it has to be on the disk before the simulation is finished, because there are checkpoints.
     """
-    bear_store(target, base, (), fingerprint)
+    bear_store(target, base, (), fingerprint, is_durable=is_durable)
     return reopen_single_store(target, base)
 
 
