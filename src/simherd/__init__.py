@@ -12,6 +12,7 @@ from simherd._accessor import register_when_xarray_loads
 
 if TYPE_CHECKING:
     from simherd import errors, events, monitoring, validators
+    from simherd.api.ragged import contiguous_ragged, read_ragged
     from simherd.api.run import run
     from simherd.clusters import open_client
     from simherd.experiment.replay import replay
@@ -46,6 +47,7 @@ __all__ = [
     "RuntimeHook",
     "RuntimeSignal",
     "any_object",
+    "contiguous_ragged",
     "create_setup",
     "errors",
     "events",
@@ -60,6 +62,7 @@ __all__ = [
     "open_client",
     "process",
     "process_info",
+    "read_ragged",
     "replay",
     "run",
     "runtime",
@@ -71,8 +74,10 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "contiguous_ragged": "simherd.api.ragged",
     "create_setup": "simherd.setup.dataset",
     "open_client": "simherd.clusters",
+    "read_ragged": "simherd.api.ragged",
     "replay": "simherd.experiment.replay",
     "run": "simherd.api.run",
     "visualize": "simherd.plots.visualize",

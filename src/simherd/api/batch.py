@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from simherd.api.layouts import choose_layouts
 from simherd.api.prepare import Prepared
 from simherd.engine.block import Numbers, Status
 from simherd.engine.plan import Array
@@ -25,6 +26,7 @@ from simherd.errors import RunInterruptedError, StoreMismatchError
 from simherd.events import Subscriber
 from simherd.setup.fingerprint import differences
 from simherd.store.checkpoints import CheckpointFolder
+from simherd.store.concatenated import OWN_DIMS
 from simherd.store.memory import MemoryStore
 
 __all__ = [
@@ -70,7 +72,7 @@ def stored_seed(store: Any) -> int | None:
 
 def run_in_memory(prepared: Prepared, batch: Batch, decoding: Mapping[str, Any] | None) -> xr.Dataset:
     """Run a batch and return its result, which is nowhere else."""
-    schema = _discovered(prepared, batch)
+    schema = _discovered(prepared, batch, is_stored=False)
     chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
     store = MemoryStore(prepared.base(schema), prepared.layouts(schema, chunk))
     _run(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
@@ -100,6 +102,7 @@ def run_in_store(
         chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
         store = ZarrStore(target, prepared.base(schema), prepared.layouts(schema, chunk))
         _run(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
+        store.close_up()
         return prepared.finish(store.open(decoding))
     with claimed(target), Interrupts(going.grace_s) as interrupts:
         opened = _reopened(prepared, batch, target, going) if going.resume else None
@@ -110,6 +113,7 @@ def run_in_store(
             with _marked(target) as keeper:
                 batch = replace(batch, subscribers=(*batch.subscribers, keeper))
                 outcome = _run(prepared, batch, schema, store, chunk, numbers, interrupts)
+        store.close_up()
     if outcome.pending:
         raise _interrupted(interrupts, outcome, target)
     return prepared.finish(store.open(decoding))
@@ -136,9 +140,9 @@ def _run(
     return run_batch(batch, store, sizer, numbers, interrupts, schema.seconds if parts is None else None)
 
 
-def _discovered(prepared: Prepared, batch: Batch) -> Schema:
+def _discovered(prepared: Prepared, batch: Batch, is_stored: bool = True) -> Schema:
     """Find out what comes out of a batch, and let its executor know how much work it is."""
-    schema = discover_schema(batch)
+    schema = choose_layouts(prepared, batch, discover_schema(batch), is_stored)
     if batch.rtol is not None:
         schema = check_agreement(batch, schema)
     batch.executor.expect(None if schema.seconds is None else schema.seconds * prepared.setup.simulations)
@@ -211,6 +215,7 @@ def _reopened(
         store = reopen_batch_store(target, setup.dataset, has_clock)
     numbers = _numbers(status_of(store), going.rerun)
     if len(numbers):
+        store.make_room()
         batch.executor.expect(_expected_s(store, numbers))
         if going.rerun == "all":
             CheckpointFolder(target).clear()
@@ -239,7 +244,13 @@ def stored_schema(prepared: Prepared, store: Any) -> Schema:
     outputs = []
     for tap, one in zip(prepared.setup.plan.taps, store.layouts[:-2], strict=True):
         own = front + (tap.clock is not None)
-        outputs.append(OutputSchema(tap=tap, dims=one.dims[own:], shape=one.shape[own:], dtype=one.dtype))
+        dims, shape = one.dims[own:], one.shape[own:]
+        if one.parts:
+            dims = tuple(one.attrs[OWN_DIMS])
+            shape = (0,) * len(dims)
+        outputs.append(
+            OutputSchema(tap=tap, dims=dims, shape=shape, dtype=one.dtype, is_concatenated=bool(one.parts))
+        )
     names = {key: key[1] for key in prepared.setup.plan.indexes if key[1] in store.group}
     return Schema(
         outputs=tuple(outputs), indexes={k: np.asarray(store.group[name]) for k, name in names.items()}

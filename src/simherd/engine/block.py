@@ -17,6 +17,7 @@ import numpy as np
 from simherd.engine.checkpoints import Keeper, Stopped
 from simherd.engine.plan import Array
 from simherd.engine.simulate import Place, Simulator, place_of
+from simherd.engine.sized import Sized
 from simherd.model.graph import Key
 
 __all__ = [
@@ -115,7 +116,7 @@ class BlockResult:
 
     numbers: Numbers
     """Those that ran: all of the block, or the first ones where it was stopped."""
-    values: Sequence[Array | None]
+    values: Sequence[Array | Sized | None]
     """Outputs in the order of the plan, shape (simulations, saves, ...); None where all failed."""
     status: Array
     """What became of each simulation, shape (simulations,), `Status` as uint8."""
@@ -275,7 +276,7 @@ class BlockRun:
         """Return what the simulations that ran gave."""
         return BlockResult(
             numbers=self.block.numbers[: self.ran],
-            values=[None if column.values is None else column.values[: self.ran] for column in self.columns],
+            values=[column.first(self.ran) for column in self.columns],
             status=self.status[: self.ran],
             seconds=self.seconds[: self.ran],
             failures=tuple(self.failures),

@@ -257,6 +257,10 @@ class Column:
         for position, value in enumerate(saved):
             Column.put(self, row, position, value)
 
+    def first(self, rows: int) -> Any:
+        """Return what the first simulations saved, shape (simulations, saves, ...); None if none did."""
+        return None if self.values is None else self.values[:rows]
+
     def clear(self, row: int) -> None:
         """Forget what a simulation saved, because it failed."""
         self.filled[row] = 0

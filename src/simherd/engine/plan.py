@@ -39,6 +39,8 @@ class Tap:
     """Sizes that values may have, one per declared combination of dimensions; None may change."""
     fill_value: Any = None
     """What stands where no value was saved; None leaves it to the type."""
+    is_concatenated: bool = False
+    """Whether values of different sizes are kept without filling them up to one."""
     is_finite: bool = False
     """Whether a value that is not finite fails its simulation."""
 

@@ -24,7 +24,7 @@ from simherd.model.model import Model
 from simherd.model.runtime import RuntimeContext
 from simherd.model.variables import VarIntent
 
-__all__ = ["OutputSchema", "Schema", "hold_to", "output_schema", "schema_of", "scout"]
+__all__ = ["OutputSchema", "Schema", "hold_to", "may_change", "output_schema", "schema_of", "scout"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +39,8 @@ class OutputSchema:
     """Its sizes along these."""
     dtype: np.dtype[Any]
     """Its type."""
+    is_concatenated: bool = False
+    """Whether values of different sizes are stored one after another, not filled up to one size."""
 
     def result_dims(self, batch_dim: str | None) -> tuple[str, ...]:
         """Return its dimensions in the result: batch, clock, its own."""
@@ -122,6 +124,7 @@ def hold_to(plan: Plan, schema: Schema) -> Plan:
             one.tap,
             dtype=one.dtype,
             shape=one.shape,
+            is_concatenated=one.is_concatenated,
             sizes=(tuple(fixed.get(d, n) for d, n in zip(one.dims, _sizes_of(one), strict=True)),),
         )
         for one in schema.outputs
@@ -156,6 +159,12 @@ def _source_of(method: Callable[..., Any]) -> str:
         return inspect.getsource(method)
     except (OSError, TypeError):
         return "".join(f".{name}" for name in method.__code__.co_names)
+
+
+def may_change(plan: Plan, schema: Schema, output: OutputSchema) -> bool:
+    """Return whether the size of an output may differ between simulations."""
+    fixed = _index_sizes(plan, schema.indexes)
+    return any(n is None and d not in fixed for d, n in zip(output.dims, _sizes_of(output), strict=True))
 
 
 def _sizes_of(output: OutputSchema) -> tuple[int | None, ...]:

@@ -14,6 +14,7 @@ from simherd.engine.checkpoints import Keeper, KeptRun
 from simherd.engine.columns import Column
 from simherd.engine.finite import FiniteColumn
 from simherd.engine.plan import Array, Plan, Tap
+from simherd.engine.sized import FiniteSizedColumn, SizedColumn
 from simherd.engine.threaded import threaded_stages
 from simherd.errors import ModelError, OutputError
 from simherd.model.graph import Key, join_name
@@ -25,6 +26,14 @@ __all__ = ["Place", "Simulator", "place_of"]
 
 PLACE = "__simherd_place__"
 LABEL_TOLERANCE = 1e-9  # of the largest label
+
+_COLUMNS: Mapping[tuple[bool, bool], type[Column]] = {
+    (False, False): Column,
+    (True, False): FiniteColumn,
+    (False, True): SizedColumn,
+    (True, True): FiniteSizedColumn,
+}
+"""Columns of outputs by whether they have to be finite, and whether their sizes are kept."""
 
 Save: TypeAlias = tuple[int, str, int, int]
 StageCall: TypeAlias = Callable[[RuntimeContext], RuntimeSignal | None]
@@ -97,7 +106,7 @@ class Simulator:
         return [self._column(tap, size) for tap in self.plan.taps]
 
     def _column(self, tap: Tap, size: int) -> Column:
-        kind = FiniteColumn if tap.is_finite else Column
+        kind = _COLUMNS[tap.is_finite, tap.is_concatenated]
         column = kind(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value)
         if isinstance(column, FiniteColumn):
             column.when = partial(self.plan.moment, tap)

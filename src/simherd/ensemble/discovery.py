@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import gcd
 from typing import Any
 
@@ -11,9 +11,9 @@ from simherd.engine.schema import Schema
 from simherd.ensemble.run import Batch, raised, share
 from simherd.ensemble.task import Trial, find_schema
 from simherd.errors import PicklingError, SimulationError
-from simherd.executors.base import Lost
+from simherd.executors.base import Lost, Tasks
 
-__all__ = ["discover_schema", "spread"]
+__all__ = ["discover_more", "discover_schema", "spread"]
 
 SCOUTED = 64
 
@@ -47,6 +47,21 @@ def discover_schema(batch: Batch) -> Schema:
         f"nothing was written. The first one raised {first.error!r}.",
         fix="run one of them on its own: its error then comes with a traceback (--set run.on_error=raise).",
     ) from first.error
+
+
+def discover_more(batch: Batch, count: int) -> list[Schema]:
+    """Return what the outputs of some more simulations look like, of those that work."""
+    numbers = spread(batch.plan.batch_size)[1 : count + 1]
+    with batch.executor.tasks(find_schema, share(batch, batch.plan)) as tasks:
+        found = [result for _, result in _all_results(tasks, [_trial(batch, n) for n in numbers])]
+    return [one for one in found if isinstance(one, Schema)]
+
+
+def _all_results(tasks: Tasks, trials: list[Trial]) -> Iterator[tuple[Trial, Any]]:
+    while trials or tasks.running:
+        while trials and tasks.room:
+            tasks.submit(trials.pop())
+        yield from tasks.finished()
 
 
 def spread(simulations: int) -> list[int]:

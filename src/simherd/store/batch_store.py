@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from zarr.storage import LocalStore
 from simherd.engine.block import Numbers, Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreMismatchError
+from simherd.store.concatenated import LAYOUT, size_name, start_name
 from simherd.store.durable import remove_leftovers, sync_files
 from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
@@ -140,9 +142,17 @@ def reopen_batch_store(folder: Path, base: xr.Dataset, has_clock: Mapping[str, b
         The outputs by name, in the order of the plan, and whether each has an axis for its clock.
     """
     group = zarr.open_group(LocalStore(folder), mode="r+", use_consolidated=False)
-    layouts = [_layout_of(group[name], is_along) for name, is_along in has_clock.items()]
+    layouts = [_layout_of_output(group, name, is_along) for name, is_along in has_clock.items()]
     layouts += [_layout_of(group[name], False) for name in (STATUS, SECONDS)]
     return ZarrStore.of(group, base, layouts)
+
+
+def _layout_of_output(group: zarr.Group, name: str, has_clock: bool) -> ArrayLayout:
+    layout = _layout_of(group[name], has_clock)
+    if LAYOUT not in layout.attrs:
+        return layout
+    parts = tuple(_layout_of(group[part], False) for part in (start_name(name), size_name(name)))
+    return replace(layout, has_clock=True, parts=parts)
 
 
 def _layout_of(array: Any, has_clock: bool) -> ArrayLayout:

@@ -16,12 +16,22 @@ import numpy as np
 from simherd.engine.columns import fill_value_for
 from simherd.engine.schema import OutputSchema
 from simherd.errors import SetupError, close_matches
+from simherd.store.concatenated import (
+    LAYOUT,
+    OWN_DIMS,
+    PER_ROW,
+    ROOM,
+    ConcatenatedArray,
+    size_name,
+    start_name,
+)
 
 __all__ = [
     "ArrayLayout",
     "check_encoding",
     "chunk_along",
     "chunk_size_for",
+    "concatenated",
     "layout_output",
     "required_multiple",
 ]
@@ -31,7 +41,9 @@ MAX_CHUNK_BYTES = 64 * 2**20
 CHUNKS_PER_WORKER = 4
 MAX_CHUNK_S = 60.0
 MAX_CHUNKS = 4096
-ENCODING_KEYS = ("dtype", "chunks", "fill_value", "compressors", "compressor")
+MIN_ITEMS = 1024
+ENCODING_KEYS = ("dtype", "chunks", "fill_value", "compressors", "compressor", "layout")
+LAYOUTS = ("padded", "concatenated")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +68,9 @@ class ArrayLayout:
     """Whether the axis after the batch is that of a clock."""
     compressors: Any = "default"
     """Zarr codecs; "default" for those of the project, None for no compression."""
+    parts: tuple[ArrayLayout, ...] = ()
+    """Of an output whose values are stored one after another: the arrays of where they begin, and how
+    large they are."""
 
     @property
     def nbytes(self) -> int:
@@ -123,6 +138,11 @@ def check_encoding(name: str, encoding: Mapping[str, Any]) -> None:
             fill_value_for(dtype, encoding.get("fill_value"))
     except (TypeError, ValueError) as error:
         raise SetupError(f"encoding of {name!r}: {error}.", fix="check its dtype and fill_value.") from error
+    if encoding.get("layout", "padded") not in LAYOUTS:
+        raise SetupError(
+            f"encoding of {name!r}: layout {encoding['layout']!r}. "
+            f"{close_matches(str(encoding['layout']), LAYOUTS)}"
+        )
     chunks = encoding.get("chunks")
     sizes = chunks if isinstance(chunks, list | tuple) else [chunks]
     if not all(map(_is_chunk, sizes)):
@@ -194,6 +214,8 @@ def layout_output(
     SetupError
         If the given chunks have more dimensions.
     """
+    if output.is_concatenated and batch is not None:
+        return _layout_concatenated(output, batch, encoding, attrs)
     clock = () if output.tap.clock is None else (output.tap.saves,)
     front = () if batch is None else (batch[1],)
     shape = (*front, *clock, *output.shape)
@@ -215,6 +237,62 @@ def layout_output(
         attrs=attrs,
         has_clock=output.tap.clock is not None,
         compressors=encoding.get("compressors", encoding.get("compressor", "default")),
+    )
+
+
+def _layout_concatenated(
+    output: OutputSchema, batch: tuple[str, int, int], encoding: Mapping[str, Any], attrs: Mapping[str, Any]
+) -> ArrayLayout:
+    """Return the arrays for an output whose values are stored one after another."""
+    _, simulations, per_row = batch
+    name, dtype = output.tap.name, np.dtype(encoding.get("dtype", output.dtype))
+    expected = per_row * output.tap.saves * max(math.prod(output.shape), 1)
+    items = min(max(expected + expected // 4, MIN_ITEMS), max(TARGET_BYTES // dtype.itemsize, 1))
+    clock = () if output.tap.clock is None else ((output.tap.clock, output.tap.saves),)
+    axes = () if len(output.shape) == 1 else ((f"{name}__axis", len(output.shape)),)
+    start = _along_batch(batch, start_name(name), f"where its values begin in their row of {name}")
+    size = _along_batch(
+        batch, size_name(name), f"size of {name} along {', '.join(output.dims)}", (*clock, *axes)
+    )
+    return ArrayLayout(
+        name=name,
+        dims=(f"{name}__row", f"{name}__item"),
+        shape=(math.ceil(simulations / per_row), math.ceil(ROOM * expected / items) * items),
+        chunks=(1, items),
+        dtype=dtype,
+        fill_value=fill_value_for(dtype, encoding.get("fill_value")),
+        attrs={**attrs, LAYOUT: "concatenated", PER_ROW: per_row, OWN_DIMS: list(output.dims)},
+        has_clock=True,
+        compressors=encoding.get("compressors", encoding.get("compressor", "default")),
+        parts=(start, size),
+    )
+
+
+def concatenated(layout: ArrayLayout, values: Any, start: Any, size: Any) -> ConcatenatedArray:
+    """Return the arrays of an output whose values are stored one after another, as what writes them."""
+    return ConcatenatedArray(
+        values=values,
+        start=start,
+        size=size,
+        per_row=int(layout.attrs[PER_ROW]),
+        dimensions=len(layout.attrs[OWN_DIMS]),
+        fill_value=layout.fill_value,
+    )
+
+
+def _along_batch(
+    batch: tuple[str, int, int], name: str, description: str, inner: tuple[tuple[str, int], ...] = ()
+) -> ArrayLayout:
+    dim, simulations, chunk = batch
+    sizes = tuple(size for _, size in inner)
+    return ArrayLayout(
+        name=name,
+        dims=(dim, *(label for label, _ in inner)),
+        shape=(simulations, *sizes),
+        chunks=(chunk, *sizes),
+        dtype=np.dtype("i8"),
+        fill_value=0,
+        attrs={"description": description},
     )
 
 

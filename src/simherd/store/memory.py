@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ import xarray as xr
 from simherd.engine.block import BlockResult
 from simherd.engine.columns import Column
 from simherd.engine.plan import Array
-from simherd.store.layout import ArrayLayout
+from simherd.store.concatenated import ConcatenatedArray
+from simherd.store.layout import ArrayLayout, concatenated
 from simherd.store.writer import ArrayWriter
 
 __all__ = ["MemoryStore", "values_of", "write_whole"]
@@ -46,7 +47,7 @@ class MemoryStore:
     ) -> None:
         self.base = base
         self.layouts = layouts
-        self.arrays = [_empty(one) for one in layouts] if arrays is None else list(arrays)
+        self.arrays: list[Any] = [_held(one) for one in layouts] if arrays is None else list(arrays)
 
     def writer(self) -> ArrayWriter:
         """Return what writes the blocks of a batch."""
@@ -57,14 +58,19 @@ class MemoryStore:
     def settle(self, result: BlockResult) -> None:
         """Write a block, after making room for it."""
         for number, shape in self.writer().longer(result).items():
-            self.arrays[number] = _enlarged(self.arrays[number], shape, self.layouts[number].fill_value)
+            array = self.arrays[number]
+            if isinstance(array, ConcatenatedArray):
+                array.make_room(shape[1])
+            else:
+                self.arrays[number] = _enlarged(array, shape, self.layouts[number].fill_value)
         self.writer().write(result)
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, decoded as `xarray.open_zarr` decodes that of a store."""
         variables = {
             one.name: xr.Variable(one.dims, array, dict(one.attrs), fastpath=True)
-            for one, array in zip(self.layouts, self.arrays, strict=True)
+            for layout, held in zip(self.layouts, self.arrays, strict=True)
+            for one, array in _plain_arrays(layout, held)
         }
         result = self.base.drop_vars([n for n in variables if n in self.base.variables]).assign(variables)
         return _decoded(result, decoding or {})
@@ -91,6 +97,23 @@ def _enlarged(array: Array, shape: tuple[int, ...], fill_value: Any) -> Array:
     larger = np.full(shape, fill_value, array.dtype)
     larger[tuple(map(slice, array.shape))] = array
     return larger
+
+
+def _held(layout: ArrayLayout) -> Any:
+    """Return where the values of an output are held while its batch runs."""
+    if not layout.parts:
+        return _empty(layout)
+    nothing = np.empty((layout.shape[0], 0), layout.dtype)
+    return concatenated(layout, nothing, *map(_empty, layout.parts))
+
+
+def _plain_arrays(layout: ArrayLayout, held: Any) -> Iterator[tuple[ArrayLayout, Array]]:
+    """Yield the arrays of an output, which are several where its values are concatenated."""
+    if not isinstance(held, ConcatenatedArray):
+        yield layout, held
+        return
+    yield layout, held.values[:, : held.used()]
+    yield from zip(layout.parts, (held.start, held.size), strict=True)
 
 
 def _empty(layout: ArrayLayout) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from simherd.engine.block import BlockResult, Numbers
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
+from simherd.store.concatenated import ConcatenatedArray
 from simherd.store.durable import sync_files
 from simherd.store.journal import record_failures
 
@@ -96,19 +97,22 @@ class ArrayWriter:
 
     def has_room(self, result: BlockResult) -> bool:
         """Return whether no value is longer than its array."""
-        return all(values is None or not _is_longer(array, values) for array, values in self._pairs(result))
+        return all(
+            values is None or not _is_longer(array, result.numbers, values)
+            for array, values in self._pairs(result)
+        )
 
     def longer(self, result: BlockResult) -> dict[int, tuple[int, ...]]:
         """Return the shapes that outputs need, by number, where their arrays are too short."""
         return {
-            number: (array.shape[0], *map(max, array.shape[1:], values.shape[1:]))
+            number: _needed(array, result.numbers, values)
             for number, (array, values) in enumerate(self._pairs(result))
-            if values is not None and _is_longer(array, values)
+            if values is not None and _is_longer(array, result.numbers, values)
         }
 
-    def _pairs(self, result: BlockResult) -> Iterator[tuple[Any, Array | None]]:
+    def _pairs(self, result: BlockResult) -> Iterator[tuple[Any, Any]]:
         for array, values, has_clock in zip(self.outputs, result.values, self.has_clock, strict=True):
-            yield array, values if values is None or has_clock else values[:, 0]
+            yield array, values if values is None or has_clock else values[:, 0]  # type: ignore[index]
 
     def write(self, result: BlockResult) -> None:
         """Write the values of simulations, why some failed, then their status.
@@ -142,12 +146,17 @@ class ArrayWriter:
         self._put([(self.seconds, result.seconds)], result.numbers)
         self._put([(self.status, result.status)], result.numbers)
 
-    def _put(self, pairs: Sequence[tuple[Any, Array]], numbers: Numbers) -> None:
+    def _put(self, pairs: Sequence[tuple[Any, Any]], numbers: Numbers) -> None:
         """Assign values to the rows of arrays, and wait until they are on the disk if there is one."""
+        written: list[tuple[Any, Numbers, tuple[int, ...]]] = []
         for array, values in pairs:
-            _assign(array, numbers, _as_stored(values, array.dtype))
+            if isinstance(array, ConcatenatedArray):
+                written += array.write(numbers, values)
+            else:
+                _assign(array, numbers, _as_stored(values, array.dtype))
+                written.append((array, numbers, values.shape))
         if self.folder is not None:
-            sync_files(path for array, values in pairs for path in chunk_files(array, numbers, values.shape))
+            sync_files(path for place in written for path in chunk_files(*place))
 
 
 def _assign(array: Any, numbers: Numbers, values: Array) -> None:
@@ -167,8 +176,16 @@ def chunk_files(array: Any, numbers: Numbers, shape: tuple[int, ...]) -> Iterato
         yield folder / array.metadata.encode_chunk_key(place)
 
 
-def _is_longer(array: Any, values: Array) -> bool:
+def _is_longer(array: Any, numbers: Numbers, values: Any) -> bool:
+    if isinstance(array, ConcatenatedArray):
+        return array.needed(numbers, values) > array.items
     return any(size > room for size, room in zip(values.shape[1:], array.shape[1:], strict=True))
+
+
+def _needed(array: Any, numbers: Numbers, values: Any) -> tuple[int, ...]:
+    if isinstance(array, ConcatenatedArray):
+        return (array.shape[0], array.needed(numbers, values))
+    return (array.shape[0], *map(max, array.shape[1:], values.shape[1:]))
 
 
 def _as_stored(values: Array, dtype: Any) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,16 @@ import xarray as xr
 import zarr
 from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore
 
 from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreExistsError
 from simherd.setup.objects import decode_objects, encode_objects
+from simherd.store.concatenated import ROOM, ConcatenatedArray
 from simherd.store.inputs import aligned, without_huge
-from simherd.store.layout import ArrayLayout
+from simherd.store.layout import ArrayLayout, concatenated
 from simherd.store.writer import STATUS, ArrayWriter
 
 __all__ = ["ZarrStore", "as_folder", "as_target", "check_writable", "read_status", "store_size"]
@@ -179,14 +181,14 @@ class ZarrStore:
         store.group = group
         store.layouts = list(layouts)
         store.texts = _texts_of(base)
-        store.arrays = [_filled(group[one.name]) for one in layouts]
+        store.arrays = [_opened(group, one) for one in layouts]
         return store
 
     def _create(
         self, target: Path | zarr.Group, base: xr.Dataset, layouts: Sequence[ArrayLayout]
     ) -> zarr.Group:
         group = zarr.open_group(LocalStore(target), mode="a") if isinstance(target, Path) else target
-        names = {one.name for one in layouts}
+        names = {one.name for layout in layouts for one in (layout, *layout.parts)}
         taken = (names | set(map(str, base.variables))) & set(group.array_keys())
         if taken:
             raise StoreExistsError(
@@ -229,10 +231,31 @@ class ZarrStore:
         writer = self.writer()
         longer = writer.longer(result)
         for number, shape in longer.items():
-            self.arrays[number].resize(shape)
+            array = self.arrays[number]
+            if isinstance(array, ConcatenatedArray):
+                array.make_room(shape[1])
+            else:
+                array.resize(shape)
         if longer:
             self.consolidate()
         writer.write(result)
+
+    def make_room(self) -> None:
+        """Let rows of concatenated values have much more room than they use, before workers write to them."""
+        self._set_room(lambda array: max(array.items, ROOM * max(array.used(), array.values.chunks[1])))
+
+    def close_up(self) -> None:
+        """Let rows of concatenated values be as long as the longest, when no worker writes to them."""
+        self._set_room(ConcatenatedArray.used)
+
+    def _set_room(self, items: Callable[[ConcatenatedArray], int]) -> None:
+        """Change metadata only: what is beyond has no files, or no simulation that it belongs to."""
+        found = [array for array in self.arrays if isinstance(array, ConcatenatedArray)]
+        for array in found:
+            shape = (array.values.shape[0], max(items(array), 1))
+            sync(array.values.async_array.resize(shape, delete_outside_chunks=False))
+        if found:
+            self.consolidate()
 
     def add(self, layout: ArrayLayout) -> Any:
         """Make one more array and return it; `consolidate` when there are no more to make."""
@@ -304,7 +327,18 @@ def _consolidate(group: zarr.Group) -> None:
         zarr.consolidate_metadata(group.store, path=group.path or None)
 
 
+def _opened(group: zarr.Group, layout: ArrayLayout) -> Any:
+    """Return the array of a layout, or those of an output whose values are concatenated."""
+    array, *parts = (_filled(group[one.name]) for one in (layout, *layout.parts))
+    return concatenated(layout, array, *parts) if parts else array
+
+
 def _create_array(group: zarr.Group, layout: ArrayLayout) -> Any:
+    array, *parts = (_create_one(group, one) for one in (layout, *layout.parts))
+    return concatenated(layout, array, *parts) if parts else array
+
+
+def _create_one(group: zarr.Group, layout: ArrayLayout) -> Any:
     compressors = layout.compressors
     if isinstance(compressors, str):
         compressors = [ZstdCodec(level=0), Crc32cCodec()]

@@ -122,7 +122,8 @@ class SimlabAccessor(SetupView):
         found = {}
         for key in self.output_vars:
             known = {*ENCODING_KEYS, *ZARR_2_KEYS}
-            found[join_name(key)] = {k: v for k, v in by_key.get(key, {}).items() if k in known}
+            given_of_key = {k: v for k, v in by_key.get(key, {}).items() if k in known}
+            found[join_name(key)] = {"layout": "padded", **given_of_key}
         return found
 
     def _as_result(self, result: xr.Dataset, model: Model) -> xr.Dataset:

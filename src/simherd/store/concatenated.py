@@ -1,0 +1,148 @@
+"""Outputs whose values differ in size, stored one after another: no place is lost on filling them up.
+
+The simulations of a chunk have a row of a 2-D array: their values, one simulation after another. So a block
+that owns its chunks owns its row, and writers never meet. Where the values of a simulation begin, and how
+large each of them is, stands in two arrays along the batch.
+
+A row is declared far longer than it is expected to get: what nobody writes has no file, so that costs
+nothing. A block that needs more comes back to the client, which declares more; after the run rows are as
+long as the longest one. What a simulation has never moves: the simulations of a row that run later, or once
+more, are put behind it, so that the others can be read all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simherd.engine.block import Numbers
+from simherd.engine.plan import Array
+from simherd.engine.sized import Sized
+
+__all__ = ["LAYOUT", "OWN_DIMS", "PER_ROW", "ROOM", "ConcatenatedArray", "size_name", "start_name"]
+
+LAYOUT = "layout"
+"""Attribute that says how the values of an output lie; only those that are concatenated have it."""
+PER_ROW = "simulations_per_row"
+"""Attribute with the number of simulations in a row."""
+OWN_DIMS = "own_dimensions"
+"""Attribute with the dimensions of a value."""
+ROOM = 8
+"""How many times as long as expected a row is declared."""
+GROWTH = 1.5
+
+
+def start_name(name: str) -> str:
+    """Return the name of the array that says where the values of each simulation begin in their row."""
+    return f"{name}__start"
+
+
+def size_name(name: str) -> str:
+    """Return the name of the array that says how large each value is."""
+    return f"{name}__size"
+
+
+@dataclass(slots=True)
+class ConcatenatedArray:
+    """The arrays of one output, Zarr's or NumPy's."""
+
+    values: Any
+    """Its values, shape (rows, items)."""
+    start: Any
+    """Where those of a simulation begin, shape (simulations,)."""
+    size: Any
+    """How large each value is, shape (simulations[, saves][, dimensions])."""
+    per_row: int
+    """Simulations in a row."""
+    dimensions: int
+    """Dimensions of a value."""
+    fill_value: Any
+    """What stands where there are no values."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of simulations."""
+        return (int(self.start.shape[0]),)
+
+    @property
+    def items(self) -> int:
+        """Numbers for which there is room in a row."""
+        return int(self.values.shape[1])
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Make place for more simulations."""
+        self.values.resize((-(-shape[0] // self.per_row), self.items))
+        self.start.resize(shape)
+        self.size.resize((*shape, *self.size.shape[1:]))
+
+    def needed(self, numbers: Numbers, sized: Sized) -> int:
+        """Return the numbers for which there has to be room in a row."""
+        return max((end for *_, end in self._places(numbers, sized.counts)), default=0)
+
+    def make_room(self, items: int) -> None:
+        """Let rows have room for so many numbers, and some more: that of arrays of Zarr costs nothing."""
+        if items <= self.items:
+            return
+        items = max(items, int(GROWTH * self.items))
+        if isinstance(self.values, np.ndarray):
+            longer = np.full((self.values.shape[0], items), self.fill_value, self.values.dtype)
+            longer[:, : self.items] = self.values
+            self.values = longer
+        else:
+            self.values.resize((self.values.shape[0], items))
+
+    def used(self) -> int:
+        """Return how long the longest row is."""
+        return self._end_of(slice(None))
+
+    def write(self, numbers: Numbers, sized: Sized) -> list[tuple[Any, Numbers, tuple[int, ...]]]:
+        """Write values, where they begin and their sizes; there is room for them.
+
+        Returns
+        -------
+        list of (array, rows, shape)
+            What was written to.
+        """
+        written: list[tuple[Any, Numbers, tuple[int, ...]]] = []
+        starts = np.zeros(len(numbers), np.int64)
+        counts = sized.counts
+        for row, members, begin, end in self._places(numbers, counts):
+            starts[members] = begin + np.cumsum(counts[members]) - counts[members]
+            if end > begin:
+                self._write_row(row, begin, sized.flat(members))
+                written.append((self.values, range(row, row + 1), (1, end)))
+        where = slice(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
+        for array, values in ((self.start, starts), (self.size, sized.sizes)):
+            target = array if isinstance(where, slice) else getattr(array, "oindex", array)
+            target[where] = values.reshape(len(numbers), *array.shape[1:])
+            written.append((array, numbers, (len(numbers), *array.shape[1:])))
+        return written
+
+    def _write_row(self, row: int, begin: int, values: Array) -> None:
+        """Write whole chunks where a row begins, so that nothing has to be read before."""
+        rest = 0 if begin else -len(values) % getattr(self.values, "chunks", (1, 1))[1]
+        padded = np.full(len(values) + rest, self.fill_value, self.values.dtype)
+        padded[: len(values)] = values
+        padded = padded[: self.items - begin]
+        self.values[row, begin : begin + len(padded)] = padded
+
+    def _places(self, numbers: Numbers, counts: Array) -> Iterator[tuple[int, Array, int, int]]:
+        """Yield each row, which of the simulations are in it, and where their values begin and end.
+
+        A row all of whose simulations are here is written anew; else they come behind what it has.
+        """
+        rows = np.asarray(numbers) // self.per_row
+        for row in np.unique(rows).tolist():
+            members = np.flatnonzero(rows == row)
+            first, last = row * self.per_row, min((row + 1) * self.per_row, self.shape[0])
+            begin = 0 if len(members) == last - first else self._end_of(slice(first, last))
+            yield row, members, begin, begin + int(counts[members].sum())
+
+    def _end_of(self, simulations: slice) -> int:
+        """Return where the values of the last one of some simulations end in its row."""
+        starts, sizes = np.asarray(self.start[simulations]), np.asarray(self.size[simulations])
+        counts = sizes.reshape(len(starts), -1, self.dimensions).prod(axis=2).sum(axis=1)
+        return int((starts + counts)[counts > 0].max(initial=0))

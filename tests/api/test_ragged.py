@@ -1,0 +1,300 @@
+"""Outputs whose values differ in size between simulations: filled up, or stored one after another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import simherd as sh
+from simherd.engine.sized import Sized
+from simherd.errors import SetupError
+from simherd.store.writer import ArrayWriter
+from simherd.store.zarr_store import read_status
+
+CONCATENATED = {"events__depth": {"layout": "concatenated"}}
+
+
+@sh.process
+class Events:
+    """Gives as many values as it is told; a negative number is an error."""
+
+    count = sh.variable()
+    depth = sh.variable(dims="event", intent="out", attrs={"units": "mm"})
+    table = sh.variable(dims=("event", "column"), intent="out")
+    seen = sh.variable(dims="event", intent="out")
+    total = sh.variable(intent="out")
+
+    def initialize(self):
+        if self.count < 0:
+            raise ValueError("a negative number of events")
+        self.depth = depth(self.count)
+        self.table = np.outer(self.depth, np.arange(1.0, 2 + self.count % 2))
+        self.seen = np.empty(0)
+        self.total = self.depth.sum()
+
+    @sh.runtime(args="step")
+    def run_step(self, step):
+        self.seen = self.depth[: step * 2]
+
+
+def depth(count):
+    return np.random.default_rng(int(count)).random(int(count))
+
+
+MODEL = sh.Model({"events": Events})
+
+
+def setup(counts, **outputs):
+    return sh.create_setup(
+        MODEL,
+        clocks={"t": [0, 1, 2, 3]},
+        input_vars={"events__count": ("b", np.asarray(counts))},
+        output_vars=outputs or {"events__depth": None, "events__total": None},
+    )
+
+
+def run(counts, *, outputs=None, encoding=CONCATENATED, **options):
+    given = setup(counts, **(outputs or {}))
+    return given.simherd.run(model=MODEL, batch_dim="b", encoding=encoding, **options)
+
+
+def check(result, counts):
+    for number, count in enumerate(counts):
+        np.testing.assert_array_equal(sh.read_ragged(result, "events__depth", number), depth(max(count, 0)))
+    for found, count in zip(sh.read_ragged(result, "events__depth"), counts, strict=True):
+        np.testing.assert_array_equal(found, depth(max(count, 0)))
+
+
+COUNTS = [*np.random.default_rng(0).poisson(20, 50).tolist(), 700, 0, 3]
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+@pytest.mark.parametrize("block_size", [7, "auto"])
+@pytest.mark.parametrize("stored", [True, False])
+def test_each_simulation_has_its_values_back(tmp_path, scheduler, block_size, stored):
+    store = tmp_path / "out.zarr" if stored else None
+    where = {"parallel": True, "scheduler": scheduler, "workers": 2}
+
+    out = run(COUNTS, store=store, block_size=block_size, **where)
+
+    check(out, COUNTS)
+    np.testing.assert_array_equal(out.events__depth__size, COUNTS)
+    np.testing.assert_allclose(out.events__total, [depth(count).sum() for count in COUNTS])
+    if stored:
+        opened = xr.open_zarr(store)
+        check(opened, COUNTS)
+        assert opened.events__depth.attrs["units"] == "mm"
+
+
+def test_rows_are_as_long_as_the_longest_one(tmp_path):
+    counts = [2, 5, 3, 4]
+
+    out = run(counts, store=tmp_path / "out.zarr", block_size=2)
+
+    assert out.events__depth.shape == (2, 7)
+
+
+def test_values_with_more_dimensions_and_a_clock(tmp_path):
+    counts = [4, 7, 1]
+    outputs = {"events__table": None, "events__seen": "t"}
+    encoding = {name: {"layout": "concatenated"} for name in outputs}
+
+    out = run(counts, outputs=outputs, encoding=encoding, store=tmp_path / "out.zarr", block_size=2)
+
+    for number, count in enumerate(counts):
+        table = sh.read_ragged(out, "events__table", number)
+        np.testing.assert_array_equal(table, np.outer(depth(count), np.arange(1.0, 2 + count % 2)))
+        seen = sh.read_ragged(out, "events__seen", number)
+        assert [len(values) for values in seen] == [0, min(2, count), min(4, count), min(4, count)]
+        np.testing.assert_array_equal(seen[2], depth(count)[:4])
+    assert len(sh.read_ragged(out, "events__seen")) == 3
+
+
+def test_simulations_that_fail_have_nothing(tmp_path):
+    counts = [4, -1, 7, -1]
+
+    out = run(counts, store=tmp_path / "out.zarr", block_size=3, on_error="record")
+
+    check(out, counts)
+    np.testing.assert_array_equal(out.simulation_status, [1, 2, 1, 2])
+
+
+def test_blocks_longer_than_expected_make_rows_longer(tmp_path):
+    counts = [1, 1, 50_000, 1, 2, 60_000]
+
+    out = run(counts, store=tmp_path / "out.zarr", block_size=2, parallel=True, scheduler="processes")
+
+    check(out, counts)
+
+
+def test_a_batch_is_made_longer_and_run_again(tmp_path):
+    store = tmp_path / "out.zarr"
+    run(COUNTS[:10], store=store, block_size=4)
+
+    check(run(COUNTS, store=store, block_size=4, resume=True), COUNTS)
+    check(run(COUNTS, store=store, block_size=4, rerun="all"), COUNTS)
+
+
+@pytest.mark.parametrize("pending", [[1], [0, 1, 2, 3], [2, 5, 6, 9], [3, 4, 5]])
+def test_what_is_pending_is_put_behind_what_is_done(tmp_path, pending):
+    store = tmp_path / "out.zarr"
+    counts = COUNTS[-10:]
+    run(counts, store=store, block_size=4)
+    group = zarr.open_group(store, mode="r+")
+    group["simulation_status"].oindex[np.array(pending)] = 0
+    before = {n: depth(count) for n, count in enumerate(counts) if n not in pending}
+
+    out = run(counts, store=store, block_size=4, resume=True)
+
+    check(out, counts)
+    assert len(before) == 10 - len(pending)
+
+
+def test_values_that_are_done_stay_where_they_are_while_others_are_written(tmp_path):
+    """Whatever a client that is killed leaves of a part of a row, the rest of it can be read."""
+    store = tmp_path / "out.zarr"
+    counts = [3, 4, 5, 6]
+    run(counts, store=store, block_size=4)
+    starts = zarr.open_group(store)["events__depth__start"][:]
+    zarr.open_group(store, mode="r+")["simulation_status"][1] = 0
+
+    out = run(counts, store=store, block_size=4, resume=True)
+
+    np.testing.assert_array_equal(out.events__depth__start[[0, 2, 3]], starts[[0, 2, 3]])
+    assert int(out.events__depth__start[1]) == sum(counts)
+
+
+SCRIPT = """
+import sys, time
+import numpy as np
+import simherd as sh
+
+@sh.process
+class Events:
+    count = sh.variable()
+    depth = sh.variable(dims="event", intent="out")
+
+    def initialize(self):
+        time.sleep(0.02)
+        self.depth = np.random.default_rng(int(self.count)).random(int(self.count))
+
+model = sh.Model({"events": Events})
+setup = sh.create_setup(
+    model, input_vars={"events__count": ("b", np.arange(60))}, output_vars={"events__depth": None}
+)
+encoding = {"events__depth": {"layout": "concatenated"}}
+where = {"parallel": True, "scheduler": "processes", "workers": 2, "block_size": 4}
+setup.simherd.run(model=model, batch_dim="b", store=sys.argv[1], encoding=encoding, resume=True, **where)
+"""
+
+
+def test_a_run_that_is_killed_is_gone_on_with(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "out.zarr")]
+    counts = range(60)
+    for enough in (8, 30):
+        with subprocess.Popen(command) as running:
+            while (status := read_status(tmp_path / "out.zarr")) is None or (status == 1).sum() < enough:
+                assert running.poll() is None
+                time.sleep(0.01)
+            running.kill()
+        opened = xr.open_zarr(tmp_path / "out.zarr")
+        for number in np.flatnonzero(opened.simulation_status == 1).tolist():
+            np.testing.assert_array_equal(sh.read_ragged(opened, "events__depth", number), depth(number))
+
+    subprocess.run(command, check=True)
+
+    check(xr.open_zarr(tmp_path / "out.zarr"), counts)
+
+
+def test_the_store_opens_at_every_moment(tmp_path, monkeypatch):
+    store, seen = tmp_path / "out.zarr", []
+    write = ArrayWriter.write
+
+    def watched(self, result):
+        write(self, result)
+        opened = xr.open_zarr(store)
+        done = np.flatnonzero(opened.simulation_status.values)
+        seen.append(len(done))
+        for number in done.tolist():
+            np.testing.assert_array_equal(
+                sh.read_ragged(opened, "events__depth", number), depth(COUNTS[number])
+            )
+
+    monkeypatch.setattr(ArrayWriter, "write", watched)
+
+    run(COUNTS, store=store, block_size=10)
+
+    assert seen == [10, 20, 30, 40, 50, 53]
+
+
+def test_what_would_be_filled_up_most_is_concatenated_unless_the_user_says_otherwise(tmp_path):
+    counts = np.where(np.arange(700) % 10 == 0, 500, 5)
+
+    chosen = run(counts, encoding={}, store=tmp_path / "a.zarr")
+    padded = run(counts, encoding={"events__depth": {"layout": "padded"}}, store=tmp_path / "b.zarr")
+    in_memory = run(counts, encoding={})
+
+    check(chosen, counts)
+    assert padded.events__depth.dims == in_memory.events__depth.dims == ("b", "event")
+    assert padded.events__depth.sizes["event"] == 500
+
+
+def test_values_of_much_the_same_size_are_filled_up(tmp_path):
+    counts = np.random.default_rng(1).poisson(20, 700)
+
+    assert run(counts, encoding={}, store=tmp_path / "a.zarr").events__depth.dims == ("b", "event")
+
+
+def test_a_contiguous_ragged_array_of_cf(tmp_path):
+    counts = [3, 0, 4]
+    out = run(counts, store=tmp_path / "out.zarr", block_size=2)
+
+    ragged = sh.contiguous_ragged(out, "events__depth")
+
+    np.testing.assert_array_equal(ragged.events__depth, np.concatenate([depth(n) for n in counts]))
+    np.testing.assert_array_equal(ragged.row_size, counts)
+    assert ragged.row_size.attrs == {"sample_dimension": "obs"}
+    assert ragged.events__depth.attrs["units"] == "mm"
+    ragged.to_netcdf(tmp_path / "ragged.nc")
+
+
+def test_what_cannot_be_concatenated_or_read_is_an_error(tmp_path):
+    with pytest.raises(SetupError, match=r"'events__total': layout 'concatenated' is not .* no dimension"):
+        run([1, 2], encoding={"events__total": {"layout": "concatenated"}})
+    with pytest.raises(SetupError, match=r"layout 'concatenate'\. .*'concatenated'"):
+        run([1, 2], encoding={"events__depth": {"layout": "concatenate"}})
+    out = run([1, 2], encoding={})
+    with pytest.raises(SetupError, match=r"'events__depth' is not concatenated: it has dimensions \('b', "):
+        sh.read_ragged(out, "events__depth", 0)
+    with pytest.raises(SetupError, match="There is no output 'events__dept'"):
+        sh.read_ragged(out, "events__dept", 0)
+
+
+def test_one_simulation_is_never_concatenated(tmp_path):
+    given = setup([3]).isel(b=0)
+
+    out = given.simherd.run(model=MODEL, encoding=CONCATENATED, store=tmp_path / "out.zarr")
+
+    np.testing.assert_array_equal(out.events__depth, depth(3))
+
+
+def test_checkpoints_keep_the_sizes(tmp_path):
+    out = run(COUNTS[:12], store=tmp_path / "out.zarr", block_size=4, checkpoint_every=1)
+
+    check(out, COUNTS[:12])
+
+
+def test_sizes_are_those_of_the_values():
+    values = np.zeros((2, 1, 3))
+    values[0, 0, :2] = [1, 2]
+    sized = Sized(values, np.array([[[2]], [[3]]]))
+
+    np.testing.assert_array_equal(sized.counts, [2, 3])
+    np.testing.assert_array_equal(sized.flat(np.array([0, 1])), [1, 2, 0, 0, 0])
