@@ -133,3 +133,19 @@ class Field:
 
 
 field = sh.Model({"field": Field})
+
+
+@sh.process
+class Events:
+    """As many random values as it is told."""
+
+    rng = np.random.default_rng(0)
+
+    count = sh.variable()
+    depth = sh.variable(dims="event", intent="out")
+
+    def initialize(self):
+        self.depth = self.rng.random(self.count)
+
+
+events = sh.Model({"events": Events})

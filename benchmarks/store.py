@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from models import Field, field
+from models import Field, events, field
 from timing import medians, table
 
 import simherd as sh
 
 STEPS = 1000
 ROUNDS = 21
+SIMULATIONS = 10_000
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
     zstd = rounds["zstd"] - rounds["zstd, one step"] - rounds["steps alone"]
     amplification = written / (Field.SIZE * 8 * (STEPS + 1))
     fixed, dataset = _fixed_costs()
+    sizes = _sizes()
     rows = [
         ("array of 1,000 doubles saved, uncompressed", _per_step(raw), "(xarray-simlab: 3.5 ms)"),
         ("  np.save of all of them at once", _per_step(rounds["np.save"]), "to the same file system"),
@@ -38,6 +40,10 @@ def main() -> None:
         ("bytes written per byte of result", f"{amplification:.2f}", "(xarray-simlab: 127)"),
         ("fixed cost of a run in memory", f"{fixed * 1e3:.2f} ms", "(xarray-simlab: 6.5 ms)"),
         ("  of that, creating such a Dataset", f"{dataset * 1e3:.2f} ms", ""),
+        *(
+            (f"{SIMULATIONS:,} arrays of about 200 doubles and one of 5,000, {name}", *said)
+            for name, said in sizes.items()
+        ),
         ("import simherd with its models", f"{_import_seconds():.3f} s", "beyond numpy and attrs"),
     ]
     print(table(f"Store: {STEPS} steps to a Zarr folder, and what every run costs", rows))
@@ -95,6 +101,35 @@ def _fixed_costs() -> tuple[float, float]:
     }
     seconds = medians(rivals, repeats=200)
     return seconds["run"], seconds["dataset"]
+
+
+def _sizes() -> dict[str, tuple[str, str]]:
+    """Return for each layout the time to run and store values of different sizes, and to read all of them."""
+    counts = np.random.default_rng(0).poisson(200, SIMULATIONS)
+    counts[SIMULATIONS // 2] = 5000
+    setup = sh.create_setup(
+        events, input_vars={"events__count": ("b", counts)}, output_vars={"events__depth": None}
+    )
+    said = {}
+    for layout in ("padded", "concatenated"):
+        with tempfile.TemporaryDirectory() as folder:
+            store, encoding = f"{folder}/out.zarr", {"events__depth": {"layout": layout}}
+            started = time.perf_counter()
+            setup.simherd.run(events, batch_dim="b", store=store, encoding=encoding)
+            ran = time.perf_counter() - started
+            result = xr.open_zarr(store)
+            started = time.perf_counter()
+            if layout == "padded":
+                values = result.events__depth.values
+            else:
+                values = np.concatenate(sh.read_ragged(result, "events__depth"))
+            read = time.perf_counter() - started
+            nbytes = sum(file.stat().st_size for file in Path(store).rglob("*") if file.is_file())
+        said[layout] = (
+            f"{ran / SIMULATIONS * 1e6:.0f} us each",
+            f"read in {read:.2f} s to {values.nbytes / 1e6:.0f} MB, {nbytes / 1e6:.0f} MB on the disk",
+        )
+    return said
 
 
 def _import_seconds() -> float:

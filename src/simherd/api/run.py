@@ -73,7 +73,10 @@ def run(
         Where the result is written; in memory by default, on every executor.
     encoding : mapping, optional
         How outputs are stored, by name, in the forms of `input_vars`: ``dtype``, ``chunks``,
-        ``fill_value`` (what stands where nothing was saved), ``compressors``. Blocks become multiples of
+        ``fill_value`` (what stands where nothing was saved), ``compressors``; and in a batch ``layout``:
+        "padded" fills values of different sizes up to the largest, "concatenated" stores them one after
+        another, for `read_ragged`. By default a store has the second where the first would take more than
+        three times the place, as a few simulations tell. Blocks become multiples of
         the chunks along the batch. Of index variables only ``dtype`` is used.
     decoding : mapping, optional
         Arguments of `xarray.open_zarr` for the result. One in memory is decoded in the same way.
