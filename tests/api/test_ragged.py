@@ -285,6 +285,33 @@ def test_one_simulation_is_never_concatenated(tmp_path):
     np.testing.assert_array_equal(out.events__depth, depth(3))
 
 
+@sh.process
+class Together:
+    """Written for arrays with a leading axis for the simulations."""
+
+    level = sh.variable()
+    depth = sh.variable(dims="event", intent="out")
+
+    def initialize(self):
+        self.depth = np.asarray(self.level)[..., None] * np.arange(5.0)
+
+
+def test_simulations_that_are_advanced_together(tmp_path):
+    model = sh.Model({"together": Together})
+    levels = np.arange(10.0)
+    given = sh.create_setup(
+        model, input_vars={"together__level": ("b", levels)}, output_vars={"together__depth": None}
+    )
+    encoding = {"together__depth": {"layout": "concatenated"}}
+
+    out = given.simherd.run(
+        model=model, batch_dim="b", vectorize=True, encoding=encoding, store=tmp_path / "out.zarr"
+    )
+
+    found = np.array(sh.read_ragged(out, "together__depth"))
+    np.testing.assert_array_equal(found, np.outer(levels, np.arange(5.0)))
+
+
 def test_checkpoints_keep_the_sizes(tmp_path):
     out = run(COUNTS[:12], store=tmp_path / "out.zarr", block_size=4, checkpoint_every=1)
 

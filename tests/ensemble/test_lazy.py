@@ -44,6 +44,15 @@ class Driven:
 
 
 @sh.process
+class Added:
+    field = sh.variable(dims=[(), "x"])
+    more = sh.variable(dims=[(), "x"], intent="out")
+
+    def initialize(self):
+        self.more = self.field + 1
+
+
+@sh.process
 class Labelled:
     field = sh.variable(dims="x", keep_labels=True)
     at_two = sh.variable(intent="out")
@@ -132,6 +141,35 @@ def test_large_inputs_that_vary_with_the_clock(small, shape):
     out = setup.simherd.run(model=model, batch_dim="b", block_size=2)
 
     np.testing.assert_allclose(out.d__total, values[:, :2].reshape(5, -1).sum(axis=1))
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 3)])
+def test_large_inputs_of_blocks_that_are_advanced_as_arrays(small, shape):
+    values = np.random.default_rng(5).random(shape)
+    model = sh.Model({"a": Added})
+    setup = sh.create_setup(
+        model,
+        input_vars={"a__field": (("b", "x")[: len(shape)], da.from_array(values, chunks=5))},
+        output_vars={"a__more": None},
+    )
+
+    out = setup.simherd.run(model=model, batch_dim="b", block_size=4, vectorize=True)
+
+    np.testing.assert_array_equal(out.a__more, values + 1)
+
+
+@pytest.mark.cluster
+def test_large_inputs_are_read_by_the_workers_of_a_cluster(small, two_workers, tmp_path):
+    values = np.random.default_rng(6).random((20, 6))
+    field = no_client_reads(da.from_array(values, chunks=(3, 4)))
+    model = sh.Model({"m": Mean})
+    setup = sh.create_setup(
+        model, input_vars={"m__field": (("b", "x"), field)}, output_vars={"m__mean": None}
+    )
+
+    out = setup.simherd.run(model=model, batch_dim="b", parallel=True, scheduler=two_workers)
+
+    np.testing.assert_array_equal(out.m__mean, [row.mean() for row in values])
 
 
 def test_large_inputs_keep_their_labels(small):
