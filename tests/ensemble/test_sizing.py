@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simherd.ensemble.sizing import Pace, TaskSizer
+from simherd.ensemble.sizing import Pace, TaskSizer, part_size
 
 
 def sizer(**changes):
@@ -24,6 +24,21 @@ def sizer(**changes):
 )
 def test_a_task_is_about_two_seconds_of_work_and_a_fair_share(seconds, left, chunks):
     assert sizer().chunks(left, Pace(seconds)) == chunks
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "is_looped", "size"),
+    [
+        (8, False, 8192),
+        (0, False, 8192),
+        (800, False, 81),
+        (2**20, False, 16),  # fewer would not be worth it
+        (8, True, 1024),
+        (800, True, 81),
+    ],
+)
+def test_the_arrays_of_a_part_stay_in_the_cache(nbytes, is_looped, size):
+    assert part_size(nbytes, is_looped) == size
 
 
 def test_a_task_keeps_its_outputs_within_the_memory():

@@ -104,11 +104,11 @@ def make_setup(
         )
     if batch_dim is not None and dataset.sizes[batch_dim] == 0:
         raise SetupError(f"The batch along {batch_dim!r} is empty: it needs at least one simulation.")
+    if batch_dim is not None:
+        dataset = with_chunks(dataset, batch_dim)
     shared: dict[Key, Any] = {}
     batched: dict[Key, Any] = {}
     varying: set[Key] = set()
-    if batch_dim is not None:
-        dataset = with_chunks(dataset, batch_dim)
     for key in _present_inputs(dataset, model.graph):
         declared, given = model.graph.variables[key], dataset[join_name(key)]
         ordered = _order_dims(declared, given.variable, batch_dim, clock, check_dims)
