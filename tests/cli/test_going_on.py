@@ -14,7 +14,7 @@ import xarray as xr
 import zarr
 
 from simherd.cli.called import command_to_resume, simherd_command
-from simherd.store.lock import locked
+from simherd.store.lock import is_locked, locked
 
 SIMHERD = [sys.executable, "-m", "simherd"]
 
@@ -174,6 +174,25 @@ def test_the_command_that_is_printed_goes_on(experiment, tmp_path):
     assert again.returncode == 0, again.stderr
     assert re.match(r"\d+ of 12 done before; running \d+\n", again.stderr)
     assert (xr.open_zarr(store).simulation_status == 1).all()
+
+
+def test_a_single_simulation_that_is_interrupted_says_how_to_go_on(experiment, tmp_path):
+    path = experiment(
+        batch=None,
+        inputs={"walk__gain": 1.0, "walk__pause": 0.1},
+        clocks={"time": {"start": 0, "stop": 600, "num": 601}},
+    )
+    run = subprocess.Popen([*SIMHERD, "run", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not is_locked(tmp_path / "out.zarr") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+
+    assert run.returncode == 4, err
+    assert "0 done, 0 failed, 1 pending in" in out
+    assert err.splitlines()[-1].endswith(f"simherd run {path} --resume")
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zarr
 
 from simherd.store.lock import locked
+from simherd.store.marks import read_marks
 
 SIMHERD = [sys.executable, "-m", "simherd"]
 SLOW = {"sampling": "grid", "parameters": {"walk__gain": {"values": [float(n) for n in range(12)]}}}
@@ -112,98 +114,107 @@ def test_a_store_that_is_being_prepared_is_incomplete(simherd, tmp_path):
     assert "a run is preparing the store" in shown.out
 
 
-def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a run that takes some seconds, and wait until it has written something."""
-    run = subprocess.Popen(
-        [*SIMHERD, "run", str(path), *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list(path.parent.glob("out.zarr/simulation_status/c*")):
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return run
+class Gated:
+    """A run of twelve simulations in two processes, the last six of which wait for the gate to be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.gate = path.parent / "gate"
+        self.store = path.parent / "out.zarr"
+        model = path.parent / "walk.py"
+        waiting = (
+            f"while self.gain > 5 and not __import__('os').path.exists({str(self.gate)!r}): time.sleep(0.02)"
+        )
+        model.write_text(model.read_text().replace("time.sleep(self.pause)", waiting))
+        self.process = subprocess.Popen(
+            [*SIMHERD, "run", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def wait_for_half(self) -> None:
+        deadline = time.monotonic() + 60
+        while not (len(list(self.store.glob("simulation_status/c*"))) == 6 and read_marks(self.store)):
+            assert self.process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def open_gate(self) -> None:
+        self.gate.touch()
 
 
 @pytest.fixture
 def running(experiment):
-    """Return a run of twelve simulations of 0.3 s each, in two processes."""
+    """Return a run that stands still when six of its twelve simulations are done."""
     path = experiment(
-        inputs={"walk__pause": 0.1},
         batch=SLOW,
         run={"store": "out.zarr", "block_size": 1, "scheduler": "processes"},
         cluster={"workers": 2},
     )
-    run = start(path)
+    run = Gated(path)
+    run.wait_for_half()
     yield run
-    run.kill()
-    run.wait()
+    run.open_gate()
+    assert run.process.wait(60) == 0
 
 
-def test_a_run_is_seen_while_it_writes(simherd, running, tmp_path):
-    shown = simherd("status", tmp_path / "out.zarr")
-    found = json.loads(simherd("status", tmp_path / "out.zarr", "--json").out)
+def watch(running: Gated, *options: str, **streams: Any) -> subprocess.Popen[str]:
+    command = [*SIMHERD, "status", str(running.store), "--watch", *options]
+    return subprocess.Popen(command, text=True, **streams)
+
+
+def test_a_run_is_seen_while_it_writes(simherd, running):
+    shown = simherd("status", running.store)
+    found = json.loads(simherd("status", running.store, "--json").out)
 
     assert shown.code == 4
+    assert "6 of 12 simulations done, 6 pending\n" in shown.out
     assert re.search(r"^Running     since 20.* on 2 worker processes$", shown.out, re.M)
-    assert re.search(r"^            \d+ of 12 in this run", shown.out, re.M)
+    assert re.search(r"^            \d of 12 in this run, [\d.]+ per s, .* left$", shown.out, re.M)
+    assert re.search(r"^Now at      \d", shown.out, re.M)
+    assert "Go on with" not in shown.out
     assert found["is_running"]
+    assert set(found["running"]) <= set(range(6, 12))
     assert found["running"]
-    assert set(found["running"]) <= set(range(12))
+    assert found["rate_per_s"] > 0
+    assert found["seconds_left"] is not None
 
 
-def test_watch_shows_lines_until_the_run_ends(running, tmp_path):
-    watched = subprocess.run(
-        [*SIMHERD, "status", tmp_path / "out.zarr", "--watch", "--json"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_watch_shows_lines_until_the_run_ends(running):
+    watching = watch(running, "--json", stdout=subprocess.PIPE)
+    first = json.loads(watching.stdout.readline())
+    running.open_gate()
+    rest, _ = watching.communicate(timeout=60)
 
-    states = [json.loads(line) for line in watched.stdout.splitlines()]
-    assert watched.returncode == 0, watched.stderr
-    assert len(states) > 1
-    assert states[0]["is_running"]
-    assert any(state["seconds_left"] for state in states)
-    assert (states[-1]["is_running"], states[-1]["done"]) == (False, 12)
+    last = json.loads(rest.splitlines()[-1])
+    assert watching.returncode == 0
+    assert (first["is_running"], first["done"]) == (True, 6)
+    assert (last["is_running"], last["done"]) == (False, 12)
 
 
-def test_watch_ends_on_ctrl_c_with_the_code_of_the_state(running, tmp_path):
-    watch = subprocess.Popen(
-        [*SIMHERD, "status", tmp_path / "out.zarr", "--watch"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    first = watch.stdout.readline()
-    watch.send_signal(signal.SIGINT)
-    out, err = watch.communicate(timeout=30)
+def test_watch_ends_on_ctrl_c_with_the_code_of_the_state(running):
+    watching = watch(running, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    first = watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    out, err = watching.communicate(timeout=60)
 
-    assert watch.returncode == 4
-    assert re.search(r"\d+ of 12 simulations done, \d+ pending; \d+ of 12 in this run", first)
+    assert watching.returncode == 4
+    assert re.search(r"6 of 12 simulations done, 6 pending; \d of 12 in this run", first)
     assert "Last write" in out
     assert err == ""
-    assert running.wait(60) == 0
 
 
-def test_watch_on_a_terminal_is_a_bar_that_ends_with_the_run(running, tmp_path):
+def test_watch_on_a_terminal_is_a_bar_that_ends_with_the_run(running):
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
-    watch = subprocess.Popen(
-        [*SIMHERD, "status", tmp_path / "out.zarr", "--watch"], stdout=theirs, env=environment
-    )
+    watching = watch(running, stdout=theirs, env=environment)
     os.close(theirs)
     text = b""
     while chunk := _read(ours):
         text += chunk
+        if b"Now at" in text:
+            running.open_gate()
 
-    assert watch.wait(30) == 0
+    assert watching.wait(60) == 0
     assert "━" in text.decode()
-    assert "12 of 12 simulations done" in text.decode()
+    assert re.search(r"12\s+of\s+12\s+simulations\s+done", text.decode())
 
 
 def _read(terminal: int) -> bytes:

@@ -77,8 +77,24 @@ def test_a_store_can_be_looked_at_while_it_is_written(walk, tmp_path):
 
     assert [state.done for state in seen] == [2, 4, 6]
     assert all(state.is_running and state.note.simulations == 6 for state in seen)
+    assert [state.settled_in_run for state in seen] == [2, 4, 6]
+    assert seen[1].seconds_left == pytest.approx(2 / seen[1].note.rate_per_s)
     assert seen[-1].note.where == "this process, one after another"
     assert not read_state(path).is_running
+
+
+def test_only_what_a_run_does_itself_is_its_own(walk, store):
+    seen = []
+    set_status(store, [1, 0, 1, 1, 2, 1])
+
+    def look(event):
+        if isinstance(event, RunStarted | BlockFinished):
+            seen.append(read_state(store).settled_in_run)
+
+    gains = [1.0, -1.0, 2.0, 3.0, -2.5, 4.0]
+    run(walk, gains, store, on_error="record", block_size=2, rerun="failed", subscribers=[look])
+
+    assert seen == [0, 2]
 
 
 def test_simulations_at_which_workers_are_can_be_read(tmp_path):
@@ -200,12 +216,12 @@ def test_a_note_says_how_far_a_run_is(tmp_path, monkeypatch):
     keep = NoteKeeper(tmp_path)
 
     keep(RunStarted(simulations=30, blocks=3, workers=1, where="2 threads"))
-    assert read_note(tmp_path).seconds_left is None
+    assert read_note(tmp_path).rate_per_s is None
     keep(BlockFinished(start=0, done=9, failed=1, seconds=1.0, worker="1"))
 
     note = read_note(tmp_path)
-    assert (note.simulations, note.settled, note.workers, note.where) == (30, 10, 1, "2 threads")
-    assert note.seconds_left == pytest.approx(20 / note.rate_per_s)
+    assert (note.simulations, note.workers, note.where) == (30, 1, "2 threads")
+    assert note.rate_per_s > 0
     assert sorted(path.name for path in (tmp_path / ".running").iterdir()) == ["run.json"]
 
 

@@ -54,8 +54,7 @@ def replay_with(
 
 
 def _fingerprint_of(folder: Path) -> dict[str, Any]:
-    open_store(folder)
-    if not (folder / FINGERPRINT).exists():
+    if STATUS not in open_store(folder) or not (folder / FINGERPRINT).exists():
         raise StoreError(
             f"Cannot run a simulation of {str(folder)!r} again: it is not the store of a batch.",
             fix="open it with xarray.open_zarr, which gives a setup that .simherd.run() takes.",

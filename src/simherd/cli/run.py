@@ -140,11 +140,11 @@ def _run(assembled: Assembled, performance_report: str | None, going: dict[str, 
         result = _result(assembled, watcher, performance_report, going)
     except (KeyboardInterrupt, RunInterruptedError):
         watcher.show.close()
-        return _end_early(watcher, "Interrupted")
+        return _end_early(watcher, going, "Interrupted")
     except Exception:
         watcher.show.close()
         if watcher.has_begun and store is not None:
-            _end_early(watcher, "Ended by an error")
+            _end_early(watcher, going, "Ended by an error")
         raise
     watcher.show.close()
     if going["resume"] and not watcher.has_begun and assembled.experiment.batch is not None:
@@ -155,12 +155,13 @@ def _run(assembled: Assembled, performance_report: str | None, going: dict[str, 
     return Exit.SOME_FAILED if counts.failed else Exit.DONE
 
 
-def _end_early(watcher: _Watcher, what: str) -> Exit:
+def _end_early(watcher: _Watcher, going: dict[str, Any], what: str) -> Exit:
     """Say what there is and how to go on after an interruption, or an error that ended the run."""
     summarize(watcher.tally, watcher.store)
     click.echo(f"{what}: simulations that are not done stay pending.", err=True)
     if watcher.store is not None:
-        again = command_to_resume() if watcher.has_begun else command_again()
+        is_to_rerun = going["rerun"] != "missing" and not watcher.has_begun
+        again = command_again() if is_to_rerun else command_to_resume()
         click.echo(f"Go on with: {again}", err=True)
     return Exit.INCOMPLETE
 

@@ -109,8 +109,6 @@ def _picture(state: StoreState) -> Any:
 
 
 def _json(state: StoreState) -> str:
-    from simherd.cli.status_text import seconds_left
-
     note = state.note
     return json.dumps(
         {
@@ -123,7 +121,7 @@ def _json(state: StoreState) -> str:
             "running": list(state.at_work),
             "started": note and _iso(note.started),
             "rate_per_s": note and note.rate_per_s,
-            "seconds_left": seconds_left(state),
+            "seconds_left": state.seconds_left,
             "median_seconds": state.durations and state.durations.median_s,
             "longest_seconds": state.durations and state.durations.longest_s,
             "last_write": _iso(state.last_write) if state.last_write else None,

@@ -13,7 +13,7 @@ from simherd.progress.words import counted, format_duration, format_rate
 from simherd.resources import format_bytes
 from simherd.store.reading import StoreState
 
-__all__ = ["lines_of", "one_line_of", "seconds_left"]
+__all__ = ["lines_of", "one_line_of"]
 
 SHOWN_AT_WORK = 8
 
@@ -64,19 +64,11 @@ def _pace(state: StoreState) -> str:
     """Return how much of its work the run has done, how quick it is and how long it will take."""
     note = state.note
     assert note is not None
-    parts = [f"{note.settled} of {note.simulations} in this run"]
+    parts = [f"{state.settled_in_run} of {note.simulations} in this run"]
     parts += [format_rate(note.rate_per_s)] if note.rate_per_s else []
-    left = seconds_left(state)
+    left = state.seconds_left
     parts += [f"{format_duration(left)} left"] if left else []
     return ", ".join(parts)
-
-
-def seconds_left(state: StoreState) -> float | None:
-    """Return the time that a run still takes, in s, if that is known."""
-    note = state.note
-    if note is None or note.seconds_left is None:
-        return None
-    return max(note.seconds_left - (time.time() - note.time), 0.0)
 
 
 def _time_lines(state: StoreState) -> Iterator[str]:

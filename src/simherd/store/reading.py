@@ -69,6 +69,17 @@ class StoreState:
         """Simulations that have not come to an end."""
         return self.simulations - self.done - self.failed
 
+    @property
+    def settled_in_run(self) -> int:
+        """Simulations of the run that writes now that came to an end: all that it runs were pending first."""
+        return 0 if self.note is None else max(self.note.simulations - self.pending, 0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time that the run still takes at its rate of late, in s; None where that is not known."""
+        rate = None if self.note is None else self.note.rate_per_s
+        return self.pending / rate if rate else None
+
 
 def open_store(path: Path) -> zarr.Group:
     """Return the group of a store, for reading.

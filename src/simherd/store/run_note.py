@@ -16,33 +16,27 @@ from simherd.store.marks import FOLDER
 __all__ = ["NoteKeeper", "RunNote", "read_note"]
 
 NAME = "run.json"
-INTERVAL_S = 1.0
+INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunNote:
     """What a run says of itself."""
 
-    time: float
-    """When it said so, in s since 1970."""
     started: float
     """When it began with the first block, in s since 1970."""
     where: str
     """What runs the simulations, in words."""
     simulations: int
     """Simulations that it is to run, which may be a part of the batch."""
-    settled: int
-    """Those of them that came to an end, good or bad."""
     workers: int
     """Workers that blocks came back from."""
     rate_per_s: float | None
     """Simulations per s of late; None before it is known."""
-    seconds_left: float | None
-    """Time left as of then, in s; None before it is known."""
 
 
 class NoteKeeper:
-    """A subscriber that keeps the note of a run, written anew at most once a second.
+    """A subscriber that keeps the note of a run, written anew at most a few times a second.
 
     A note that cannot be written costs a run nothing.
 
@@ -67,10 +61,10 @@ class NoteKeeper:
         elif isinstance(event, BlockFinished):
             self._tally.add(event)
             if time.monotonic() >= self._due:
+                self._due = time.monotonic() + INTERVAL_S
                 self._write()
 
     def _write(self) -> None:
-        self._due = time.monotonic() + INTERVAL_S
         unfinished = self._path.with_suffix(".partial")
         with suppress(OSError):
             unfinished.write_text(json.dumps(asdict(self._note())))
@@ -79,14 +73,11 @@ class NoteKeeper:
     def _note(self) -> RunNote:
         tally = self._tally
         return RunNote(
-            time=time.time(),
             started=self._started,
             where=self._where,
             simulations=tally.simulations,
-            settled=tally.settled,
             workers=len(tally.workers),
             rate_per_s=tally.rate or None,
-            seconds_left=tally.remaining_s,
         )
 
 
