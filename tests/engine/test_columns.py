@@ -156,3 +156,14 @@ def test_a_text_is_kept_as_a_text_and_not_as_an_array_of_one():
 
     assert column.values.tolist() == [["a", "longer"]]
     assert [type(value) for value in column.values[0]] == [str, str]
+
+
+def test_what_fills_up_shorter_values_is_missing_in_a_wider_type_too():
+    column = Column("a", 1, 3, sizes=((None,),))
+
+    column.put(0, 0, np.array([1, 2]))
+    column.put(0, 1, np.array([1, 2, 3]))
+    column.put(0, 2, np.array([1.5]))
+
+    nan = np.nan
+    np.testing.assert_array_equal(column.values[0], [[1, 2, nan], [1, 2, 3], [1.5, nan, nan]])

@@ -240,9 +240,19 @@ class Column:
     def _reallocate(self, old: Array, dtype: np.dtype[Any]) -> None:
         """Move what was saved to an array of the present shape and another type."""
         self._allocate(dtype)
+        assert self.values is not None
         within = tuple(map(slice, old.shape[2:]))
         for row, filled in enumerate(self.filled):
-            self.values[(row, slice(filled), *within)] = old[row, :filled]  # type: ignore[index]
+            self.values[(row, slice(filled), *within)] = self._moved(old[row, :filled])
+
+    def _moved(self, old: Array) -> Array:
+        """Return saved values with what fills up shorter ones as the present type says it."""
+        assert self.values is not None
+        if old.dtype == self.values.dtype or old.ndim < 2 or old.dtype.kind not in "iu":
+            return old
+        new = old.astype(self.values.dtype)
+        new[old == self._fill(old.dtype)] = self._fill(new.dtype)
+        return new
 
     def next_free(self, row: int) -> int:
         """Return the position at which the next value of a simulation is saved."""
