@@ -78,3 +78,34 @@ def test_the_place_travels_with_the_failure():
     assert pickle.loads(pickle.dumps(as_failure(3, error))).place == Place(
         process="p", stage="run_step", step=7
     )
+
+
+class UnspeakableError(Exception):
+    def __repr__(self):
+        raise RuntimeError("no words for it")
+
+
+@sh.process
+class Unspeakable:
+    level = sh.variable()
+    twice = sh.variable(intent="out")
+
+    def initialize(self):
+        if self.level == 1:
+            raise UnspeakableError
+        self.twice = 2 * self.level
+
+
+def test_an_error_that_cannot_be_put_into_words_is_one_failure(tmp_path):
+    model = sh.Model({"p": Unspeakable})
+    setup = sh.create_setup(
+        model,
+        {"t": [0, 1]},
+        input_vars={"p__level": ("m", [0, 1, 2])},
+        output_vars={"p__twice": None},
+    )
+
+    out = setup.simherd.run(model, batch_dim="m", store=tmp_path / "out.zarr", on_error="record")
+
+    assert out.simulation_status.values.tolist() == [1, 2, 1]
+    assert [entry["error"] for entry in read_journal(tmp_path / "out.zarr")] == ["UnspeakableError"]

@@ -38,13 +38,21 @@ def _entry(failure: Failure) -> dict[str, Any]:
     return {
         "simulation": failure.number,
         "time": time.time(),
-        "error": repr(failure.error),
+        "error": _said_by(failure.error),
         "where": " ".join(getattr(failure.error, "__notes__", ())),
         "process": place and place.process,
         "stage": place and place.stage,
         "step": place and place.step,
         "traceback": failure.traceback,
     }
+
+
+def _said_by(error: BaseException) -> str:
+    """Return the text of an error; its class alone where making the text is an error too."""
+    try:
+        return repr(error)
+    except Exception:  # whatever the user's own class raises: no reason to end the whole run
+        return type(error).__name__
 
 
 def read_journal(store: Path) -> list[dict[str, Any]]:
