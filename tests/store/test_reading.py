@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 import zarr
 
+from simherd.api.batch import claimed
 from simherd.engine.block import Failure, Status
 from simherd.errors import RunInterruptedError, StoreError
 from simherd.events import BlockFinished, RunFinished, RunStarted
@@ -223,6 +224,18 @@ def test_a_note_says_how_far_a_run_is(tmp_path, monkeypatch):
     assert (note.simulations, note.workers, note.where) == (30, 1, "2 threads")
     assert note.rate_per_s > 0
     assert sorted(path.name for path in (tmp_path / ".running").iterdir()) == ["run.json"]
+
+
+def test_what_a_killed_run_said_of_itself_is_gone_when_another_begins(walk, store):
+    prepare_marks(store)
+    NoteKeeper(store)(RunStarted(simulations=30, blocks=3, workers=1, where="2 threads"))
+    Mark(store, range(4)).move(2)
+
+    with claimed(store):
+        state = read_state(store)
+
+    assert state.is_running
+    assert (state.note, state.at_work) == (None, ())
 
 
 def test_a_note_that_cannot_be_written_costs_nothing(tmp_path):

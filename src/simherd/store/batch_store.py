@@ -22,6 +22,7 @@ from simherd.store.concatenated import LAYOUT, size_name, start_name
 from simherd.store.durable import remove_leftovers, sync_files
 from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
+from simherd.store.marks import remove_marks
 from simherd.store.writer import SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
 
@@ -126,6 +127,7 @@ def clean_up(target: Path) -> None:
     for unborn in target.parent.glob(f".{target.name}.*.partial"):
         shutil.rmtree(unborn, ignore_errors=True)
     if target.exists():
+        remove_marks(target)
         remove_leftovers(target)
 
 
@@ -194,7 +196,8 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
         if variable.chunks is not None:
             along[name] = variable.chunk(dict(zip(variable.dims, array.chunks, strict=True)))
     store.group.attrs.update(without_huge(base).attrs)
-    store.write_region(along.drop_attrs(deep=False), dim)
+    # xarray leaves out of a region what an index is of
+    store.write_region(along.drop_indexes(list(along.indexes)).drop_attrs(deep=False), dim)
     for array in store.arrays[:-2] + store.arrays[:-3:-1]:
         array.resize((size, *array.shape[1:]))
     store.consolidate()
