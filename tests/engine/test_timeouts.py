@@ -257,6 +257,23 @@ def test_what_runs_between_simulations_has_no_limit():
     assert (done.returncode, done.stdout) == (0, "went on\n")
 
 
+def test_a_limit_of_errors_only_leaves_the_timer_of_the_user_alone():
+    code = """
+    import faulthandler, time
+    from simherd.engine.timeouts import TimeLimit
+    faulthandler.dump_traceback_later(0.5, exit=True)
+    with TimeLimit(60.0, may_end_process=False).simulation(0):
+        pass
+    time.sleep(30)
+    print("still here")
+    """
+    code = textwrap.dedent(code)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Timeout" in done.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_has_a_watchdog_of_its_own():
     done, _ = run_script("""

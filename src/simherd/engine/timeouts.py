@@ -153,7 +153,7 @@ class Watchdog:
             timed.body = None
             if timed.is_fired:
                 _raise_in(timed.thread, None)
-            if timed.ends_at == self.armed_for:
+            if self.armed_for != math.inf and timed.ends_at == self.armed_for:
                 self._arm(min((one.ends_at for one in self.running), default=math.inf))
 
     def _arm(self, ends_at: float) -> None:

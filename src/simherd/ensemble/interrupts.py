@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -21,6 +22,8 @@ class Interrupts:
 
     The first signal starts the time of grace. When that is over, or at a second signal, what runs in this
     thread is left at once. Outside the main thread, where Python takes no signals, nothing changes.
+    Signals that C code handles (``faulthandler.register``) stay with it: Python cannot give them back. Where
+    SIGALRM is one of them, only a second signal ends the grace.
 
     Parameters
     ----------
@@ -44,12 +47,13 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._stop) for number in SIGNALS}
-            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._end)
+            for number, handler in self._handlers().items():
+                if not _is_of_c(number):
+                    self._before[number] = signal.signal(number, handler)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._before:
+        if signal.SIGALRM in self._before:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -65,14 +69,31 @@ class Interrupts:
         finally:
             self._may_raise = False
 
+    def _handlers(self) -> dict[signal.Signals, Callable[[int, FrameType | None], None]]:
+        return {**dict.fromkeys(SIGNALS, self._stop), signal.SIGALRM: self._end}
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.name is not None:
             self._end(number, frame)
         else:
             self.name = signal.Signals(number).name
-            signal.setitimer(signal.ITIMER_REAL, max(self.grace_s, 1e-6))
+            if signal.SIGALRM in self._before:
+                signal.setitimer(signal.ITIMER_REAL, max(self.grace_s, 1e-6))
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self.is_over = True
         if self._may_raise:
             raise Stopped
+
+
+def _is_of_c(number: signal.Signals) -> bool:
+    """Return whether C code handles a signal; Python knows of that only if it did before Python started."""
+    if callable(signal.getsignal(number)):
+        return False
+    present = _present_handler(number)
+    return present is not None and present != signal.SIG_IGN
+
+
+_present_handler = ctypes.pythonapi.PyOS_getsig
+_present_handler.argtypes = (ctypes.c_int,)
+_present_handler.restype = ctypes.c_void_p  # None is SIG_DFL
