@@ -252,9 +252,8 @@ def stored_schema(prepared: Prepared, store: Any) -> Schema:
             OutputSchema(tap=tap, dims=dims, shape=shape, dtype=one.dtype, is_concatenated=bool(one.parts))
         )
     names = {key: key[1] for key in prepared.setup.plan.indexes if key[1] in store.group}
-    return Schema(
-        outputs=tuple(outputs), indexes={k: np.asarray(store.group[name]) for k, name in names.items()}
-    )
+    labels = store.read(names.values())
+    return Schema(outputs=tuple(outputs), indexes={key: labels[name] for key, name in names.items()})
 
 
 def _numbers(status: Array, rerun: str) -> Numbers:

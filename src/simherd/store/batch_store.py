@@ -196,8 +196,7 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
         if variable.chunks is not None:
             along[name] = variable.chunk(dict(zip(variable.dims, array.chunks, strict=True)))
     store.group.attrs.update(without_huge(base).attrs)
-    # xarray leaves out of a region what an index is of
-    store.write_region(along.drop_indexes(list(along.indexes)).drop_attrs(deep=False), dim)
+    store.write_region(along.drop_attrs(deep=False), dim)
     for array in store.arrays[:-2] + store.arrays[:-3:-1]:
         array.resize((size, *array.shape[1:]))
     store.consolidate()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ __all__ = ["ZarrStore", "as_folder", "as_target", "check_writable", "read_status
 
 CHUNK_KEYS: Any = {"name": "default", "separator": "."}
 INPUT_CHUNK_BYTES = 64 * 2**20
+_TIME_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
 def check_writable(path: Path) -> None:
@@ -275,7 +276,9 @@ class ZarrStore:
     def write_region(self, dataset: xr.Dataset, dim: str) -> None:
         """Write all rows of variables whose arrays exist."""
         with _quiet_zarr():
-            _storable(dataset).to_zarr(
+            stored = _storable(dataset)
+            # Of a region xarray leaves out what has an index
+            stored.drop_indexes(list(stored.indexes)).to_zarr(
                 self.group.store,
                 group=self.group.path or None,
                 region={dim: slice(0, dataset.sizes[dim])},
@@ -297,6 +300,21 @@ class ZarrStore:
         options = {"chunks": {}, "consolidated": not self.group.path, **(decoding or {})}
         result: xr.Dataset = xr.open_zarr(self.group.store, group=self.group.path or None, **options)
         return decode_objects(self._with_usual_texts(result))
+
+    def read(self, names: Collection[str]) -> dict[str, Array]:
+        """Return values of variables as they are in memory: dates decoded, texts of NumPy's type."""
+        if not names:
+            return {}
+        with _quiet_zarr():
+            stored = xr.open_zarr(
+                self.group.store,
+                group=self.group.path or None,
+                chunks=None,
+                consolidated=False,
+                drop_variables=[name for name in self.group.array_keys() if name not in names],
+            )
+        found = {name: decode_objects(stored).variables[name].values for name in names}
+        return {n: np.array(v.tolist(), str) if v.dtype.kind == "T" else v for n, v in found.items()}
 
     def _with_usual_texts(self, result: xr.Dataset) -> xr.Dataset:
         """Return a result with texts of the types that they have in memory."""
@@ -384,6 +402,14 @@ def _input_encoding(variable: xr.Variable) -> dict[str, Any]:
         encoding["chunks"] = tuple(max(s, 1) for s in (min(rows, variable.shape[0]), *variable.shape[1:]))
     if variable.dtype.kind == "f":
         encoding["_FillValue"] = None
-    if np.issubdtype(variable.dtype, np.timedelta64):
-        encoding["dtype"] = "int64"
-    return encoding
+    return encoding | _time_encoding(variable.dtype)
+
+
+def _time_encoding(dtype: np.dtype[Any]) -> dict[str, str]:
+    """Return units of dates and durations that suit all values, also those of a batch made longer later."""
+    if dtype.kind not in "mM":
+        return {}
+    units = _TIME_UNITS[np.datetime_data(dtype)[0]]
+    if dtype.kind == "m":
+        return {"units": units, "dtype": "int64"}
+    return {"units": f"{units} since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "int64"}
