@@ -210,3 +210,14 @@ def test_commands_are_said_as_the_program_was_called(monkeypatch, tmp_path, call
 
     assert command_to_resume() == f"{program.format(bin=tmp_path / 'bin')} run 'my file.yaml' --resume"
     assert simherd_command("failures", "a b").endswith("failures 'a b'")
+
+
+def test_a_run_that_writes_the_store_under_another_name_is_found(simherd, experiment, tmp_path):
+    path = experiment()
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "out.zarr")
+
+    with locked(tmp_path.resolve() / "out.zarr"):
+        done = simherd("run", path, "--dry-run", "--resume", "--store", tmp_path / "link.zarr")
+
+    assert done.code == 1
+    assert "is writing it" in done.err

@@ -63,10 +63,11 @@ class Going:
 def stored_seed(store: Any) -> int | None:
     """Return the seed that the run in a folder has, which one that goes on in it has too."""
     from simherd.store.batch_store import FINGERPRINT, read_fingerprint
+    from simherd.store.zarr_store import as_folder
 
-    if not isinstance(store, str | Path) or not (Path(store) / FINGERPRINT).exists():
+    if not isinstance(store, str | Path) or not ((folder := as_folder(store)) / FINGERPRINT).exists():
         return None
-    seed: int | None = read_fingerprint(Path(store)).get("seed")
+    seed: int | None = read_fingerprint(folder).get("seed")
     return seed
 
 

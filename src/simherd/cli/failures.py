@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from simherd.store.failures import FailedSimulation
 
 __all__ = ["command"]
@@ -29,20 +31,20 @@ def command(store: str, simulation: int | None, show_all: bool, as_json: bool) -
     simherd failures out.zarr --simulation 17
     simherd failures out.zarr --json | jq '.failures[].simulation'
     """
-    from pathlib import Path
-
     from simherd.store.failures import read_failures
+    from simherd.store.zarr_store import as_folder
 
-    failures = read_failures(Path(store))
+    folder = as_folder(store)
+    failures = read_failures(folder)
     if simulation is not None:
         failures = [_only(failures, simulation)]
     if as_json:
-        click.echo(_json(store, failures))
+        click.echo(_json(folder, failures))
         return
     from simherd.cli.failures_text import describe_each, describe_groups
 
     describe = describe_each if show_all or simulation is not None else describe_groups
-    click.echo("\n".join(describe(Path(store), failures)))
+    click.echo("\n".join(describe(folder, failures)))
 
 
 def _only(failures: list[FailedSimulation], number: int) -> FailedSimulation:
@@ -56,12 +58,10 @@ def _only(failures: list[FailedSimulation], number: int) -> FailedSimulation:
     raise click.UsageError(f"Simulation {number} has not failed. {allowed}")
 
 
-def _json(store: str, failures: list[FailedSimulation]) -> str:
-    from pathlib import Path
-
+def _json(store: Path, failures: list[FailedSimulation]) -> str:
     from simherd.store.failures import read_batch_inputs
 
-    inputs = read_batch_inputs(Path(store), [one.number for one in failures])
+    inputs = read_batch_inputs(store, [one.number for one in failures])
     entries = [
         {
             "simulation": one.number,
@@ -76,7 +76,7 @@ def _json(store: str, failures: list[FailedSimulation]) -> str:
         }
         for row, one in enumerate(failures)
     ]
-    found = {"store": str(Path(store).absolute()), "failed": len(failures), "failures": entries}
+    found = {"store": str(store), "failed": len(failures), "failures": entries}
     return json.dumps(found, default=str)
 
 

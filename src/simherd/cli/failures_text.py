@@ -117,7 +117,7 @@ def replay_lines(store: Path, number: int) -> Iterator[str]:
     if not is_named:
         yield "model = ...  # the model of the run"
     yield "try:"
-    yield f"    simherd.replay({str(store.absolute())!r}, {number}{'' if is_named else ', model'})"
+    yield f"    simherd.replay({str(store)!r}, {number}{'' if is_named else ', model'})"
     yield "except Exception:"
     yield "    traceback.print_exc()"
     yield "    pdb.post_mortem()"

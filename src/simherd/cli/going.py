@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,13 +33,13 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
         if goes_on:
             raise click.UsageError("--resume and --rerun need a store: run.store in the file, or --store.")
         return
-    as_target(store, may_exist=goes_on)
-    refuse_if_locked(Path(store))
-    if goes_on and is_begun(Path(store)):
-        stored = read_fingerprint(Path(store))
+    folder = as_target(store, may_exist=goes_on)
+    refuse_if_locked(folder)
+    if goes_on and is_begun(folder):
+        stored = read_fingerprint(folder)
         now = assembled.prepared.fingerprint(int(stored["simulations"]))
         seed = stored["seed"] if assembled.experiment.run.seed is None else now["seed"]
-        check_is_same(Path(store), stored, {**now, "seed": seed})
+        check_is_same(folder, stored, {**now, "seed": seed})
 
 
 def is_nothing_left(assembled: Assembled, going: dict[str, Any]) -> bool:

@@ -112,7 +112,7 @@ def _json(state: StoreState) -> str:
     note = state.note
     return json.dumps(
         {
-            "store": str(state.path.absolute()),
+            "store": str(state.path),
             "simulations": state.simulations,
             "done": state.done,
             "failed": state.failed,

@@ -69,12 +69,14 @@ def replay(
     """
     from simherd.api.replay import replay_with
     from simherd.model.model import active_model
+    from simherd.store.zarr_store import as_folder
 
-    model = model or active_model() or _load(store)
-    return replay_with(model, store, number, input_vars, validate)
+    folder = as_folder(store)  # before a model is loaded, whose module may change the working folder
+    model = model or active_model() or _load(folder)
+    return replay_with(model, folder, number, input_vars, validate)
 
 
-def model_named_in(store: str | Path) -> str | None:
+def model_named_in(store: Path) -> str | None:
     """Return the model that a store names, as ``module:attribute`` or ``/path/to/file.py:attribute``.
 
     Raises
@@ -84,11 +86,11 @@ def model_named_in(store: str | Path) -> str | None:
     """
     from simherd.store.reading import open_store
 
-    name = open_store(Path(store)).attrs.get(MODEL_ATTR)
+    name = open_store(store).attrs.get(MODEL_ATTR)
     return None if name is None else str(name)
 
 
-def _load(store: str | Path) -> Model:
+def _load(store: Path) -> Model:
     name = model_named_in(store)
     if name is None:
         raise SetupError(

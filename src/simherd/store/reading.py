@@ -113,7 +113,7 @@ def read_state(store: str | Path) -> StoreState:
     StoreError
         If it is no store, and no run is about to make it.
     """
-    path = Path(os.path.abspath(as_folder(store)))
+    path = as_folder(store)
     is_running = is_locked(path)
     if is_running and not (path / "zarr.json").exists():
         status, seconds = np.empty(0, np.uint8), None

@@ -98,7 +98,7 @@ def as_target(store: Any, may_exist: bool = False) -> Any:
 
 
 def as_folder(store: str | Path) -> Path:
-    """Return the path of a store.
+    """Return the one path of a store: absolute and without links, wherever the process goes from here.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def as_folder(store: str | Path) -> Path:
             f"Cannot write the store {str(store)!r}: only folders of a file system can be written.",
             fix="give a path, or a zarr.Group of your own.",
         )
-    return Path(store)
+    return Path(os.path.realpath(store))
 
 
 def store_size(path: Path) -> tuple[int, int]:
