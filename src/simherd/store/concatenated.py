@@ -98,6 +98,12 @@ class ConcatenatedArray:
         """Return how long the longest row is."""
         return self._end_of(slice(None))
 
+    def nothing(self, simulations: int) -> Sized:
+        """Return what simulations have that saved no value."""
+        saves = int(np.prod(self.size.shape[1:])) // self.dimensions
+        sizes = np.zeros((simulations, saves, self.dimensions), np.int64)
+        return Sized(np.empty((simulations, saves, *[0] * self.dimensions), self.values.dtype), sizes)
+
     def write(self, numbers: Numbers, sized: Sized) -> list[tuple[Any, Numbers, tuple[int, ...]]]:
         """Write values, where they begin and their sizes; there is room for them.
 

@@ -140,11 +140,21 @@ class ArrayWriter:
             ) from error
 
     def _write(self, result: BlockResult) -> None:
-        self._put([(array, v) for array, v in self._pairs(result) if v is not None], result.numbers)
+        values = [(array, v) for array, v in self._pairs(result) if v is not None]
+        self._put([*values, *self._without_values(result)], result.numbers)
         if self.folder is not None:
             record_failures(self.folder, result.failures)
         self._put([(self.seconds, result.seconds)], result.numbers)
         self._put([(self.status, result.status)], result.numbers)
+
+    def _without_values(self, result: BlockResult) -> Iterator[tuple[Any, Any]]:
+        """Yield arrays in which all simulations failed, where an earlier run may have left values."""
+        if self.folder is None:
+            return
+        for array in (array for array, values in self._pairs(result) if values is None):
+            size = array.size if isinstance(array, ConcatenatedArray) else array
+            if any(path.exists() for path in chunk_files(size, result.numbers, size.shape)):
+                yield array, _nothing(array, len(result.numbers))
 
     def _put(self, pairs: Sequence[tuple[Any, Any]], numbers: Numbers) -> None:
         """Assign values to the rows of arrays, and wait until they are on the disk if there is one."""
@@ -165,6 +175,13 @@ def _assign(array: Any, numbers: Numbers, values: Array) -> None:
         array[(slice(numbers.start, numbers.stop), *rest)] = values
     else:
         getattr(array, "oindex", array)[(numbers, *rest)] = values
+
+
+def _nothing(array: Any, simulations: int) -> Any:
+    """Return what stands in an array where simulations have no value."""
+    if isinstance(array, ConcatenatedArray):
+        return array.nothing(simulations)
+    return np.full((simulations, *array.shape[1:]), array.fill_value, array.dtype)
 
 
 def chunk_files(array: Any, numbers: Numbers, shape: tuple[int, ...]) -> Iterator[Path]:
