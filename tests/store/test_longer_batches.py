@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 import simherd as sh
+from simherd.store.batch_store import clean_up, reopen_batch_store, set_pending
+from simherd.store.zarr_store import ZarrStore
 
 
 @sh.process
@@ -126,3 +130,102 @@ def test_a_run_goes_on_with_the_labels_that_its_model_sets(tmp_path, kind):
 
     assert out.simulation_status.values.tolist() == [1, 1, 1]
     np.testing.assert_array_equal(out.x.values, LABELS[kind])
+
+
+def test_what_is_cut_off_while_a_store_is_made_longer_is_done_again(tmp_path, monkeypatch):
+    run(setup(2), tmp_path / "out.zarr")
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrStore, "consolidate", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(setup(5), tmp_path / "out.zarr")
+
+    longer = run(setup(5), tmp_path / "out.zarr")
+
+    assert longer.p__y.values.tolist() == [0.0, 2.0, 4.0, 6.0, 8.0]
+    assert longer.simulation_status.values.tolist() == [1] * 5
+
+
+def test_a_store_that_was_to_become_longer_goes_on_as_it_was(tmp_path, monkeypatch):
+    run(setup(2), tmp_path / "out.zarr")
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrStore, "consolidate", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(setup(5), tmp_path / "out.zarr")
+
+    assert run(setup(2), tmp_path / "out.zarr").p__y.values.tolist() == [0.0, 2.0]
+
+
+def _cut_off(*_, ignore_errors=False):
+    if not ignore_errors:
+        raise KeyboardInterrupt
+
+
+@sh.process
+class MayFail:
+    x = sh.variable()
+    y = sh.variable(intent="out")
+    several = sh.variable(dims="i", intent="out")
+    text = sh.variable(intent="out")
+
+    def initialize(self):
+        if (flag := os.environ.get("SIMHERD_TEST_FAILS")) and self.x in map(float, flag.split()):
+            raise ValueError("told to fail")
+        self.y, self.several, self.text = 2.0 * self.x, np.arange(1.0 + self.x), "x"
+
+
+@pytest.mark.parametrize("encoding", [{}, {"p__several": {"layout": "concatenated"}}])
+@pytest.mark.parametrize("failing", ["0 1", "2", "1 2"])
+def test_one_that_fails_when_all_run_again_has_no_values_of_before(tmp_path, monkeypatch, encoding, failing):
+    may_fail = sh.Model({"p": MayFail})
+    made = sh.create_setup(
+        may_fail,
+        {"t": [0, 1]},
+        input_vars={"p__x": ("b", np.arange(6.0))},
+        output_vars={"p__y": None, "p__several": None, "p__text": "t"},
+    )
+    common = {"batch_dim": "b", "block_size": 2, "on_error": "record", "encoding": encoding}
+    made.simherd.run(may_fail, store=tmp_path / "out.zarr", **common)
+    monkeypatch.setenv("SIMHERD_TEST_FAILS", failing)
+
+    again = made.simherd.run(may_fail, store=tmp_path / "out.zarr", rerun="all", resume=True, **common)
+
+    fresh = made.simherd.run(may_fail, store=tmp_path / "fresh.zarr", **common)
+    several = "p__several__size" if encoding else "p__several"
+    for name in ("simulation_status", "p__y", "p__text", several):
+        np.testing.assert_array_equal(again[name], fresh[name])
+
+
+def test_simulations_that_are_to_run_again_have_taken_no_time(tmp_path):
+    run(setup(3), tmp_path / "out.zarr")
+    store = reopen_batch_store(tmp_path / "out.zarr", setup(3), {"p__y": False})
+
+    set_pending(store, np.array([0, 2]))
+
+    assert np.isnan(store.arrays[-1][:]).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["Nout", "a[b]"])
+def test_what_is_cleaned_up_is_of_that_store_only(tmp_path, name):
+    own = tmp_path / f".{name}.77.partial"
+    others = [tmp_path / f".{name}.zarr.77.partial", tmp_path / ".ab.77.partial"]
+    for folder in (own, *others):
+        folder.mkdir()
+
+    clean_up(tmp_path / name)
+
+    assert not own.exists()
+    assert all(folder.exists() for folder in others)
+
+
+def test_a_single_simulation_that_is_removed_is_whole_or_not_there(tmp_path, monkeypatch):
+    made = sh.create_setup(model, {"t": [0, 1]}, input_vars={"p__x": 1.0}, output_vars={"p__y": None})
+    again = {"store": tmp_path / "out.zarr", "resume": True, "rerun": "all"}
+    made.simherd.run(model, store=tmp_path / "out.zarr")
+    with monkeypatch.context() as patched:
+        patched.setattr("simherd.store.single_store.shutil.rmtree", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            made.simherd.run(model, **again)
+    assert not (tmp_path / "out.zarr").exists()
+
+    assert made.simherd.run(model, **again).p__y == 2.0
+    assert [path.name for path in tmp_path.glob(".*.partial")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ __all__ = [
     "create_batch_store",
     "is_begun",
     "lengthen",
+    "partial_folder",
     "read_fingerprint",
     "reopen_batch_store",
     "set_pending",
@@ -80,7 +82,7 @@ def bear_store(
 
     Not durable is one that has to be whole after a kill only, not when the machine goes down.
     """
-    unborn = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    unborn = partial_folder(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         ZarrStore(unborn, base, layouts)
@@ -92,6 +94,11 @@ def bear_store(
         raise StoreError(f"Cannot write the store {str(target)!r}: {error}.") from error
     finally:
         shutil.rmtree(unborn, ignore_errors=True)
+
+
+def partial_folder(target: Path) -> Path:
+    """Return where a store is while it is not whole; `clean_up` removes it."""
+    return target.with_name(f".{target.name}.{os.getpid()}.partial")
 
 
 def is_begun(folder: Path) -> bool:
@@ -124,8 +131,9 @@ def _write_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
 
 def clean_up(target: Path) -> None:
     """Remove what killed runs left of a store and in it, while nobody writes to it."""
-    for unborn in target.parent.glob(f".{target.name}.*.partial"):
-        shutil.rmtree(unborn, ignore_errors=True)
+    for unborn in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        if unborn.name.removeprefix(f".{target.name}.").removesuffix(".partial").isdecimal():
+            shutil.rmtree(unborn, ignore_errors=True)
     if target.exists():
         remove_marks(target)
         remove_leftovers(target)
@@ -173,8 +181,8 @@ def _layout_of(array: Any, has_clock: bool) -> ArrayLayout:
 def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[str, Any]) -> None:
     """Make a store longer along the batch, for a larger one that begins with the same simulations.
 
-    Readers see the old size until all arrays have the new one; the status is last, so that what was cut
-    off is done again.
+    Readers see the old size until all arrays have the new one; the fingerprint is last, so that what was
+    cut off is done again.
 
     Parameters
     ----------
@@ -202,8 +210,10 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
     store.consolidate()
     folder = store.folder
     assert folder is not None
+    written = [path for name in along.variables for path in (folder / str(name)).iterdir()]
+    sync_files({*written, *folder.glob("*/zarr.json"), folder / "zarr.json"})
     _write_fingerprint(folder, fingerprint)
-    sync_files([*folder.glob("*/zarr.json"), folder / "zarr.json", folder / FINGERPRINT])
+    sync_files([folder / FINGERPRINT])
 
 
 def status_of(store: ZarrStore) -> Array:
@@ -225,6 +235,9 @@ def set_pending(store: ZarrStore, numbers: Numbers) -> None:
     if not status[again].any():
         return
     status[again] = Status.PENDING
-    store.arrays[-2][:] = status
+    seconds = np.asarray(store.arrays[-1]).copy()
+    seconds[again] = np.nan
     assert store.folder is not None
-    sync_files((store.folder / STATUS).iterdir())
+    for name, array, values in ((SECONDS, store.arrays[-1], seconds), (STATUS, store.arrays[-2], status)):
+        array[:] = values
+        sync_files((store.folder / name).iterdir())

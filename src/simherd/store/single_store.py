@@ -11,7 +11,7 @@ import xarray as xr
 import zarr
 from zarr.storage import LocalStore
 
-from simherd.store.batch_store import bear_store
+from simherd.store.batch_store import bear_store, partial_folder
 from simherd.store.writer import STATUS
 from simherd.store.zarr_store import ZarrStore
 
@@ -65,6 +65,7 @@ def is_complete(target: Path) -> bool:
 
 
 def remove_store(target: Path) -> None:
-    """Remove what is in the folder of a store."""
-    for path in target.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    """Remove a store; one that is cut off meanwhile is not half there."""
+    leaving = partial_folder(target)
+    target.rename(leaving)
+    shutil.rmtree(leaving)
