@@ -733,7 +733,7 @@ def test_simulations_that_agree_have_their_times_measured():
 
     assert isinstance(found, Agreement)
     assert found.loop_seconds > 0
-    assert 0 < found.seconds_among(1000) < found.seconds_among(10)
+    assert 0 < found.seconds_among(1000) <= found.seconds_among(10)
 
 
 def test_as_many_candidates_run_as_it_takes_and_failed_ones_are_left_out():

@@ -19,7 +19,7 @@ from simherd.store import run_note
 from simherd.store.failures import group_errors, read_failures
 from simherd.store.journal import record_failures
 from simherd.store.lock import locked
-from simherd.store.marks import Mark, prepare_marks, read_marks
+from simherd.store.marks import Marks, read_marks
 from simherd.store.reading import read_state
 from simherd.store.run_note import NoteKeeper, read_note
 
@@ -99,10 +99,11 @@ def test_only_what_a_run_does_itself_is_its_own(walk, store):
 
 
 def test_simulations_at_which_workers_are_can_be_read(tmp_path):
-    prepare_marks(tmp_path)
+    marks = Marks(tmp_path)
+    marks.prepare()
     for first, at in [(8, 9), (0, 3)]:
-        Mark(tmp_path, range(first, first + 4)).move(at)
-    Mark(tmp_path, range(12, 16))
+        marks.begin(range(first, first + 4)).move(at)
+    marks.begin(range(12, 16))
 
     assert read_marks(tmp_path) == [3, 9]
     assert read_marks(tmp_path) == [3, 9]
@@ -213,7 +214,7 @@ def test_errors_that_differ_in_numbers_are_the_same(store):
 
 def test_a_note_says_how_far_a_run_is(tmp_path, monkeypatch):
     monkeypatch.setattr(run_note, "INTERVAL_S", 0.0)
-    prepare_marks(tmp_path)
+    Marks(tmp_path).prepare()
     keep = NoteKeeper(tmp_path)
 
     keep(RunStarted(simulations=30, blocks=3, workers=1, where="2 threads"))

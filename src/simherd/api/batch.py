@@ -13,7 +13,7 @@ import xarray as xr
 
 from simherd.api.layouts import choose_layouts
 from simherd.api.prepare import Prepared
-from simherd.engine.block import Numbers, Status
+from simherd.engine.block import Numbers, Status, Stopped
 from simherd.engine.plan import Array
 from simherd.engine.schema import OutputSchema, Schema, hold_to
 from simherd.ensemble.agreement import check_agreement, parts_for
@@ -27,6 +27,7 @@ from simherd.events import Subscriber
 from simherd.setup.fingerprint import differences
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.concatenated import OWN_DIMS
+from simherd.store.marks import Marks
 from simherd.store.memory import MemoryStore
 
 __all__ = [
@@ -106,14 +107,21 @@ def run_in_store(
         store.close_up()
         return prepared.finish(store.open(decoding))
     with claimed(target), Interrupts(going.grace_s) as interrupts:
-        opened = _reopened(prepared, batch, target, going) if going.resume else None
-        store, schema, numbers = opened or _created(prepared, batch, target)
+        try:
+            with interrupts.leaving_at_once():
+                opened = _reopened(prepared, batch, target, going) if going.resume else None
+                store, schema, numbers = opened or _created(prepared, batch, target)
+        except Stopped:
+            raise RunInterruptedError(
+                f"The run was interrupted by {interrupts.name} before its first block.",
+                fix="run it again with resume=True, which starts it too.",
+            ) from None
         outcome = Outcome()
         if len(numbers):
             chunk = store.writer().chunk
-            with _marked(target) as keeper:
+            with _marked(target) as (marks, keeper):
                 batch = replace(batch, subscribers=(*batch.subscribers, keeper))
-                outcome = _run(prepared, batch, schema, store, chunk, numbers, interrupts)
+                outcome = _run(prepared, batch, schema, store, chunk, numbers, interrupts, marks)
         store.close_up()
     if outcome.pending:
         raise _interrupted(interrupts, outcome, target)
@@ -128,6 +136,7 @@ def _run(
     chunk: int,
     numbers: Numbers,
     interrupts: Interrupts,
+    marks: Marks | None = None,
 ) -> Outcome:
     sizer = TaskSizer(
         chunk=chunk,
@@ -138,7 +147,8 @@ def _run(
     parts = None if batch.rtol is None else parts_for(batch, schema)
     batch = replace(batch, plan=hold_to(batch.plan, schema), parts=parts)
     warn_of_chunks(batch.inputs, chunk)
-    return run_batch(batch, store, sizer, numbers, interrupts, schema.seconds if parts is None else None)
+    seconds = schema.seconds if parts is None else None
+    return run_batch(batch, store, sizer, numbers, interrupts, seconds, marks)
 
 
 def _discovered(prepared: Prepared, batch: Batch, is_stored: bool = True) -> Schema:
@@ -162,16 +172,16 @@ def claimed(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _marked(folder: Path) -> Iterator[Subscriber]:
+def _marked(folder: Path) -> Iterator[tuple[Marks, Subscriber]]:
     """Let it be seen in the store how far the run is, by its workers' marks and by what is yielded."""
-    from simherd.store.marks import prepare_marks, remove_marks
     from simherd.store.run_note import NoteKeeper
 
-    prepare_marks(folder)
+    marks = Marks(folder)
+    marks.prepare()
     try:
-        yield NoteKeeper(folder)
+        yield marks, NoteKeeper(folder)
     finally:
-        remove_marks(folder)
+        marks.remove()
 
 
 def _created(prepared: Prepared, batch: Batch, target: Path) -> tuple[Any, Schema, Numbers]:

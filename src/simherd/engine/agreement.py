@@ -83,7 +83,7 @@ def compare_ways(
     try:
         columns, seconds = together.run(rows)
         each, overhead_s = _split_time(together, rows, seconds, loop_seconds)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return as_failure(int(block.numbers[working[0]]), _not_written_for_arrays(count, error))
     for tap, alone, arrays in zip(plan.taps, run.columns, columns, strict=True):
         for row, one in enumerate(rows.tolist()):
@@ -126,7 +126,7 @@ def _row(column: Column, row: int) -> Array:
     return values
 
 
-def _not_written_for_arrays(count: int, error: Exception) -> VectorizeError:
+def _not_written_for_arrays(count: int, error: BaseException) -> VectorizeError:
     notes = "".join(f" {note}." for note in getattr(error, "__notes__", ()))
     made = VectorizeError(
         f"vectorize: the model fails where {count} simulations are advanced at once, and works on each of "

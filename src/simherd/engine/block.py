@@ -244,14 +244,14 @@ class BlockRun:
         if is_kept and self.status[last] == Status.DONE:
             self.keeper.keep_finished(number, self.columns, last, self.seconds[last])  # type: ignore[union-attr]
 
-    def _attempt(self, values: Mapping[Key, Any], number: int) -> Exception | None:
+    def _attempt(self, values: Mapping[Key, Any], number: int) -> BaseException | None:
         """Run a simulation until it works, and return the last error if it never does."""
-        last: Exception | None = None
+        last: BaseException | None = None
         for _ in range(self.retries + 1):
             try:
                 with self.watch(number):
                     self.simulator.run(values, self.columns, self.ran, number, self.keeper)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a simulation that calls sys.exit() ends only itself
                 last = error
                 if self.keeper is not None:
                     self.keeper.forget(number)
@@ -283,7 +283,7 @@ class BlockRun:
         )
 
 
-def as_failure(number: int, error: Exception) -> Failure:
+def as_failure(number: int, error: BaseException) -> Failure:
     """Return why a simulation failed, with the traceback of its error."""
     text = "".join(traceback.format_exception(error))
     return Failure(number=number, error=error, traceback=text, place=place_of(error))

@@ -243,7 +243,8 @@ class Column:
         assert self.values is not None
         within = tuple(map(slice, old.shape[2:]))
         for row, filled in enumerate(self.filled):
-            self.values[(row, slice(filled), *within)] = self._moved(old[row, :filled])
+            place: Any = (row, slice(filled), *within)
+            self.values[place] = self._moved(old[row, :filled])
 
     def _moved(self, old: Array) -> Array:
         """Return saved values with what fills up shorter ones as the present type says it."""

@@ -270,7 +270,7 @@ class _PartsRun:
         try:
             with self.watch(stop - start), np.errstate(divide="raise", over="raise", invalid="raise"):
                 self.simulator.advance(self.block.block.part(start, stop), self.block.columns, start)
-        except Exception:
+        except (Exception, SystemExit):
             return False  # what is wrong, and with whom, comes out when they run one by one
         self.block.settle(stop, Status.DONE, (time.perf_counter() - started) / (stop - start))
         return True

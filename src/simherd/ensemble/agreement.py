@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -42,6 +43,8 @@ class Comparison:
     """Relative difference that is allowed."""
     timeout_s: float | None
     """Time that each one may take, in s."""
+    client: int
+    """Process of the client, which none of them may end."""
 
     def __str__(self) -> str:
         return f"one of simulations {', '.join(map(str, self.block.numbers))}"
@@ -75,6 +78,7 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
         count=_count(batch, schema),
         rtol=batch.rtol,
         timeout_s=batch.timeout_s,
+        client=os.getpid(),
     )
     with batch.executor.tasks(_compare, share(batch, batch.plan)) as tasks:
         tasks.submit(comparison)
@@ -101,8 +105,8 @@ def _compare(plan: Plan, comparison: Comparison) -> Agreement | Failure:
         loaded(comparison.block),
         comparison.count,
         comparison.rtol,
-        limited(comparison.timeout_s, may_end_process=False),
-        limited_part(comparison.timeout_s, comparison.timeout_s or 0.0, may_end_process=False),
+        limited(comparison.timeout_s, comparison.client),
+        limited_part(comparison.timeout_s, comparison.timeout_s or 0.0, comparison.client),
     )
     return portable(result) if isinstance(result, Failure) else result
 

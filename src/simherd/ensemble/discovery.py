@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from math import gcd
 from typing import Any
@@ -94,6 +95,7 @@ def _trial(batch: Batch, number: int) -> Trial:
         inputs={key: values[number : number + 1] for key, values in batch.inputs.items()},
         retries=batch.retries,
         timeout_s=batch.timeout_s,
+        client=os.getpid(),
     )
 
 

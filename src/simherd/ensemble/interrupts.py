@@ -37,6 +37,7 @@ class Interrupts:
         """The signal that came."""
         self.is_over = False
         """Whether the time of grace has ended."""
+        self._is_leaving = False
         self._may_raise = False
         self._before: dict[int, Any] = {}
 
@@ -71,9 +72,20 @@ class Interrupts:
 
     def _handlers(self) -> dict[signal.Signals, Callable[[int, FrameType | None], None]]:
         return {**dict.fromkeys(SIGNALS, self._stop), signal.SIGALRM: self._end}
+    @contextmanager
+    def leaving_at_once(self) -> Iterator[None]:
+        """Let what runs here be left as soon as a signal comes: there is nothing that grace could save."""
+        self._is_leaving, self._may_raise = True, True
+        try:
+            yield
+        finally:
+            self._is_leaving, self._may_raise = False, False
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.name is not None:
+            self._end(number, frame)
+        elif self._is_leaving:
+            self.name = signal.Signals(number).name
             self._end(number, frame)
         else:
             self.name = signal.Signals(number).name

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,13 +25,12 @@ from simherd.executors.base import Executor, Lost, Tasks
 from simherd.executors.payload import pack
 from simherd.model.graph import Key, join_name
 from simherd.store.checkpoints import CheckpointFolder
-from simherd.store.marks import take_mark
+from simherd.store.marks import Marks
 from simherd.store.writer import BlockStore
 
 __all__ = ["Batch", "Outcome", "run_batch", "share"]
 
 POLL_S = 1.0
-MAX_LOSSES = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,11 +99,12 @@ def run_batch(
     numbers: Numbers,
     interrupts: Interrupts,
     seconds: float | None = None,
+    marks: Marks | None = None,
 ) -> Outcome:
     """Run simulations of a batch and write what they give.
 
     A worker that ends in the middle of a block costs one simulation at most: the block is split until the
-    culprit is alone. It fails if it ends two workers.
+    culprit is alone. It fails if it ends a worker once more while nothing else runs.
 
     Parameters
     ----------
@@ -119,13 +121,15 @@ def run_batch(
         Says whether to stop.
     seconds : float, optional
         Time per simulation, in s, as far as it is known.
+    marks : Marks, optional
+        Where workers say what they are at, in the folder of the store.
 
     Raises
     ------
     Exception
         What a simulation raised, with ``on_error="raise"``. What was finished by then is written.
     """
-    return _Run(batch, store, sizer, numbers, interrupts, seconds).run()
+    return _Run(batch, store, sizer, numbers, interrupts, seconds, marks).run()
 
 
 class _Run:
@@ -137,6 +141,7 @@ class _Run:
         numbers: Numbers,
         interrupts: Interrupts,
         seconds: float | None,
+        marks: Marks | None,
     ) -> None:
         self.batch = batch
         self.store = store
@@ -144,9 +149,15 @@ class _Run:
         self.interrupts = interrupts
         self.pace = Pace(seconds)
         self.pending = Pending(numbers, sizer.chunk, batch.inputs)
-        self.losses: Counter[int] = Counter()
-        self.checkpoints = _checkpoints(batch, store)
+        self.marks = marks
+        self.checkpoints = None if marks is None else _checkpoints(batch, marks.store)
+        self.suspects: deque[Numbers] = deque()
+        """Simulations that may have ended a worker: each runs when nothing else does."""
+        self.alone: int | None = None
+        """The one that runs alone."""
         self.unmarked: set[int] = set()
+        self.failure: Failure | None = None
+        """Why the run ends, where a failure ends it."""
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -154,14 +165,15 @@ class _Run:
         job = Job(
             plan=batch.plan,
             writer=self.store.writer() if self.store.travels else None,
-            marks=self.store.folder,
+            marks=self.marks,
+            client=os.getpid(),
             retries=batch.retries,
             timeout_s=batch.timeout_s,
             parts=batch.parts,
             has_checkpoints=self.checkpoints is not None,
             stop_on_failure=batch.on_error == "raise",
             crosses_processes=executor.crosses_processes,
-            is_stopped=lambda: self.interrupts.is_stopping,
+            is_stopped=lambda: self.interrupts.is_stopping or self.failure is not None,
         )
         simulations, started = len(self.pending), time.perf_counter()
         batch.emit(
@@ -186,21 +198,40 @@ class _Run:
 
     def _loop(self, tasks: Tasks) -> None:
         while not self.interrupts.is_over:
-            while tasks.room and len(self.pending) and not self.interrupts.is_stopping:
-                tasks.submit(self.pending.take(self.sizer.chunks(len(self.pending), self.pace)))
+            self._submit(tasks)
             if not tasks.running:
                 return
             ended: list[tuple[Block, Any]] = []
             with self.interrupts.leaving_at_the_end():
                 ended = tasks.finished(POLL_S)
-            for block, result in ended:
-                if isinstance(result, Lost):
-                    self._after_loss(block, result)
-                else:
-                    self._settle(result)
+            self._take(ended)
+            if self.failure is not None:
+                self._take(tasks.finished(0.0))
+                raise raised(self.failure)
+
+    def _submit(self, tasks: Tasks) -> None:
+        """Give workers what they have room for; one that may end a worker is the only one at its time."""
+        if self.interrupts.is_stopping or self.alone is not None:
+            return
+        while tasks.room and len(self.pending):
+            tasks.submit(self.pending.take(self.sizer.chunks(len(self.pending), self.pace)))
+        if self.suspects and not tasks.running:
+            self.pending.put_back([self.suspects.popleft()])
+            block = self.pending.take(1)
+            self.alone = int(block.numbers[0])
+            tasks.submit(block)
+
+    def _take(self, ended: list[tuple[Block, Any]]) -> None:
+        for block, result in ended:
+            if isinstance(result, Lost):
+                self._after_loss(block, result)
+            else:
+                self._settle(result)
+            if block.numbers[0] == self.alone:
+                self.alone = None
 
     def _settle(self, report: BlockReport) -> None:
-        """Write what came back of a block, count it, and raise its error if that is to end the run."""
+        """Write what came back of a block, count it, and note the failure if that is to end the run."""
         if report.result is not None:
             self.store.settle(report.result)
             if self.checkpoints is not None:
@@ -219,33 +250,33 @@ class _Run:
                 worker=report.worker,
             )
         )
-        if report.first_failure is not None:
-            raise raised(report.first_failure)
+        self.failure = self.failure or report.first_failure
 
     def _after_loss(self, block: Block, lost: Lost) -> None:
         """Find out which simulation of a block ended its worker, by running its parts on their own."""
-        folder, first = self.store.folder, int(block.numbers[0])
-        suspect = None if folder is None else take_mark(folder, block.numbers)
-        if suspect is None and folder is not None and first not in self.unmarked:
+        first = int(block.numbers[0])
+        suspect = None if self.marks is None else self.marks.take(block.numbers)
+        if suspect is None and self.marks is not None and first not in self.unmarked:
             self.unmarked.add(first)  # it only waited for that worker, unless this happens again
             self.pending.put_back([block.numbers])
             return
         self.batch.emit(BlockLost(simulations=str(block), reason=lost.reason))
-        if block.size == 1:
-            suspect = first
-        if suspect is not None:
-            self.losses[suspect] += 1
-        if block.size == 1 and self.losses[first] >= MAX_LOSSES:
+        if first == self.alone:
             self._settle(_report_of_killer(first, lost, self.batch))
+            return
+        for part in split(block.numbers, suspect):
+            self._put_back(part)
+
+    def _put_back(self, numbers: Numbers) -> None:
+        if len(numbers) == 1:
+            self.suspects.append(numbers)
         else:
-            self.pending.put_back(split(block.numbers, suspect))
+            self.pending.put_back([numbers])
 
 
-def _checkpoints(batch: Batch, store: BlockStore) -> CheckpointFolder | None:
+def _checkpoints(batch: Batch, store: Path) -> CheckpointFolder | None:
     """Return where simulations have their checkpoints, if they keep any or have some of an earlier run."""
-    if store.folder is None:
-        return None
-    folder = CheckpointFolder(store.folder)
+    folder = CheckpointFolder(store)
     return folder if batch.plan.checkpoint_every is not None or folder.exists() else None
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -26,7 +25,7 @@ from simherd.ensemble.lazy import loaded
 from simherd.errors import SimulationError
 from simherd.model.graph import Key
 from simherd.store.checkpoints import CheckpointFolder
-from simherd.store.marks import Mark
+from simherd.store.marks import Marks
 from simherd.store.writer import BlockWriter
 
 __all__ = [
@@ -49,8 +48,10 @@ class Job:
     """What the simulations have in common."""
     writer: BlockWriter | None
     """Writes results where the block runs, if they are whole chunks that fit; None sends all back."""
-    marks: Path | None
-    """Folder of the store, where workers mark the simulation that they are at."""
+    marks: Marks | None
+    """Where workers mark the simulation that they are at, in the folder of the store."""
+    client: int
+    """Process of the client, which no simulation may end."""
     retries: int
     """Further attempts at a simulation that raises."""
     timeout_s: float | None
@@ -78,7 +79,7 @@ class Job:
         every = self.plan.checkpoint_every
         can_stop = every is not None and not self.crosses_processes
         return Keeper(
-            store=CheckpointFolder(self.marks),
+            store=CheckpointFolder(self.marks.store),
             every=every,
             is_stopping=self.is_stopped if can_stop else None,
         )
@@ -127,6 +128,8 @@ class Trial:
     """Further attempts if it raises."""
     timeout_s: float | None
     """Time that it may take, in s."""
+    client: int
+    """Process of the client, which it may not end."""
 
     def __str__(self) -> str:
         return f"simulation {self.number}"
@@ -137,9 +140,9 @@ def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
     for _ in range(trial.retries + 1):
         try:
             block = loaded(Block(numbers=range(trial.number, trial.number + 1), inputs=trial.inputs))
-            with limited(trial.timeout_s, may_end_process=False)(trial.number):
+            with limited(trial.timeout_s, trial.client)(trial.number):
                 return scout(Simulator(plan), next(block.rows()), trial.number)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failure = as_failure(trial.number, error)
     return portable(failure)
 
@@ -151,7 +154,9 @@ def run_task(job: Job, block: Block) -> BlockReport:
     if job.crosses_processes:
         result = replace(result, failures=tuple(map(portable, result.failures)))
     is_written = False
-    if job.writer is not None and job.writer.owns(result.numbers) and job.writer.has_room(result):
+    if job.marks is not None and not job.marks.is_running:
+        result = replace(result, numbers=result.numbers[:0], status=result.status[:0])  # nobody waits for it
+    elif job.writer is not None and job.writer.owns(result.numbers) and job.writer.has_room(result):
         job.writer.write(result)
         is_written = True
         if job.keeper is not None:
@@ -206,18 +211,18 @@ def _run(job: Job, block: Block) -> BlockResult:
             return run.result()
         if job.block_simulator is None:
             job.block_simulator = BlockSimulator(job.plan)
-        watch_part = limited_part(job.timeout_s, job.parts.seconds, may_end_process=job.crosses_processes)
+        watch_part = limited_part(job.timeout_s, job.parts.seconds, job.client)
         return run_as_arrays(job.block_simulator, run, job.parts, watch_part)
 
 
 @contextmanager
 def _watching(job: Job, block: Block) -> Iterator[Watch]:
     """Give the context in which each simulation of a block runs: its place marked, its time limited."""
-    limits = limited(job.timeout_s, may_end_process=job.crosses_processes)
+    limits = limited(job.timeout_s, job.client)
     if job.marks is None or not job.crosses_processes:
         yield limits
         return
-    mark = Mark(job.marks, block.numbers)
+    mark = job.marks.begin(block.numbers)
 
     def watch(number: int) -> AbstractContextManager[Any]:
         mark.move(number)
@@ -227,14 +232,17 @@ def _watching(job: Job, block: Block) -> Iterator[Watch]:
     mark.close()
 
 
-def limited(timeout_s: float | None, may_end_process: bool) -> Watch:
-    """Return what gives the context in which one simulation runs, for a limited time."""
+def limited(timeout_s: float | None, client: int) -> Watch:
+    """Return what gives the context in which one simulation runs, for a limited time.
+
+    It may end its process if that is not the one of the client.
+    """
     if timeout_s is None:
         return nullcontext
-    return TimeLimit(timeout_s, may_end_process=may_end_process).simulation
+    return TimeLimit(timeout_s, may_end_process=os.getpid() != client).simulation
 
 
-def limited_part(timeout_s: float | None, seconds: float, *, may_end_process: bool) -> WatchPart:
+def limited_part(timeout_s: float | None, seconds: float, client: int) -> WatchPart:
     """Return what gives the context in which several simulations are advanced together.
 
     All but one of them are expected to take no longer than on their own, which is `seconds` each.
@@ -244,7 +252,7 @@ def limited_part(timeout_s: float | None, seconds: float, *, may_end_process: bo
 
     def watch(simulations: int) -> AbstractContextManager[Any]:
         limit_s = timeout_s + simulations * seconds
-        return TimeLimit(limit_s, may_end_process=may_end_process).simulation(-1)
+        return TimeLimit(limit_s, may_end_process=os.getpid() != client).simulation(-1)
 
     return watch
 

@@ -1,22 +1,71 @@
 """Which simulation a worker is at, left where it can be read after the worker was killed.
 
 One small file per block in the folder of the store, overwritten in place: that costs a microsecond
-per simulation and survives the process.
+per simulation and survives the process. The folder is there while the run is, and tells workers that
+outlast it to write no more.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from simherd.engine.block import Numbers
 
-__all__ = ["FOLDER", "Mark", "prepare_marks", "read_marks", "remove_marks", "take_mark"]
+__all__ = ["FOLDER", "Mark", "Marks", "read_marks"]
 
 FOLDER = ".running"
 WIDTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The marks of one run."""
+
+    store: Path
+    """Folder of the store."""
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Tells the run from others in the same store."""
+
+    def prepare(self) -> None:
+        """Make the folder of the marks."""
+        (self.store / FOLDER).mkdir(exist_ok=True)
+        self._sign.touch()
+
+    def remove(self) -> None:
+        """Remove the folder of the marks, and those of workers that were killed."""
+        self._sign.unlink(missing_ok=True)
+        shutil.rmtree(self.store / FOLDER, ignore_errors=True)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run has not ended: a worker of one that has must not write any more."""
+        return self._sign.exists()
+
+    @property
+    def _sign(self) -> Path:
+        return self.store / FOLDER / f"run.{self.token}"
+
+    def begin(self, numbers: Numbers) -> Mark:
+        """Return the mark of a block that begins."""
+        return Mark(self._path(numbers))
+
+    def take(self, numbers: Numbers) -> int | None:
+        """Return the simulation at which the worker of a block was when it ended, and remove the mark."""
+        path = self._path(numbers)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        path.unlink(missing_ok=True)
+        return int.from_bytes(data, "little") if len(data) == WIDTH else None
+
+    def _path(self, numbers: Numbers) -> Path:
+        return self.store / FOLDER / f"{numbers[0]}-{numbers[-1]}"
 
 
 class Mark:
@@ -24,15 +73,13 @@ class Mark:
 
     Parameters
     ----------
-    store : Path
-        Folder of the store.
-    numbers : range or array of int
-        Simulations of the block.
+    path : Path
+        Its file.
     """
 
-    def __init__(self, store: Path, numbers: Numbers) -> None:
-        self._path = _path(store, numbers)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
 
     def move(self, number: int) -> None:
         """Say that a simulation begins."""
@@ -44,17 +91,6 @@ class Mark:
         self._path.unlink(missing_ok=True)
 
 
-def take_mark(store: Path, numbers: Numbers) -> int | None:
-    """Return the simulation at which the worker of a block was when it ended, and remove the mark."""
-    path = _path(store, numbers)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    path.unlink(missing_ok=True)
-    return int.from_bytes(data, "little") if len(data) == WIDTH else None
-
-
 def read_marks(store: Path) -> list[int]:
     """Return the simulations that workers are at, in the order of the batch; the marks stay."""
     numbers = []
@@ -64,17 +100,3 @@ def read_marks(store: Path) -> list[int]:
             if len(data) == WIDTH:
                 numbers.append(int.from_bytes(data, "little"))
     return sorted(numbers)
-
-
-def prepare_marks(store: Path) -> None:
-    """Make the folder of the marks."""
-    (store / FOLDER).mkdir(exist_ok=True)
-
-
-def remove_marks(store: Path) -> None:
-    """Remove the folder of the marks, and those of workers that were killed."""
-    shutil.rmtree(store / FOLDER, ignore_errors=True)
-
-
-def _path(store: Path, numbers: Numbers) -> Path:
-    return store / FOLDER / f"{numbers[0]}-{numbers[-1]}"
