@@ -72,6 +72,7 @@ class Interrupts:
 
     def _handlers(self) -> dict[signal.Signals, Callable[[int, FrameType | None], None]]:
         return {**dict.fromkeys(SIGNALS, self._stop), signal.SIGALRM: self._end}
+
     @contextmanager
     def leaving_at_once(self) -> Iterator[None]:
         """Let what runs here be left as soon as a signal comes: there is nothing that grace could save."""

@@ -23,7 +23,7 @@ from simherd.store.concatenated import LAYOUT, size_name, start_name
 from simherd.store.durable import remove_leftovers, sync_files
 from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
-from simherd.store.marks import remove_marks
+from simherd.store.marks import Marks
 from simherd.store.writer import SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
 
@@ -135,7 +135,7 @@ def clean_up(target: Path) -> None:
         if unborn.name.removeprefix(f".{target.name}.").removesuffix(".partial").isdecimal():
             shutil.rmtree(unborn, ignore_errors=True)
     if target.exists():
-        remove_marks(target)
+        Marks(target).remove()
         remove_leftovers(target)
 
 
