@@ -36,6 +36,11 @@ def test_each_worker_gets_about_four_blocks():
     assert chunk_size_for(64, 8, workers=2) == 8
 
 
+@pytest.mark.parametrize(("seconds", "size"), [(1e-5, 250), (0.01, 63), (0.004, 125), (1.0, 60), (3600.0, 1)])
+def test_chunks_are_half_a_second_of_work_where_that_is_enough_for_all(seconds, size):
+    assert chunk_size_for(2000, 8, 2, seconds) == size
+
+
 def test_large_simulations_make_small_blocks():
     assert chunk_size_for(10**6, 2**20, workers=2) == 4
     assert chunk_size_for(10**6, 2**30, workers=2) == 1

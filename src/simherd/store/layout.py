@@ -38,7 +38,8 @@ __all__ = [
 
 TARGET_BYTES = 4 * 2**20
 MAX_CHUNK_BYTES = 64 * 2**20
-CHUNKS_PER_WORKER = 4
+CHUNKS_PER_WORKER = (4, 16)
+WORTH_A_CHUNK_S = 0.5
 MAX_CHUNK_S = 60.0
 MAX_CHUNKS = 4096
 MIN_ITEMS = 1024
@@ -95,7 +96,8 @@ def chunk_size_for(
     bytes_per_simulation : int
         Bytes that the largest output takes in one simulation.
     workers : int
-        Tasks that run at once; each worker gets about four chunks, so that none waits for long at the end.
+        Tasks that run at once; each worker gets at least four chunks, and up to sixteen where they are half
+        a second of work, so that none waits for long at the end.
     seconds_per_simulation : float, optional
         Time that one takes, in s, if it is known.
     requested : int, optional
@@ -113,8 +115,10 @@ def chunk_size_for(
         wanted = requested
     else:
         by_bytes = TARGET_BYTES // max(bytes_per_simulation, 1)
-        by_workers = math.ceil(simulations / (CHUNKS_PER_WORKER * max(workers, 1)))
-        by_time = int(MAX_CHUNK_S / max(seconds_per_simulation or 0.0, 1e-9))
+        seconds = max(seconds_per_simulation or 0.0, 1e-9)
+        fewest, most = (math.ceil(simulations / (n * max(workers, 1))) for n in CHUNKS_PER_WORKER)
+        by_workers = min(fewest, max(most, math.ceil(WORTH_A_CHUNK_S / seconds)))
+        by_time = int(MAX_CHUNK_S / seconds)
         wanted = max(min(by_bytes, by_workers, max(by_time, simulations // MAX_CHUNKS)), 1)
     return min(math.ceil(wanted / multiple) * multiple, math.ceil(simulations / multiple) * multiple)
 
