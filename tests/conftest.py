@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
+import hypothesis
 import numpy as np
 import pytest
 import xarray as xr
@@ -20,6 +21,10 @@ import simherd as sh
 
 # Worker processes cannot import this file: its classes travel by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("simherd", deadline=None)
+hypothesis.settings.load_profile("simherd")
 
 
 @sh.process
