@@ -221,9 +221,9 @@ def test_a_simulation_that_is_killed_again_and_again_at_any_moment_ends_some_tim
     options = {"checkpoint_every": 1, "memory_limit": LIMIT, "resume": True}
     moments, kills = random.Random(4), 0
     while True:
-        popen = runs.start({"pause": 0.01}, **options)
+        popen = runs.start({"pause": 0.05}, **options)  # 24 steps, which take longer than it lives at first
         try:
-            popen.wait(moments.uniform(1.0, 2.0) if kills < 20 else 120)
+            popen.wait(moments.uniform(0.6, 1.2) if kills < 20 else 120)
         except subprocess.TimeoutExpired:
             os.killpg(popen.pid, signal.SIGKILL)
             kills += 1
