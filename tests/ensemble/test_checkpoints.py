@@ -27,6 +27,8 @@ KILLED = -signal.SIGKILL
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def walkers():

@@ -25,6 +25,8 @@ from simherd.store.journal import read_journal
 # Worker processes cannot import this file: its classes travel by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+pytestmark = pytest.mark.slow
+
 
 def exit_python(number):
     if number == 1:

@@ -59,6 +59,7 @@ tank.lvel
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_mypy_knows_the_variables_of_a_process(tmp_path):
     path = tmp_path / "user_model.py"
     path.write_text(USER_FILE)
