@@ -24,7 +24,10 @@
     ├── RunInterruptedError   (RuntimeError)    a run was told to stop and can be resumed
     ├── PicklingError         (TypeError)       something cannot travel to a worker process
     ├── ClusterError          (RuntimeError)    a cluster could not be had
-    │   └── ClusterOptionError (ValueError)     an option of it is wrong
+    │   ├── ClusterOptionError (ValueError)     an option of it is wrong
+    │   ├── SchedulerError                      a batch scheduler's command failed
+    │   │   └── SubmitError                     it refused a job
+    │   └── SessionError                        a session could not be started or reached
     └── MissingDependencyError (ImportError)    an optional package is not installed
 
 Each also derives from the built-in error that a caller would expect. A message says what was being
@@ -34,7 +37,7 @@ done, what was found and what is allowed; ``fix`` says what to do about it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "AssignmentError",
@@ -50,6 +53,8 @@ __all__ = [
     "PicklingError",
     "ProcessClassError",
     "RunInterruptedError",
+    "SchedulerError",
+    "SessionError",
     "SetupError",
     "SimherdError",
     "SimulationError",
@@ -58,6 +63,7 @@ __all__ = [
     "StoreExistsError",
     "StoreLockedError",
     "StoreMismatchError",
+    "SubmitError",
     "UnknownNameError",
     "UnsetVariableError",
     "VectorizeError",
@@ -180,6 +186,46 @@ class ClusterError(SimherdError, RuntimeError):
 
 class ClusterOptionError(ClusterError, ValueError):
     """An option of a cluster is wrong."""
+
+
+class SchedulerError(ClusterError):
+    """A command of a batch scheduler failed.
+
+    Parameters
+    ----------
+    message : str
+        What was being done and what came out.
+    fix : str, optional
+        What to do about it.
+    argv : sequence of str, optional
+        The command.
+    returncode : int, optional
+        Its exit code; None if it did not end by itself.
+    stderr : str, optional
+        What it said.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        fix: str = "",
+        argv: Sequence[str] = (),
+        returncode: int | None = None,
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message, fix=fix)
+        self.argv = tuple(argv)
+        self.returncode = returncode
+        self.stderr = stderr
+
+
+class SubmitError(SchedulerError):
+    """A batch scheduler refused a job script."""
+
+
+class SessionError(ClusterError):
+    """A session could not be started, found or reached."""
 
 
 class MissingDependencyError(SimherdError, ImportError):
