@@ -1,7 +1,8 @@
-"""What this process may really use: cores, and sizes of memory as texts."""
+"""What this process may really use: cores, and sizes of memory and walltimes as texts."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import TypeGuard
 
 from simherd.errors import ClusterOptionError
 
-__all__ = ["format_bytes", "is_count", "parse_bytes", "usable_cores"]
+__all__ = [
+    "format_bytes",
+    "format_walltime",
+    "is_count",
+    "parse_bytes",
+    "parse_walltime",
+    "usable_cores",
+]
 
 _UNITS = {
     "": 1,
@@ -19,6 +27,7 @@ _UNITS = {
     **{p: 1024**n for n, p in enumerate("kmgtp", start=1)},
 }
 _SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", re.IGNORECASE)
+_WALLTIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 _CGROUP_FILES = (
     (Path("/sys/fs/cgroup/cpu.max"), None),
     (
@@ -94,3 +103,43 @@ def format_bytes(nbytes: float) -> str:
             return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
         nbytes /= 1024
     return f"{nbytes:.1f} TiB"
+
+
+def parse_walltime(text: str | int) -> int:
+    """Return a walltime in s.
+
+    Read as SLURM does [1]_: ``"90"`` is minutes, ``"30:00"`` minutes and seconds, ``"01:30:00"`` hours,
+    minutes and seconds; with days in front, ``"1-12"``, ``"1-12:30"`` and ``"1-12:30:00"`` begin with hours.
+    A number that is no text is seconds.
+
+    Raises
+    ------
+    ClusterOptionError
+        If the text is no time, or not above zero.
+
+    References
+    ----------
+    .. [1] sbatch(1), option ``--time``.
+    """
+    seconds = text if is_count(text, 0) else _walltime_seconds(str(text))
+    if not seconds:
+        raise ClusterOptionError(
+            f"{text!r} is not a walltime.", fix="write for instance '01:30:00' (hours:minutes:seconds)."
+        )
+    return seconds
+
+
+def _walltime_seconds(text: str) -> int:
+    found = _WALLTIME.fullmatch(text.strip())
+    if not found:
+        return 0
+    days, *parts = found.groups()
+    values = [int(part) for part in parts if part is not None]
+    units = (3600, 60, 1) if days is not None or len(values) == 3 else (60, 1, 0)
+    return int(days or 0) * 86400 + sum(unit * value for unit, value in zip(units, values, strict=False))
+
+
+def format_walltime(seconds: float) -> str:
+    """Return a walltime as ``"HH:MM:SS"``, which SLURM, Grid Engine and PBS all read."""
+    whole = math.ceil(seconds)
+    return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"

@@ -1,0 +1,218 @@
+"""Settings of clusters: what jobqueue.yaml says, under our names, and what is given on top of it.
+
+The lowest first: defaults, ``/etc/dask``, ``~/.config/dask``, ``$DASK_CONFIG``, ``DASK_`` variables, a file
+named with ``--config``, the call or experiment. Dask itself reads all but the last two.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from simherd.errors import ClusterOptionError, close_matches
+
+__all__ = ["SiteSettings", "job_settings", "site_settings", "using_file"]
+
+RENAMED = {
+    "job-extra": "job-extra-directives",
+    "env-extra": "job-script-prologue",
+    "extra": "worker-extra-args",
+    "header-skip": "job-directives-skip",
+}
+"""Keys of dask-jobqueue before 0.8, and what they are called today."""
+ACCOUNT_KINDS = ("slurm", "pbs")
+"""Where ``project`` became ``account``, too."""
+
+OUR_NAMES = {
+    "job-script-prologue": "prologue",
+    "job-extra-directives": "directives",
+    "job-directives-skip": "directives_skip",
+    "worker-extra-args": "worker_arguments",
+}
+"""Keys that have another name in calls; the others only turn ``-`` into ``_``."""
+
+KEYS = (
+    "name",
+    "cores",
+    "memory",
+    "processes",
+    "python",
+    "interface",
+    "death-timeout",
+    "local-directory",
+    "shared-temp-directory",
+    "worker-command",
+    "worker-extra-args",
+    "shebang",
+    "queue",
+    "account",
+    "project",
+    "walltime",
+    "job-script-prologue",
+    "job-extra-directives",
+    "job-directives-skip",
+    "log-directory",
+    "scheduler-options",
+    "job-cpu",
+    "job-mem",
+    "resource-spec",
+    "ncpus",
+    "mem",
+    "lsf-units",
+    "use-stdin",
+    "memory-per-core-property-name",
+    "disk",
+    "submit-command-extra",
+    "cancel-command-extra",
+)
+"""All keys that dask-jobqueue 0.9 reads for some kind."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SiteSettings:
+    """What a site has, for job scripts: section ``simherd`` of jobqueue.yaml."""
+
+    launcher: str = "mpirun"
+    """What starts the ranks of a job: "mpirun" or "srun"."""
+    activation: tuple[str, ...] = ()
+    """Lines that make simherd available in a job: modules, conda, a virtual environment."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Paths of the site's own templates, by mode."""
+    parallel_environment: str | None = None
+    """Grid Engine: for jobs on one host, such as "smp"."""
+    mpi_parallel_environment: str | None = None
+    """Grid Engine: for jobs over several hosts, such as "ib"."""
+    memory_resource: str | None = None
+    """Grid Engine: the resource that memory is asked with, such as "h_vmem"."""
+    memory_is_per_slot: bool = True
+    """Grid Engine: whether that is memory of each slot."""
+    disk_resource: str | None = None
+    """Grid Engine: the resource that local disk is asked with."""
+    array_limit: int | None = None
+    """Most tasks of an array job; None for what the scheduler says."""
+
+
+def job_settings(kind: str) -> dict[str, Any]:
+    """Return the options that jobqueue.yaml gives for a kind of cluster, under our names.
+
+    Parameters
+    ----------
+    kind : str
+        Section of ``jobqueue``, such as "slurm".
+
+    Returns
+    -------
+    dict of str to object
+        Options for `simherd.open_client`; what stands there without a value is left out.
+
+    Raises
+    ------
+    ClusterOptionError
+        If the section is not a mapping.
+    """
+    import dask
+
+    section = _mapping(dask.config.get(f"jobqueue.{kind}", None) or {}, f"jobqueue.{kind}")
+    current = _with_current_names(kind, section)
+    for key in current.keys() - set(KEYS):
+        warnings.warn(
+            f"jobqueue.{kind}: {key!r} is not known and has no effect. {close_matches(key, KEYS)}",
+            stacklevel=3,
+        )
+    known = {key: value for key, value in current.items() if key in KEYS and value not in (None, [], {})}
+    return {OUR_NAMES.get(key, key.replace("-", "_")): value for key, value in known.items()}
+
+
+def _with_current_names(kind: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section with today's keys; an old one counts where the new one is not given."""
+    renamed = {**RENAMED, **({"project": "account"} if kind in ACCOUNT_KINDS else {})}
+    current = {str(key).replace("_", "-"): value for key, value in section.items()}
+    for old, new in renamed.items():
+        value = current.pop(old, None)
+        if value is None:
+            continue
+        warnings.warn(
+            f"jobqueue.{kind}: {old!r} is called {new!r} since dask-jobqueue 0.8.",
+            FutureWarning,
+            stacklevel=4,
+        )
+        if not current.get(new):
+            current[new] = value
+    return current
+
+
+def site_settings(scheduler: str) -> SiteSettings:
+    """Return what section ``simherd`` of jobqueue.yaml says of a batch scheduler.
+
+    What stands in ``simherd.slurm`` or ``simherd.sge`` counts more than what stands in ``simherd`` itself.
+
+    Parameters
+    ----------
+    scheduler : str
+        "slurm" or "sge".
+
+    Raises
+    ------
+    ClusterOptionError
+        If a key is unknown.
+    """
+    import dask
+
+    whole = _mapping(dask.config.get("simherd", None) or {}, "simherd")
+    plain = {key: value for key, value in whole.items() if key not in ("slurm", "sge")}
+    own = _mapping(whole.get(scheduler) or {}, f"simherd.{scheduler}")
+    values = {str(key).replace("-", "_"): value for key, value in {**plain, **own}.items()}
+    allowed = {one.name for one in fields(SiteSettings)}
+    for name in values.keys() - allowed:
+        raise ClusterOptionError(
+            f"jobqueue.yaml, section simherd: the key {name.replace('_', '-')!r} is not known. "
+            + close_matches(name.replace("_", "-"), (one.replace("_", "-") for one in allowed))
+        )
+    given = {name: value for name, value in values.items() if value is not None}
+    if "activation" in given:
+        lines = given["activation"]
+        given["activation"] = (lines,) if isinstance(lines, str) else tuple(lines)
+    return SiteSettings(**given)
+
+
+def _mapping(value: Any, place: str) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise ClusterOptionError(
+        f"jobqueue.yaml, section {place}: found {value!r}, where keys with values are needed."
+    )
+
+
+@contextmanager
+def using_file(path: str | Path | None) -> Iterator[None]:
+    """Let the settings of a file count more than those that Dask found, while the context lasts.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        The file, in the form of jobqueue.yaml; None changes nothing.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it cannot be read.
+    """
+    if path is None:
+        yield
+        return
+    import dask
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ClusterOptionError(
+            f"Cannot read the configuration {str(path)!r}: {error}.", fix="look at the file, or --config."
+        ) from error
+    merged = dask.config.merge(dask.config.config, dict(_mapping(found, str(path))))
+    with dask.config.set(merged):
+        yield
