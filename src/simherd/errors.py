@@ -38,6 +38,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 __all__ = [
     "AssignmentError",
@@ -221,7 +222,19 @@ class SchedulerError(ClusterError):
 
 
 class SubmitError(SchedulerError):
-    """A batch scheduler refused a job script."""
+    """A batch scheduler refused a job script.
+
+    Parameters
+    ----------
+    message, fix, argv, returncode, stderr
+        As in `SchedulerError`.
+    script : str, optional
+        Path of the script.
+    """
+
+    def __init__(self, message: str, *, script: str = "", **parts: Any) -> None:
+        super().__init__(message, **parts)
+        self.script = script
 
 
 class SessionError(ClusterError):

@@ -16,6 +16,7 @@ __all__ = [
     "ParallelEnvironment",
     "Partition",
     "Site",
+    "Words",
 ]
 
 
@@ -143,11 +144,29 @@ class JobRequest:
         return self.ntasks * self.cpus_per_task
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """How a batch scheduler calls things, and the commands that show them: for messages."""
+
+    scheduler: str
+    """Its own name."""
+    queue: str
+    """What jobs are sent to."""
+    look: str
+    """Command that lists these."""
+    look_limits: str
+    """Command that shows their limits."""
+    look_nodes: str
+    """Command that shows cores and memory of the nodes."""
+
+
 class BatchScheduler(ABC):
     """One kind of batch scheduler, reached through its commands."""
 
     name: str
     """ "slurm" or "sge"."""
+    words: Words
+    """How it calls things."""
 
     @abstractmethod
     def is_installed(self) -> bool:

@@ -1,0 +1,167 @@
+"""Grid Engine (SGE), reached through qsub, qstat, qacct, qdel, qconf and qhost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from simherd.errors import SchedulerError, SubmitError
+from simherd.schedulers.base import BatchScheduler, JobStatus, Site, Words
+from simherd.schedulers.commands import run_program, submit_with
+from simherd.schedulers.sge_site import parse_array_limit, parse_environments, parse_hosts, parse_queues
+from simherd.schedulers.sge_text import (
+    belongs,
+    parse_accounting,
+    parse_qstat,
+    parse_reasons,
+    parse_submitted,
+)
+from simherd.schedulers.states import summarize
+
+__all__ = ["GridEngine"]
+
+_ASKING = "asking Grid Engine for the state of jobs"
+_CANCELLING = "deleting jobs of Grid Engine"
+_LOOKING = "asking Grid Engine for its queues and limits"
+_OVER = ("does not exist", "already in deletion", "registered the job", "has deleted job")
+_ACCOUNTING_S = 20.0
+"""Longest time for one look into the accounting file, which may be large, in s."""
+
+
+class GridEngine(BatchScheduler):
+    """Grid Engine."""
+
+    name = "sge"
+    words = Words(
+        scheduler="Grid Engine",
+        queue="queue",
+        look="qconf -sql",
+        look_limits="qconf -sq QUEUE; qconf -spl",
+        look_nodes="qhost -q",
+    )
+
+    def is_installed(self) -> bool:
+        """Return whether its commands are on this machine."""
+        return shutil.which("qsub") is not None and shutil.which("qconf") is not None
+
+    def submit(self, script: Path, arguments: Sequence[str] = ()) -> str:
+        """Submit a job script and return the job id, of an array job the array's.
+
+        Raises
+        ------
+        SubmitError
+            If it is refused.
+        """
+        argv = ["qsub", "-terse", *arguments, str(script)]
+        said = submit_with(argv, str(script))
+        job_id = parse_submitted(said)
+        if job_id is None:
+            raise SubmitError(
+                f"While submitting {str(script)!r}: qsub gave no job id but {said.strip()!r}.",
+                argv=argv,
+                returncode=0,
+                script=str(script),
+            )
+        return job_id
+
+    def query(self, job_ids: Iterable[str]) -> Mapping[str, JobStatus]:
+        """Return the status of jobs: one call of qstat, and the accounting for those that are over.
+
+        The accounting knows a job some seconds after its end; until then it is `JobState.GONE`
+        without an exit code.
+
+        Raises
+        ------
+        SchedulerError
+            If Grid Engine does not answer.
+        """
+        wanted = list(dict.fromkeys(job_ids))
+        if not wanted:
+            return {}
+        listed = parse_qstat(run_program(["qstat", "-xml"], doing=_ASKING).stdout)
+        found = {job_id: [status for status in listed if belongs(status, job_id)] for job_id in wanted}
+        accounting = _Accounting()
+        for job_id, tasks in found.items():
+            found[job_id] = tasks or accounting.look(job_id)
+        return _with_reasons({job_id: summarize(job_id, tasks) for job_id, tasks in found.items()})
+
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        """Delete jobs. Those that are over already do not matter.
+
+        Raises
+        ------
+        SchedulerError
+            If Grid Engine does not answer.
+        """
+        wanted = list(dict.fromkeys(job_ids))
+        if not wanted:
+            return
+        ran = run_program(["qdel", *wanted], doing=_CANCELLING, may_fail=True)
+        said = [line for line in (ran.stdout + ran.stderr).splitlines() if line.strip()]
+        if ran.returncode and not (said and all(any(text in line for text in _OVER) for line in said)):
+            raise ran.error(_CANCELLING)
+
+    def site(self) -> Site:
+        """Return the queues and parallel environments of Grid Engine and its limit of array jobs.
+
+        Raises
+        ------
+        SchedulerError
+            If Grid Engine does not answer.
+        """
+        queues, environments = _names("-sql"), _names("-spl")
+        hosts = parse_hosts(_ask("qhost", "-q", "-xml"))
+        shown = "\n".join(_ask("qconf", "-sp", name) for name in environments)
+        return Site(
+            partitions=parse_queues(_ask("qconf", "-sq", ",".join(queues)) if queues else "", hosts),
+            parallel_environments=parse_environments(shown),
+            max_array_tasks=parse_array_limit(_ask("qconf", "-sconf")),
+        )
+
+
+class _Accounting:
+    """Looks jobs up in the accounting file, until that proves not to work here."""
+
+    def __init__(self) -> None:
+        self._works = shutil.which("qacct") is not None
+
+    def look(self, job_id: str) -> list[JobStatus]:
+        """Return what is known of a job that is over; nothing if it is not there (yet)."""
+        if not self._works:
+            return []
+        argv = ["qacct", "-j", job_id.partition(".")[0]]
+        try:
+            ran = run_program(argv, doing=_ASKING, may_fail=True, timeout_s=_ACCOUNTING_S)
+        except SchedulerError:
+            self._works = False
+            return []
+        return [status for status in parse_accounting(ran.stdout) if belongs(status, job_id)]
+
+
+def _with_reasons(statuses: dict[str, JobStatus]) -> dict[str, JobStatus]:
+    """Add why jobs wait, by one call for all that do."""
+    waiting = [job_id.partition(".")[0] for job_id, status in statuses.items() if status.state.is_waiting]
+    if not waiting:
+        return statuses
+    argv = ["qstat", "-j", ",".join(dict.fromkeys(waiting))]
+    reasons = parse_reasons(run_program(argv, doing=_ASKING, may_fail=True).stdout)
+    return {
+        job_id: replace(status, reason=reasons.get(job_id.partition(".")[0], ""))
+        if status.state.is_waiting
+        else status
+        for job_id, status in statuses.items()
+    }
+
+
+def _names(option: str) -> list[str]:
+    """Return a list of names; Grid Engine calls it an error if there are none."""
+    ran = run_program(["qconf", option], doing=_LOOKING, may_fail=True)
+    if ran.returncode and "no " not in (ran.stdout + ran.stderr):
+        raise ran.error(_LOOKING)
+    return ran.stdout.split() if not ran.returncode else []
+
+
+def _ask(*argv: str) -> str:
+    return run_program(argv, doing=_LOOKING).stdout
