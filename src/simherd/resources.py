@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from pathlib import Path
 from typing import TypeGuard
 
+from simherd.control_groups import cores_allowed, memory_allowed
 from simherd.errors import ClusterOptionError
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "parse_bytes",
     "parse_walltime",
     "usable_cores",
+    "usable_memory",
 ]
 
 _UNITS = {
@@ -27,14 +28,8 @@ _UNITS = {
     **{p: 1024**n for n, p in enumerate("kmgtp", start=1)},
 }
 _SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", re.IGNORECASE)
+_CORE_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "NSLOTS", "PBS_NUM_PPN", "LSB_DJOB_NUMPROC")
 _WALLTIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
-_CGROUP_FILES = (
-    (Path("/sys/fs/cgroup/cpu.max"), None),
-    (
-        Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
-        Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-    ),
-)
 
 
 def usable_cores() -> int:
@@ -43,7 +38,7 @@ def usable_cores() -> int:
     The smallest of what affinity, the control group's quota and the batch scheduler allow; a machine's
     own count is an upper bound only.
     """
-    limits = [_affinity(), _cgroup_quota(), *_scheduler_counts()]
+    limits = [_affinity(), cores_allowed(), *_scheduler_counts()]
     return max(1, min(limit for limit in limits if limit is not None))
 
 
@@ -53,23 +48,43 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _cgroup_quota() -> int | None:
-    for quota_file, period_file in _CGROUP_FILES:
-        try:
-            words = quota_file.read_text().split()
-            if period_file is not None:
-                words += period_file.read_text().split()
-            quota, period = (int(word) for word in words)
-        except (OSError, ValueError):
-            continue
-        if quota > 0:
-            return max(1, quota // period)
-    return None
-
-
 def _scheduler_counts() -> list[int]:
-    names = ("SLURM_CPUS_PER_TASK", "NSLOTS", "PBS_NUM_PPN", "LSB_DJOB_NUMPROC")
-    return [int(value) for name in names if (value := os.environ.get(name, "")).isdigit()]
+    names = [*_CORE_VARIABLES, *(["NCPUS"] if "PBS_JOBID" in os.environ else [])]
+    return [count for name in names if (count := _count(name)) is not None]
+
+
+def _count(variable: str) -> int | None:
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdigit() and int(value) > 0 else None
+
+
+def usable_memory() -> int:
+    """Return the memory that all processes of this user's job may use on this machine, in bytes.
+
+    The smallest of what there is, and what control groups, limits and the batch scheduler allow.
+    """
+    limits = [_physical_memory(), memory_allowed(), _address_space(), _slurm_memory()]
+    return min(limit for limit in limits if limit)
+
+
+def _physical_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _address_space() -> int | None:
+    """Return the limit that Grid Engine's h_vmem sets."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _slurm_memory() -> int | None:
+    """Return what SLURM gave the job on this node; its variables count MiB, and 0 is all there is."""
+    if whole := _count("SLURM_MEM_PER_NODE"):
+        return whole * 1024**2
+    per_cpu, cpus = _count("SLURM_MEM_PER_CPU"), _count("SLURM_CPUS_ON_NODE")
+    return per_cpu * cpus * 1024**2 if per_cpu and cpus else None
 
 
 def is_count(value: object, least: int) -> TypeGuard[int]:

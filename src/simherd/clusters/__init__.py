@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "check_kind", "open_client", "split_options"]
 
-KINDS = {"local": "simherd.clusters.local"}
+KINDS = {
+    "local": "simherd.clusters.local",
+    "mpi": "simherd.clusters.mpi",
+}
 
 
 def check_kind(kind: str) -> None:
