@@ -59,10 +59,13 @@ def command(
     simherd run experiment.yaml --set batch.size=20 --store rehearsal.zarr
     simherd run experiment.yaml --resume
     """
+    from simherd.clusters.entering import enter_ranks
+
+    enter_ranks(cluster, dry_run)
     from simherd.cli.going import check_store
     from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
-    from simherd.experiment.document import apply_overrides, read_document
+    from simherd.experiment.document import apply_overrides, kind_named_in, read_document
     from simherd.experiment.schema import check
 
     overrides = [
@@ -71,7 +74,9 @@ def command(
         *([f"cluster.workers={workers}"] if workers is not None else []),
         *([f"run.store={_absolute(store)}"] if store is not None else []),
     ]
-    checked = check(apply_overrides(read_document(experiment), overrides))
+    document = apply_overrides(read_document(experiment), overrides)
+    enter_ranks(kind_named_in(document), dry_run)
+    checked = check(document)
     check_kind(checked.cluster.kind)
     assembled = assemble(checked)
     going = {"resume": resume or rerun is not None, "rerun": rerun or "missing"}

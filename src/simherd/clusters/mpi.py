@@ -12,51 +12,24 @@ import atexit
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simherd.clusters.keeper import Keeper
+from simherd.clusters.launching import Launched, launched
 from simherd.clusters.ranks import RankOptions, Ranks, lead, serve
 from simherd.errors import ClusterError, MissingDependencyError
 
 if TYPE_CHECKING:
     from simherd.clusters.base import OwningClient
 
-__all__ = ["Launched", "enter", "launched", "mismatch", "open"]
+__all__ = ["enter", "mismatch", "open"]
 
 PAUSE_S = 0.005
 """Between two looks for the message: MPI's own waiting keeps a core busy, which others need to start."""
-_VARIABLES = {
-    "Open MPI's mpirun": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-    "MVAPICH's mpirun": ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),
-    "srun": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
-    "MPICH's mpirun": ("PMI_RANK", "PMI_SIZE"),
-}
 _LIBRARIES = {
     "Open MPI's mpirun": ("Open MPI", "IBM Spectrum"),
     "MPICH's mpirun": ("MPICH", "Intel", "MVAPICH"),
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Launched:
-    """What the environment says about who started this process."""
-
-    by: str
-    """The launcher."""
-    rank: int
-    """Which of its processes this is."""
-    size: int
-    """How many it started."""
-
-
-def launched(environment: Mapping[str, str]) -> Launched:
-    """Return what the environment says of the launcher; a process alone is a rank 0 of 1."""
-    for launcher, names in _VARIABLES.items():
-        rank, size = (environment.get(name, "") for name in names)
-        if rank.isdigit() and size.isdigit():
-            return Launched(by=launcher, rank=int(rank), size=int(size))
-    return Launched(by="nothing", rank=0, size=1)
 
 
 def mismatch(found: Launched, library: str, size: int | None = None) -> ClusterError | None:

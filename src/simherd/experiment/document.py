@@ -10,7 +10,7 @@ from typing import Any
 from simherd.errors import ExperimentError, close_matches
 from simherd.experiment.yaml12 import KeyPath, dotted, read_yaml
 
-__all__ = ["Document", "KeyPath", "apply_overrides", "read_document"]
+__all__ = ["Document", "KeyPath", "apply_overrides", "kind_named_in", "read_document"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +89,12 @@ def apply_overrides(document: Document, assignments: Iterable[str]) -> Document:
     for assignment in assignments:
         document = _override(document, assignment)
     return document
+
+
+def kind_named_in(document: Document) -> object:
+    """Return the kind of cluster that a document names, unchecked; None if it names none."""
+    cluster = document.data.get("cluster") if isinstance(document.data, dict) else None
+    return cluster.get("kind") if isinstance(cluster, dict) else None
 
 
 def _text_of(path: Path) -> str:
