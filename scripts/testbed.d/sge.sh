@@ -67,7 +67,8 @@ sge_prepare() {  # A cell whose state is plain files, with its settings, as the 
     sge_settings >"$SGE/new/settings"
     cp -r "$SGE_SHARE/util/resources/centry" "$SGE/new/complexes"
     # Memory is what a site hands out: a slot that asks for it takes it away from others.
-    sed -i 's/^consumable .*/consumable YES/' "$SGE/new/complexes/h_vmem"
+    # Its default is also the limit of jobs that do not ask: with 0 they are killed at once.
+    sed -i 's/^consumable .*/consumable YES/; s/^default .*/default 2G/' "$SGE/new/complexes/h_vmem"
     sed 's/^name .*/name scratch/; s/^shortcut .*/shortcut scratch/; s/^default .*/default 0/' \
         "$SGE/new/complexes/h_vmem" >"$SGE/new/complexes/scratch"
     {
