@@ -18,6 +18,7 @@ COMMANDS = {
     "info": "Show the processes, variables and inputs of a model.",
     "new": "Write a commented starting file.",
     "run": "Run an experiment file.",
+    "session": "Keep runs, or a cluster for them, going after a logout.",
     "status": "Show how far the simulations of a store are.",
 }
 
@@ -34,6 +35,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = import_module(f"simherd.cli.{name}").command
+        _keep_lines(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -48,6 +50,13 @@ class LazyGroup(click.Group):
 
             raise click.UsageError(f"No such command '{args[0]}'. {close_matches(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
+
+
+def _keep_lines(command: click.Command) -> None:
+    r"""Let paragraphs below a ``\b``, two characters in a raw docstring, keep their lines in the help."""
+    command.help = (command.help or "").replace(r"\b", "\b")
+    for part in getattr(command, "commands", {}).values():
+        _keep_lines(part)
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -74,6 +83,9 @@ def group() -> None:
     Start with:  simherd new experiment
     Then:        simherd run experiment.yaml --dry-run
     """
+
+
+_keep_lines(group)
 
 
 def _end_like_ctrl_c() -> None:

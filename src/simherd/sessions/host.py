@@ -1,0 +1,108 @@
+"""What a session runs that hosts a cluster: starts it, says how to reach it, keeps it until told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from simherd.clusters.connection import Connection, remove_connection, write_connection
+from simherd.errors import ClusterError
+from simherd.sessions.record import Hosted
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["host_cluster"]
+
+LOOK_S = 1.0
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+TEXTS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
+
+
+def host_cluster(name: str, hosted: Hosted, say: Callable[[str], None]) -> None:
+    """Host a cluster for runs that come and go, until a signal comes.
+
+    Parameters
+    ----------
+    name : str
+        Name of the session.
+    hosted : Hosted
+        The cluster.
+    say : callable
+        Is told what happens.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster does not start, or ends by itself.
+    """
+    from simherd.clusters import open_client
+
+    say(f"Starting a cluster of kind {hosted.kind!r} ...")
+    with _until_told(say), open_client(hosted.kind, **hosted.options) as client:
+        write_connection(name, _connection(client, hosted.kind))
+        try:
+            say(f"Runs can use it: --cluster session:{name}")
+            _keep(client)
+        finally:
+            remove_connection(name)
+    say("The cluster is closed.")
+
+
+@contextmanager
+def _until_told(say: Callable[[str], None]) -> Iterator[None]:
+    """Leave what runs here when a signal comes; a second one does not disturb the closing."""
+    is_told = False
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        nonlocal is_told
+        if not is_told:
+            is_told = True
+            raise _Told(signal.Signals(number).name)
+
+    for number in SIGNALS:
+        signal.signal(number, leave)
+    try:
+        yield
+    except _Told as told:
+        say(f"Ended by {told}.")
+
+
+class _Told(BaseException):
+    """A signal came."""
+
+
+def _keep(client: Client) -> None:
+    """Stay while the scheduler does."""
+    never = threading.Event()
+    while client.status in ("running", "connecting"):
+        never.wait(LOOK_S)
+    raise ClusterError(
+        "The scheduler of the cluster has ended.", fix="look above for why, and start it again."
+    )
+
+
+def _connection(client: Client, kind: str) -> Connection:
+    info = client.scheduler_info()
+    return Connection(
+        address=info["address"],
+        scheduler_id=info["id"],
+        kind=kind,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        dashboard=client.dashboard_link or "",
+        security=_texts(client.security),
+    )
+
+
+def _texts(security: Any) -> Mapping[str, str] | None:
+    """Return the credentials of clients as texts: the files they stand in end with their owner."""
+    found = {key: str(value) for key in TEXTS if (value := getattr(security, key, None))}
+    return {key: value if "\n" in value else Path(value).read_text() for key, value in found.items()} or None
