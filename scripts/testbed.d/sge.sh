@@ -67,8 +67,9 @@ sge_prepare() {  # A cell whose state is plain files, with its settings, as the 
     sge_settings >"$SGE/new/settings"
     cp -r "$SGE_SHARE/util/resources/centry" "$SGE/new/complexes"
     # Memory is what a site hands out: a slot that asks for it takes it away from others.
-    # Its default is also the limit of jobs that do not ask: with 0 they are killed at once.
-    sed -i 's/^consumable .*/consumable YES/; s/^default .*/default 2G/' "$SGE/new/complexes/h_vmem"
+    # Its default is also the limit of jobs that do not ask (with 0 they are killed at once), and counts
+    # address space, of which Python with threads takes more than memory.
+    sed -i 's/^consumable .*/consumable YES/; s/^default .*/default 8G/' "$SGE/new/complexes/h_vmem"
     sed 's/^name .*/name scratch/; s/^shortcut .*/shortcut scratch/; s/^default .*/default 0/' \
         "$SGE/new/complexes/h_vmem" >"$SGE/new/complexes/scratch"
     {
@@ -144,7 +145,7 @@ sge_host() {
     cat <<-CONF
 		hostname              $HOST
 		load_scaling          NONE
-		complex_values        slots=8,h_vmem=16G,scratch=100G
+		complex_values        slots=8,h_vmem=64G,scratch=100G
 		user_lists            NONE
 		xuser_lists           NONE
 		projects              NONE
