@@ -17,6 +17,7 @@ __all__ = ["KINDS", "check_kind", "open_client", "split_options"]
 KINDS = {
     "local": "simherd.clusters.local",
     "mpi": "simherd.clusters.mpi",
+    "slurm-runner": "simherd.clusters.slurm_runner",
 }
 
 

@@ -8,15 +8,13 @@ reaches them before NumPy loads. Clients of its ``initialize()`` are taken by `s
 
 from __future__ import annotations
 
-import atexit
 import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simherd.clusters.keeper import Keeper
 from simherd.clusters.launching import Launched, launched
-from simherd.clusters.ranks import RankOptions, Ranks, lead, serve
+from simherd.clusters.ranks import Ranks, enter_as, lead
 from simherd.errors import ClusterError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -117,27 +115,22 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     SystemExit
         On all ranks but the first, when it is over.
     """
-    ranks = enter()
-    with ranks.released_after_an_error():
-        options = RankOptions.of(
-            threads_per_worker=threads_per_worker,
-            memory=memory,
-            interface=interface,
-            local_directory=local_directory,
-            dashboard_address=dashboard_address,
-            security=security,
-            worker_memory=worker_memory,
-            death_timeout=death_timeout,
-            guard_threads=guard_threads,
-            name=name,
-        )
-        return lead(ranks, options)
+    return lead(
+        enter(),
+        threads_per_worker=threads_per_worker,
+        memory=memory,
+        interface=interface,
+        local_directory=local_directory,
+        dashboard_address=dashboard_address,
+        security=security,
+        worker_memory=worker_memory,
+        death_timeout=death_timeout,
+        guard_threads=guard_threads,
+        name=name,
+    )
 
 
-_entered: MpiRanks | None = None
-
-
-def enter() -> MpiRanks:
+def enter() -> Ranks:
     """Return the ranks, on rank 0; the others work from here on and leave the program when it is over.
 
     Raises
@@ -149,24 +142,8 @@ def enter() -> MpiRanks:
     SystemExit
         On all ranks but the first.
     """
-    global _entered
-    if _entered is not None:
-        return _entered
     found = launched(os.environ)
-    with Keeper(found.rank) as keeper:
-        if found.rank > 0:
-            keeper.prepare()  # it loads Dask while MPI starts
-        try:
-            ranks = MpiRanks(found)
-        except (ClusterError, MissingDependencyError):
-            if found.rank > 0:
-                raise SystemExit(0) from None  # rank 0 says it, once
-            raise
-        if ranks.rank > 0:
-            serve(ranks, keeper)
-    atexit.register(ranks.release)
-    _entered = ranks
-    return ranks
+    return enter_as(found.rank, lambda: MpiRanks(found))
 
 
 class MpiRanks(Ranks):

@@ -13,13 +13,13 @@ import json
 import signal
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from simherd.clusters.keeper import Invitation, Keeper
-from simherd.errors import ClusterError, ClusterOptionError
+from simherd.errors import ClusterError, ClusterOptionError, MissingDependencyError
 
 if TYPE_CHECKING:
     from distributed import SpecCluster
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from simherd.clusters.base import OwningClient
 
-__all__ = ["RankOptions", "Ranks", "lead", "serve"]
+__all__ = ["RankOptions", "Ranks", "enter_as", "lead", "serve"]
 
 ALLOWED_FAILURES = "distributed.scheduler.allowed-failures"
 LOOPBACK = "127.0.0.1"
@@ -78,6 +78,10 @@ class Ranks(ABC):
         """Let the other ranks end if they still wait for rank 0."""
         if self.rank == 0 and not self._has_shared:
             self.share(b"")
+            self.forget()
+
+    def forget(self) -> None:  # noqa: B027 (not all leave something)
+        """Remove what the message left behind."""
 
     @contextmanager
     def released_after_an_error(self) -> Iterator[None]:
@@ -152,18 +156,68 @@ class RankOptions:
         )
 
 
-def lead(ranks: Ranks, options: RankOptions) -> OwningClient:
-    """Start scheduler and workers from rank 0, and return the client.
+_entered: list[Ranks] = []
+
+
+def enter_as(rank: int, find: Callable[[], Ranks]) -> Ranks:
+    """Return the ranks, on rank 0; the others work from here on and leave the program when it is over.
+
+    Parameters
+    ----------
+    rank : int
+        What the launcher says; the worker of a rank loads Dask while the ranks find each other.
+    find : callable
+        Finds the other ranks.
 
     Raises
     ------
+    ClusterError
+        If the ranks do not find each other; on rank 0 only, so that it is said once.
+    MissingDependencyError
+        If something is not installed that they need for it.
+    SystemExit
+        On all ranks but the first.
+    """
+    if _entered:
+        return _entered[0]
+    with Keeper(rank) as keeper:
+        if rank > 0:
+            keeper.prepare()
+        try:
+            ranks = find()
+        except (ClusterError, MissingDependencyError):
+            if rank > 0:
+                raise SystemExit(0) from None
+            raise
+        if ranks.rank > 0:
+            serve(ranks, keeper)
+    atexit.register(ranks.release)
+    _entered.append(ranks)
+    return ranks
+
+
+def lead(ranks: Ranks, **given: Any) -> OwningClient:
+    """Start scheduler and workers from rank 0, and return the client.
+
+    Parameters
+    ----------
+    ranks : Ranks
+        All of them.
+    **given
+        What the user asks, see `RankOptions`.
+
+    Raises
+    ------
+    ClusterOptionError
+        If an option is wrong.
     ClusterError
         If the scheduler does not start; the other ranks end then, too.
     """
     from simherd.clusters.base import OwningClient
 
-    with ExitStack() as stack:
-        cluster, invitation, keeper = _invite(ranks, options, stack)
+    with ranks.released_after_an_error(), ExitStack() as stack:
+        stack.callback(ranks.forget)
+        cluster, invitation, keeper = _invite(ranks, RankOptions.of(**given), stack)
         ranks.share(invitation.to_json())
         keeper.start(invitation)
         client = OwningClient(cluster, stack)
@@ -214,6 +268,7 @@ def serve(ranks: Ranks, keeper: Keeper) -> NoReturn:
         message = ranks.share(None)
         if message:
             keeper.keep(Invitation.from_json(message))
+    ranks.forget()
     raise SystemExit(0)
 
 
