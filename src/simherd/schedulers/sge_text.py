@@ -148,17 +148,20 @@ def _cause(record: dict[str, str], failed: int, code: int | None) -> tuple[JobSt
         return JobState.CANCELLED, f"deleted by {by}"
     if failed == OVER_A_LIMIT or (code or 0) > 128:
         if _is_over_walltime(record):
-            return JobState.TIMEOUT, "it reached its walltime (h_rt)"
+            return JobState.TIMEOUT, "it reached its walltime"
         if _is_over_memory(record):
             return JobState.OUT_OF_MEMORY, f"it used {record['maxvmem']} of its memory (h_vmem)"
+    if failed in MAY_HAVE_RUN and code == KILLED:
+        return JobState.CANCELLED, "it was killed: with qdel, or by its node, such as for want of memory"
     words = record["failed"].partition(":")[2].strip()
     return JobState.FAILED, words
 
 
 def _is_over_walltime(record: dict[str, str]) -> bool:
-    limit = _requested(record, "h_rt")
     used = _leading_number(record.get("ru_wallclock", record.get("wallclock", "")))
-    return limit is not None and limit.isdigit() and used is not None and used >= int(limit[:12])
+    limits = [_requested(record, resource) or "" for resource in ("h_rt", "s_rt")]
+    reached = [limit.isascii() and limit.isdigit() and (used or 0) >= int(limit[:12]) for limit in limits]
+    return any(reached)
 
 
 def _is_over_memory(record: dict[str, str]) -> bool:

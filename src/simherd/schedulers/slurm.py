@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from simherd.errors import SchedulerError, SubmitError
@@ -81,9 +82,10 @@ class Slurm(BatchScheduler):
         found = _group(wanted, _squeue(wanted))
         unclear = [job_id for job_id, tasks in found.items() if not tasks or _lacks_exit_code(tasks)]
         if unclear:
-            over = [status for status in _sacct(unclear) if status.state.is_over]
-            for job_id, tasks in _group(unclear, over).items():
-                found[job_id] = tasks or found[job_id] or _scontrol(job_id)
+            over = _group(unclear, [status for status in _sacct(unclear) if status.state.is_over])
+            for job_id in unclear:
+                known = over[job_id] or _scontrol(job_id)
+                found[job_id] = _completed(found[job_id], known)
         return {job_id: summarize(job_id, tasks) for job_id, tasks in found.items()}
 
     def cancel(self, job_ids: Iterable[str]) -> None:
@@ -148,6 +150,12 @@ def _scontrol(job_id: str) -> list[JobStatus]:
 
 def _group(job_ids: Sequence[str], statuses: Sequence[JobStatus]) -> dict[str, list[JobStatus]]:
     return {job_id: [status for status in statuses if belongs(status, job_id)] for job_id in job_ids}
+
+
+def _completed(listed: list[JobStatus], known: list[JobStatus]) -> list[JobStatus]:
+    """Return what squeue lists with the exit codes that others know; what others know if it lists nothing."""
+    codes = {status.job_id: status.exit_code for status in known}
+    return [replace(status, exit_code=codes.get(status.job_id)) for status in listed] or known
 
 
 def _lacks_exit_code(tasks: Sequence[JobStatus]) -> bool:

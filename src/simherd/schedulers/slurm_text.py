@@ -52,7 +52,7 @@ STATES = {
 }
 
 SQUEUE_FORMAT = "%i|%T|%N|%r"
-SACCT_FIELDS = "JobID,State,ExitCode,NodeList,Reason"
+SACCT_FIELDS = "JobID,State,ExitCode,NodeList"
 
 _FIELD = re.compile(r"(?:^|\s)([A-Za-z_:/]+)=(\S*)")
 _HELD = re.compile(r"JobHeld|requeued held|JobHoldMaxRequeue", re.IGNORECASE)
@@ -82,11 +82,14 @@ def parse_squeue(text: str) -> list[JobStatus]:
 
 
 def parse_sacct(text: str) -> list[JobStatus]:
-    """Return what ``sacct -n -P -X -o JobID,State,ExitCode,NodeList,Reason`` says of jobs."""
-    rows = (line.split("|", 4) for line in text.splitlines())
+    """Return what ``sacct -n -P -X -o JobID,State,ExitCode,NodeList`` says of jobs.
+
+    Its reasons are left out: they say why a job once waited.
+    """
+    rows = (line.split("|", 3) for line in text.splitlines())
     return [
-        _status(job, state, nodes, reason, exit_code=code)
-        for job, state, code, nodes, reason in (row for row in rows if len(row) == 5)
+        _status(job, state, nodes, "", exit_code=code)
+        for job, state, code, nodes in (row for row in rows if len(row) == 4)
         if read_state(state)
     ]
 
@@ -120,16 +123,21 @@ def _status(job_id: str, word: str, node: str, reason: str, *, exit_code: str) -
         native=word.strip(),
         reason="" if reason.strip() in _NOTHING else reason.strip(),
         node="" if node.strip() in _NOTHING else node.strip(),
-        exit_code=_exit_code(exit_code) if state.is_over else None,
+        exit_code=_exit_code(exit_code, state) if state.is_over else None,
     )
 
 
-def _exit_code(text: str) -> int | None:
-    """Return an exit code from ``code:signal``, as a shell would give it."""
+def _exit_code(text: str, state: JobState) -> int | None:
+    """Return an exit code from ``code:signal``, as a shell would give it.
+
+    Jobs that SLURM ended have ``0:0``, which is no exit code of theirs.
+    """
+    if state is JobState.DONE:
+        return 0
     found = re.match(r"(\d{1,3}):(\d{1,3})$", text.strip(), re.ASCII)
     if not found:
         return None
-    return 128 + int(found[2]) if int(found[2]) else int(found[1])
+    return 128 + int(found[2]) if int(found[2]) else int(found[1]) or None
 
 
 def parse_partitions(partitions: str, nodes: str) -> tuple[Partition, ...]:
