@@ -11,9 +11,11 @@ from simherd.control_groups import cores_allowed, memory_allowed
 from simherd.errors import ClusterOptionError
 
 __all__ = [
+    "core_limits",
     "format_bytes",
     "format_walltime",
     "is_count",
+    "memory_limits",
     "parse_bytes",
     "parse_walltime",
     "usable_cores",
@@ -38,8 +40,13 @@ def usable_cores() -> int:
     The smallest of what affinity, the control group's quota and the batch scheduler allow; a machine's
     own count is an upper bound only.
     """
-    limits = [_affinity(), cores_allowed(), *_scheduler_counts()]
-    return max(1, min(limit for limit in limits if limit is not None))
+    return max(1, min(core_limits().values()))
+
+
+def core_limits() -> dict[str, int]:
+    """Return what limits the cores of this process: numbers by who sets them."""
+    limits = {"affinity": _affinity(), "control group": cores_allowed(), **_scheduler_counts()}
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _affinity() -> int:
@@ -48,9 +55,9 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _scheduler_counts() -> list[int]:
+def _scheduler_counts() -> dict[str, int | None]:
     names = [*_CORE_VARIABLES, *(["NCPUS"] if "PBS_JOBID" in os.environ else [])]
-    return [count for name in names if (count := _count(name)) is not None]
+    return {name: _count(name) for name in names}
 
 
 def _count(variable: str) -> int | None:
@@ -63,20 +70,30 @@ def usable_memory() -> int:
 
     The smallest of what there is, and what control groups, limits and the batch scheduler allow.
     """
-    limits = [_physical_memory(), memory_allowed(), _address_space(), _slurm_memory()]
-    return min(limit for limit in limits if limit)
+    return min(memory_limits().values())
+
+
+def memory_limits() -> dict[str, int]:
+    """Return what limits the memory of this process: bytes by who sets them."""
+    limits = {
+        "machine": _physical_memory(),
+        "control group": memory_allowed(),
+        "address space": _address_space(),
+        "SLURM": _slurm_memory(),
+    }
+    return {name: limit for name, limit in limits.items() if limit}
 
 
 def _physical_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _address_space() -> int | None:
-    """Return the limit that Grid Engine's h_vmem sets."""
+def _process_limits() -> list[int]:
+    """Return the limits that schedulers set: SLURM that of resident memory, Grid Engine's h_vmem others."""
     import resource
 
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return None if limit == resource.RLIM_INFINITY else limit
+    names = (resource.RLIMIT_RSS, resource.RLIMIT_AS, resource.RLIMIT_DATA)
+    return [limit for name in names if (limit := resource.getrlimit(name)[0]) != resource.RLIM_INFINITY]
 
 
 def _slurm_memory() -> int | None:
