@@ -78,7 +78,7 @@ def memory_limits() -> dict[str, int]:
     limits = {
         "machine": _physical_memory(),
         "control group": memory_allowed(),
-        "address space": _address_space(),
+        "limits of the process": min(_process_limits(), default=None),
         "SLURM": _slurm_memory(),
     }
     return {name: limit for name, limit in limits.items() if limit}
