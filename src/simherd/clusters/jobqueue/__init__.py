@@ -1,0 +1,13 @@
+"""Clusters whose workers are jobs of a batch scheduler.
+
+dask-jobqueue writes the job scripts and gives the Dask scheduler. Submitting jobs, watching and replacing
+them is done here: it knows a job only until it is submitted.
+"""
+
+from __future__ import annotations
+
+from simherd.clusters.jobqueue.adapter import open_jobs, worker_script
+from simherd.clusters.jobqueue.kinds import Kind
+from simherd.clusters.jobqueue.options import option_names
+
+__all__ = ["Kind", "open_jobs", "option_names", "worker_script"]

@@ -1,0 +1,99 @@
+"""Why a job ended before its workers connected, from its state and its log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from simherd.errors import ClusterError
+from simherd.schedulers import JobState, JobStatus
+
+__all__ = ["explain", "log_of"]
+
+LINES = 12
+_CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(pattern), cause, fix)
+    for pattern, cause, fix in (
+        (
+            r"No module named '?simherd|No module named '?distributed|Module simherd\.clusters\.worker",
+            "Python on the node finds no simherd",
+            "let the prologue load the environment that has it, or install it where all nodes see it.",
+        ),
+        (
+            r"(python[\d.]*|bin/\S+): (No such file or directory|command not found|not found|Permission denied)",
+            "Python was not found on the node",
+            "give python=PATH as nodes see it, or let the prologue load an environment.",
+        ),
+        (
+            r"network interface|interface .* (not found|doesn't)|'[\w.]+' is not a valid network interface",
+            "the node has no such network interface",
+            "give another interface, or none.",
+        ),
+        (
+            r"[Tt]imed out (during handshake|trying to connect|after)|Connection refused|No route to host|"
+            r"Cannot connect|failed to (connect|start)",
+            "its worker could not reach the Dask scheduler",
+            "give the interface that nodes can reach; else run in one job (simherd script --mode mpi).",
+        ),
+        (
+            r"certificate|SSLError|SSL:",
+            "the worker and the Dask scheduler do not trust each other",
+            "let all nodes see the folder of the keys (XDG_STATE_HOME).",
+        ),
+        (
+            r"[Oo]ut.?[Oo]f.?[Mm]emory|oom-kill|OOM|Cannot allocate memory|MemoryError",
+            "it used more memory than it had asked for",
+            "ask for more memory.",
+        ),
+    )
+)
+_STATES: Mapping[JobState, tuple[str, str]] = {
+    JobState.OUT_OF_MEMORY: ("it used more memory than it had asked for", "ask for more memory."),
+    JobState.TIMEOUT: ("its walltime was over", "ask for a longer walltime."),
+    JobState.CANCELLED: ("somebody cancelled it", "run again; --resume goes on from what is done."),
+    JobState.NODE_FAIL: ("its node failed", "run again; --resume goes on from what is done."),
+}
+
+
+def explain(status: JobStatus, scheduler: str, logs: Path) -> ClusterError:
+    """Return the error for a job that ended without a worker.
+
+    Parameters
+    ----------
+    status : JobStatus
+        What became of it.
+    scheduler : str
+        The batch scheduler, for people.
+    logs : Path
+        Folder of its log.
+    """
+    log = log_of(status.job_id, logs)
+    cause, fix = _cause(status, log)
+    code = "" if status.exit_code is None else f", exit code {status.exit_code}"
+    node = f" on {status.node}" if status.node else ""
+    tail = "".join(f"\n    {line}" for line in log.splitlines()[-LINES:])
+    said = f" The end of its log:{tail}\n" if tail else " It left no log."
+    return ClusterError(
+        f"Job {status.job_id} of {scheduler} ended{node} before a worker of it connected "
+        f"({status.state.value}{code}): {cause}.{said}",
+        fix=fix,
+    )
+
+
+def _cause(status: JobStatus, log: str) -> tuple[str, str]:
+    for pattern, cause, fix in _CAUSES:
+        if pattern.search(log):
+            return cause, fix
+    return _STATES.get(status.state, ("the reason is not known", "look at the log, and at the node."))
+
+
+def log_of(job_id: str, logs: Path) -> str:
+    """Return what a job wrote, as far as it can be found."""
+    texts = []
+    for path in sorted(logs.glob(f"*{job_id}*")):
+        try:
+            texts.append(path.read_text(errors="replace"))
+        except OSError:
+            continue
+    return "\n".join(text.strip() for text in texts if text.strip())

@@ -1,0 +1,265 @@
+"""The options of a cluster whose workers are jobs, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from simherd.clusters.base import positive
+from simherd.clusters.jobqueue.kinds import Kind
+from simherd.config import job_settings
+from simherd.errors import ClusterOptionError, close_matches
+from simherd.resources import parse_bytes, parse_walltime
+
+__all__ = ["JobOptions", "option_names", "read_options"]
+
+MEMORY_PER_CORE = 2 * 2**30
+_WORD = re.compile(r"[\w.,:@%/+=-]+")
+MEMORY_SHARES = ("target", "spill", "pause", "terminate")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobOptions:
+    """What a cluster of jobs is to be."""
+
+    jobs: int = 1
+    """Jobs that are kept running; with `adapt`, how many there are at first."""
+    adapt: tuple[int, int] | None = None
+    """Fewest and most jobs, between which there are as many as the work needs."""
+    cores: int = 1
+    """Cores of a job."""
+    processes: int = 1
+    """Worker processes of a job."""
+    memory: int = MEMORY_PER_CORE
+    """Memory of a job, in bytes."""
+    walltime: int = 3600
+    """Time after which the scheduler ends a job, in s."""
+    queue: str | None = None
+    """Partition or queue."""
+    account: str | None = None
+    """Who pays: account or project."""
+    parallel_environment: str | None = None
+    """Grid Engine: what books several slots."""
+    resource_spec: str | None = None
+    """Resources in the scheduler's own words."""
+    directives: Any = ()
+    """Further directives of the job script."""
+    directives_skip: tuple[str, ...] = ()
+    """Parts of directives that are to be left out."""
+    prologue: tuple[str, ...] = ()
+    """Lines of shell code that run before the workers."""
+    interface: str | None = None
+    """Network interface of scheduler and workers."""
+    local_directory: str | None = None
+    """Folder on the node in which workers put what does not fit into memory."""
+    log_directory: str | None = None
+    """Folder of the jobs' logs, which stay; by default they go where nothing stays that ended well."""
+    shared_temp_directory: str | None = None
+    """Folder that all nodes see, for the workers' keys; by default the one of the state of simherd."""
+    death_timeout: float = 60.0
+    """Time after which a worker without scheduler ends, in s."""
+    wait_timeout: float | None = None
+    """Time to wait for the first worker, in s; None as long as there is hope."""
+    dashboard_address: str | None = "127.0.0.1:0"
+    """Where the dashboard listens; None for no dashboard."""
+    security: Any = None
+    """TLS or none."""
+    worker_memory: Mapping[str, float | bool] = field(default_factory=dict)
+    """Shares of a worker's memory at which Dask acts: target, spill, pause, terminate."""
+    guard_threads: int = 1
+    """Threads of numerical libraries in each simulation."""
+    name: str = "simherd"
+    """Name of the jobs."""
+    python: str | None = None
+    """Python on the nodes; this one by default."""
+    shebang: str | None = None
+    """First line of job scripts."""
+    worker_arguments: tuple[str, ...] = ()
+    """Further arguments of ``dask worker``."""
+    scheduler_options: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the Dask scheduler."""
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """Options that only this kind has."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of a worker process."""
+        return self.cores // self.processes
+
+    @property
+    def most_jobs(self) -> int:
+        """Most jobs at once."""
+        return self.adapt[1] if self.adapt else self.jobs
+
+
+SPELLINGS = {"partition": "queue", "project": "account"}
+"""Other words for options."""
+DERIVED = ("workers", "threads_per_worker")
+"""Options that others follow from."""
+IGNORED = ("worker_command",)
+"""Keys of dask-jobqueue that have no effect: workers are started in one way."""
+
+
+def option_names(kind: Kind) -> tuple[str, ...]:
+    """Return the options that a kind of cluster has."""
+    names = [one.name for one in fields(JobOptions) if one.name != "own"]
+    absent = {"queue": kind.has_queue, "account": bool(kind.account)}
+    if kind.name != "sge":
+        absent["parallel_environment"] = False
+    kept = [name for name in names if absent.get(name, True)]
+    spelt = [other for other, name in SPELLINGS.items() if absent.get(name, True)]
+    return (*kept, *spelt, *DERIVED, *kind.own)
+
+
+def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
+    """Return the options of a cluster: what is given on top of what jobqueue.yaml says.
+
+    Raises
+    ------
+    ClusterOptionError
+        If one is unknown or wrong.
+    """
+    allowed = option_names(kind)
+    configured = job_settings(kind.name)
+    values = {
+        name: value
+        for source in (configured, given)
+        for name, value in _spelt(source).items()
+        if value is not None and (name in allowed or source is given)
+    }
+    for name in values:
+        if name not in allowed:
+            raise ClusterOptionError(
+                f"A cluster of kind {kind.name!r} has no option {name!r}. {close_matches(name, allowed)}"
+            )
+    own = {name: values.pop(name) for name in kind.own if name in values and name not in _FIELDS}
+    return JobOptions(**_checked(values), own=own)
+
+
+_FIELDS = frozenset(one.name for one in fields(JobOptions))
+
+
+def _spelt(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {SPELLINGS.get(name, name): value for name, value in options.items() if name not in IGNORED}
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    checked = {name: _CHECKS.get(name, _as_it_is)(name, value) for name, value in values.items()}
+    cores, processes = _cores_and_processes(checked)
+    workers = checked.pop("workers", None)
+    if workers is not None and "jobs" not in checked:
+        checked["jobs"] = -(-workers // processes)
+    if checked.get("adapt") and "jobs" not in checked:
+        checked["jobs"] = max(1, checked["adapt"][0])
+    checked.setdefault("memory", cores * MEMORY_PER_CORE)
+    return {**checked, "cores": cores, "processes": processes}
+
+
+def _cores_and_processes(checked: dict[str, Any]) -> tuple[int, int]:
+    """Return cores and worker processes of a job; each process has as many threads as the others."""
+    threads = checked.pop("threads_per_worker", None)
+    cores, processes = checked.get("cores"), checked.get("processes")
+    if cores is None:
+        cores = (processes or 1) * (threads or 1)
+    if processes is None:
+        processes = max(1, cores // (threads or 1))
+    if cores % processes or (threads is not None and cores != processes * threads):
+        raise ClusterOptionError(
+            f"cores={cores} do not make {processes} worker processes of "
+            f"{threads or 'equally many'} threads: cores would idle, or be used twice.",
+            fix="let cores be processes times threads_per_worker.",
+        )
+    return cores, processes
+
+
+def _as_it_is(name: str, value: Any) -> Any:
+    return value
+
+
+def _memory(name: str, value: Any) -> int:
+    return parse_bytes(value)
+
+
+def _walltime(name: str, value: Any) -> int:
+    return parse_walltime(value)
+
+
+def _word(name: str, value: Any) -> str:
+    if _WORD.fullmatch(str(value)):
+        return str(value)
+    raise ClusterOptionError(
+        f"{name}={value!r} cannot stand in a job script: letters, digits and . , : @ % / + = - _ can.",
+        fix=f"choose another {name}, without spaces or quotes.",
+    )
+
+
+def _lines(name: str, value: Any) -> tuple[str, ...]:
+    lines = (value,) if isinstance(value, str) else tuple(value)
+    if all(isinstance(line, str) for line in lines):
+        return lines
+    raise ClusterOptionError(f"{name}={value!r} is not allowed: lines of text are needed.")
+
+
+def _directives(name: str, value: Any) -> Any:
+    """Return directives: lines, or for HTCondor keys with values."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    lines = _lines(name, value)
+    for line in lines:
+        if "\n" in line:
+            raise ClusterOptionError(f"{name}: {line!r} is more than one line.", fix="give them one by one.")
+    return lines
+
+
+def _adapt(name: str, value: Any) -> tuple[int, int]:
+    is_pair = isinstance(value, Sequence) and len(value) == 2 and all(isinstance(one, int) for one in value)
+    if is_pair and 0 <= value[0] <= value[1] and value[1] > 0:
+        return value[0], value[1]
+    raise ClusterOptionError(
+        f"adapt={value!r} is not allowed: the fewest and the most jobs are needed.", fix="write for instance (1, 8)."
+    )
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, str):
+        from dask.utils import parse_timedelta
+
+        try:
+            return float(parse_timedelta(value))
+        except (ValueError, KeyError):
+            value = None
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    raise ClusterOptionError(f"{name} is not a time above 0.", fix="write seconds, or for instance '5 min'.")
+
+
+def _shares(name: str, value: Any) -> dict[str, float | bool]:
+    if not isinstance(value, Mapping):
+        raise ClusterOptionError(f"{name}={value!r} is not allowed: keys with shares are needed.")
+    for key, share in value.items():
+        if key not in MEMORY_SHARES:
+            raise ClusterOptionError(f"{name}: {key!r} is not known. {close_matches(str(key), MEMORY_SHARES)}")
+        if share is not False and (share is True or not isinstance(share, int | float) or not 0 < share <= 1):
+            raise ClusterOptionError(
+                f"{name}: {key}={share!r} is not allowed: a share of the memory above 0 and up to 1, or false."
+            )
+    return dict(value)
+
+
+_CHECKS = {
+    **dict.fromkeys(
+        ("jobs", "workers", "threads_per_worker", "cores", "processes", "guard_threads"), positive
+    ),
+    **dict.fromkeys(
+        ("queue", "account", "parallel_environment", "resource_spec", "name", "interface", "log_directory"), _word
+    ),
+    "memory": _memory,
+    "walltime": _walltime,
+    **dict.fromkeys(("prologue", "directives_skip", "worker_arguments"), _lines),
+    "directives": _directives,
+    "adapt": _adapt,
+    **dict.fromkeys(("death_timeout", "wait_timeout"), _seconds),
+    "worker_memory": _shares,
+}

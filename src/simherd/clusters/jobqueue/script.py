@@ -1,0 +1,197 @@
+"""The script of a worker's job, written by dask-jobqueue."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import dask
+import yaml
+
+from simherd.clusters.jobqueue.kinds import Kind
+from simherd.clusters.jobqueue.options import JobOptions
+from simherd.config import site_settings
+from simherd.errors import ClusterOptionError
+from simherd.resources import format_walltime
+from simherd.threads import guard_environment
+
+__all__ = ["Scripts", "dask_jobqueue", "lifetime_s"]
+
+HEADROOM = 0.05
+"""Share of a job's memory that is not the workers': nannies and interpreters need some, too."""
+MARGIN = 0.1
+LEAST_MARGIN_S, MOST_MARGIN_S = 20, 300
+"""How long before the end of its walltime a job's workers leave: a share of it, within bounds in s."""
+SECTION = "simherd-defaults"
+"""Section of Dask's configuration that dask-jobqueue reads in place of the user's, which was read here."""
+PASSED_ON = ("worker", "comm", "nanny")
+"""Sections of ``distributed`` that workers need, and would not get from the client's configuration."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scripts:
+    """Writes the scripts of the jobs of one cluster."""
+
+    kind: Kind
+    """The batch scheduler."""
+    options: JobOptions
+    """What the cluster is to be."""
+    address: str
+    """Address of the Dask scheduler."""
+    security: Any = None
+    """Credentials of workers, in files; None for plain connections."""
+    log_directory: str | None = None
+    """Where the logs of the jobs go."""
+
+    def job(self, name: str) -> Any:
+        """Return dask-jobqueue's job for the workers of a name, which is not started.
+
+        Raises
+        ------
+        ClusterOptionError
+            If dask-jobqueue does not accept the options.
+        """
+        module = dask_jobqueue()
+        job_class = getattr(module, self.kind.cluster).job_cls
+        with dask.config.set({f"jobqueue.{SECTION}": _defaults(self.kind.name)}):
+            try:
+                return job_class(self.address, name=name, config_name=SECTION, **self._arguments())
+            except (ValueError, TypeError) as error:
+                raise ClusterOptionError(f"dask-jobqueue refuses the options of the cluster: {error}.") from error
+
+    def text(self, name: str) -> str:
+        """Return the script that starts the workers of a name."""
+        return str(self.job(name).job_script())
+
+    def _arguments(self) -> dict[str, Any]:
+        kind, options = self.kind, self.options
+        given = {
+            "cores": options.cores,
+            "processes": options.processes,
+            "memory": f"{options.memory} B",
+            "job_name": options.name,
+            "interface": options.interface,
+            "local_directory": _quoted(options.local_directory),
+            "log_directory": self.log_directory,
+            "death_timeout": int(options.death_timeout),
+            "python": options.python and shlex.quote(options.python),
+            "shebang": options.shebang,
+            "job_extra_directives": options.directives or None,
+            "job_directives_skip": options.directives_skip or None,
+            "job_script_prologue": list(self._prologue()),
+            "worker_extra_args": self._worker_arguments(),
+            "security": self.security,
+            "protocol": None if self.security is None else "tls://",
+            **({"queue": options.queue} if kind.has_queue else {}),
+            **({kind.account: options.account} if kind.account else {}),
+            **({"walltime": self._walltime()} if kind.has_walltime else {}),
+            **({"resource_spec": options.resource_spec} if "resource_spec" in _defaults_of(kind) else {}),
+            **options.own,
+            **kind.arguments(options),
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _walltime(self) -> str:
+        text = format_walltime(self.options.walltime)
+        return text if self.kind.walltime_format.endswith("%S") else text.rpartition(":")[0]
+
+    def _prologue(self) -> Iterator[str]:
+        """Yield what runs before the workers; the guards come last, so that nothing overrides them."""
+        yield from site_settings(self.kind.name).activation
+        yield from self.options.prologue
+        settings = {
+            **_changed_settings(),
+            **{f"distributed.worker.memory.{name}": share for name, share in self.options.worker_memory.items()},
+        }
+        for key, value in settings.items():
+            yield f"export {_variable(key)}={shlex.quote(str(value))}"
+        for name, threads in guard_environment(self.options.guard_threads).items():
+            yield f"export {name}={threads}"
+        if self.kind.has_walltime:
+            yield f"export SIMHERD_ENDS_AT=$(( $(date +%s) + {lifetime_s(self.options.walltime)} ))"
+
+    def _worker_arguments(self) -> list[str]:
+        limit = int(self.options.memory * (1 - HEADROOM)) // self.options.processes
+        ours = ["--memory-limit", str(limit), "--preload", "simherd.clusters.worker"]
+        quiet = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+        return [*ours, *quiet, *map(shlex.quote, self.options.worker_arguments)]
+
+
+def lifetime_s(walltime_s: int) -> int:
+    """Return the time after which workers leave a job of a walltime, both in s."""
+    margin = min(max(round(walltime_s * MARGIN), LEAST_MARGIN_S), MOST_MARGIN_S)
+    return max(walltime_s - margin, walltime_s // 2)
+
+
+def _quoted(path: str | None) -> str | None:
+    """Return a path for a command line; variables in it are left to the shell of the node."""
+    return path if path is None or "$" in path else shlex.quote(path)
+
+
+def _variable(key: str) -> str:
+    return "DASK_" + key.replace(".", "__").replace("-", "_").upper()
+
+
+def _changed_settings() -> dict[str, Any]:
+    """Return the settings of workers in which Dask's configuration differs from its defaults."""
+    default = yaml.safe_load(files("distributed").joinpath("distributed.yaml").read_text())["distributed"]
+    now = dask.config.get("distributed")
+    changed: dict[str, Any] = {}
+    for section in PASSED_ON:
+        first = dict(_leaves(default[section]))
+        for key, value in _leaves(now.get(section, {})):
+            if value is not None and value != first.get(key) and not key.startswith("pre-spawn"):
+                changed[f"distributed.{section}.{key}"] = value
+    return changed
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    text = files("dask_jobqueue").joinpath("jobqueue.yaml").read_text()
+    shipped: dict[str, Any] = yaml.safe_load(text)["jobqueue"]
+    return shipped
+
+
+def _defaults(kind: str) -> dict[str, Any]:
+    return _shipped()[kind]  # type: ignore[no-any-return]
+
+
+def _defaults_of(kind: Kind) -> frozenset[str]:
+    return frozenset(key.replace("-", "_") for key in _defaults(kind.name))
+
+
+_importing = threading.Lock()
+
+
+def dask_jobqueue() -> Any:
+    """Return the package; importing it neither changes what Ctrl-C does nor writes to the user's home."""
+    with _importing, _harmless():
+        import dask_jobqueue as module
+    return module
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Take back what importing dask-jobqueue does besides."""
+    ensure_file, set_handler = dask.config.ensure_file, signal.signal
+    dask.config.ensure_file = lambda *args, **kwargs: None
+    signal.signal = lambda *args, **kwargs: None  # type: ignore[assignment, return-value]
+    try:
+        yield
+    finally:
+        dask.config.ensure_file, signal.signal = ensure_file, set_handler

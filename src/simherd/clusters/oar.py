@@ -1,0 +1,23 @@
+"""Workers as jobs of OAR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simherd.clusters.base import OwningClient
+from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_script
+
+__all__ = ["KIND", "OPTIONS", "job_script", "open"]
+
+KIND = Kind(name="oar", title="OAR", cluster="OARCluster", account="project", own=("memory_per_core_property_name",))
+OPTIONS = option_names(KIND)
+
+
+def open(**options: Any) -> OwningClient:  # noqa: A001 (the one verb that all adapters have)
+    """Submit jobs to OAR, each with workers, and return a client; see `simherd.open_client`."""
+    return open_jobs(KIND, options)
+
+
+def job_script(**options: Any) -> str:
+    """Return the script of a worker's job."""
+    return worker_script(KIND, options)

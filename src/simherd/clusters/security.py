@@ -1,0 +1,126 @@
+"""Who may connect: TLS with temporary credentials wherever a port can be reached from other machines."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simherd.errors import ClusterOptionError, MissingDependencyError
+
+__all__ = ["address_of", "as_security", "is_loopback", "write_credentials"]
+
+WORDS = {True: True, "tls": True, "temporary": True, False: False, "none": False}
+FORMS = "'tls', 'none', a distributed.Security or a mapping with tls_ca_file, tls_client_cert ..."
+
+
+def address_of(interface: str | None) -> str:
+    """Return the address at which this machine is reached.
+
+    Parameters
+    ----------
+    interface : str, optional
+        Network interface, such as "ib0"; that of the route to the internet by default.
+
+    Raises
+    ------
+    ClusterOptionError
+        If there is no such interface.
+    """
+    if interface is None:
+        from distributed.utils import get_ip
+
+        return str(get_ip())
+    import psutil
+
+    addresses = {
+        name: [one.address for one in found if one.family == socket.AF_INET]
+        for name, found in psutil.net_if_addrs().items()
+    }
+    if addresses.get(interface):
+        return str(addresses[interface][0])
+    named = ", ".join(f"{name} ({found[0]})" for name, found in addresses.items() if found)
+    raise ClusterOptionError(
+        f"interface={interface!r}: this machine has no such network interface. It has {named}.",
+        fix="name one of these that the nodes have too, or leave it out.",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def as_security(security: Any, host: str) -> Any:
+    """Return Dask's security object for a scheduler, or None for plain connections.
+
+    Parameters
+    ----------
+    security : object
+        What the user said; None for TLS unless `host` is loopback.
+    host : str
+        Address at which the scheduler listens.
+
+    Raises
+    ------
+    ClusterOptionError
+        If `security` is none of the allowed forms.
+    MissingDependencyError
+        If temporary credentials are needed and the package that makes them is missing.
+    """
+    from distributed.security import Security
+
+    if isinstance(security, Security):
+        return security
+    if isinstance(security, Mapping):
+        try:
+            return Security(**security)
+        except (TypeError, ValueError) as error:
+            raise ClusterOptionError(f"security: {error}.", fix=f"give {FORMS}.") from error
+    if security is not None and security not in WORDS:
+        raise ClusterOptionError(f"security={security!r} is not known.", fix=f"give {FORMS}.")
+    wanted = not is_loopback(host) if security is None else WORDS[security]
+    return _temporary() if wanted else None
+
+
+def _temporary() -> Any:
+    from distributed.security import Security
+
+    try:
+        return Security.temporary()
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Secure connections beyond this machine need the package cryptography, which is not installed.",
+            fix="pip install cryptography; or security='none', where only people you trust reach the port.",
+        ) from error
+
+
+def write_credentials(security: Any, folder: Path) -> Any:
+    """Return a security object whose credentials are files that workers can read, 0600 in a folder.
+
+    Parameters
+    ----------
+    security : distributed.Security
+        May hold its credentials in memory.
+    folder : Path
+        A folder that only the user may enter and that all nodes see.
+    """
+    from distributed.security import Security
+
+    fields = {}
+    for name in ("tls_ca_file", "tls_worker_cert", "tls_worker_key"):
+        value = getattr(security, name)
+        if value is not None and "\n" in value:
+            path = folder / f"{name}.pem"
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(value)
+            value = str(path)
+        fields[name] = value
+    return Security(require_encryption=True, **fields)

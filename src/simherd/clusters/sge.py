@@ -1,0 +1,64 @@
+"""Workers as jobs of Grid Engine."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from simherd.clusters.base import OwningClient
+from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_script
+from simherd.clusters.jobqueue.options import JobOptions
+from simherd.config import site_settings
+from simherd.errors import ClusterOptionError
+
+__all__ = ["KIND", "OPTIONS", "job_script", "open"]
+
+_BOOKING = re.compile(r"-pe\s+(\S+)\s+(\d+)")
+
+
+def _arguments(options: JobOptions) -> dict[str, Any]:
+    """Book slots with a parallel environment, and memory with the resource of the site.
+
+    Grid Engine books neither by itself.
+    """
+    site = site_settings("sge")
+    resources = [options.resource_spec] if options.resource_spec else []
+    if site.memory_resource and site.memory_resource not in (options.resource_spec or ""):
+        slots = options.cores if site.memory_is_per_slot else 1
+        resources.append(f"{site.memory_resource}={options.memory // slots // 2**20}M")
+    directives = list(options.directives)
+    environment = options.parallel_environment or site.parallel_environment
+    booked = [found for line in directives if (found := _BOOKING.search(line))]
+    if booked:
+        _check_booking(booked[0][0], int(booked[0][2]), options.cores)
+    elif environment is not None:
+        directives.append(f"-pe {environment} {options.cores}")
+    elif options.cores > 1:
+        raise ClusterOptionError(
+            f"cores={options.cores}: Grid Engine gives a job one slot, unless it names a parallel environment.",
+            fix="give parallel_environment='smp' ('qconf -spl' lists them), or "
+            "simherd.sge.parallel-environment in jobqueue.yaml.",
+        )
+    return {"resource_spec": ",".join(resources) or None, "job_extra_directives": directives}
+
+
+def _check_booking(directive: str, slots: int, cores: int) -> None:
+    if slots != cores:
+        raise ClusterOptionError(
+            f"The directive {directive!r} books {slots} slots, and cores={cores}.",
+            fix="let them be equal, or leave the directive out and give parallel_environment.",
+        )
+
+
+KIND = Kind(name="sge", title="Grid Engine", cluster="SGECluster", account="project", arguments=_arguments)
+OPTIONS = option_names(KIND)
+
+
+def open(**options: Any) -> OwningClient:  # noqa: A001 (the one verb that all adapters have)
+    """Submit jobs to Grid Engine, each with workers, and return a client; see `simherd.open_client`."""
+    return open_jobs(KIND, options)
+
+
+def job_script(**options: Any) -> str:
+    """Return the script of a worker's job."""
+    return worker_script(KIND, options)
