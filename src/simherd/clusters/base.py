@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import signal
+import sys
+import threading
 from contextlib import ExitStack
+from types import FrameType
 from typing import Any
 
 from distributed import Client, Nanny
@@ -18,25 +23,69 @@ __all__ = ["GuardedNanny", "OwningClient", "positive"]
 class OwningClient(Client):
     """A client that closes what was opened for it, newest first.
 
+    It also does so when the program ends without closing it, or is told to by SIGTERM or SIGHUP, unless these
+    have handlers already.
+
     Parameters
     ----------
-    cluster : distributed.deploy.Cluster
+    cluster : distributed.deploy.Cluster or str
         What it connects to.
     resources : ExitStack
         Cluster, folders and whatever else ends with the client; the client's own once it is connected.
+    keeper : Keeper, optional
+        Who replaces workers that are lost, see `simherd.executors.client`.
+    **options
+        Further arguments of Dask's client.
     """
 
-    def __init__(self, cluster: Any, resources: ExitStack) -> None:
+    def __init__(self, cluster: Any, resources: ExitStack, keeper: Any = None, **options: Any) -> None:
         self._resources = ExitStack()
-        super().__init__(cluster)  # type: ignore[no-untyped-call]
+        self._handlers: dict[int, Any] = {}
+        self.keeper = keeper
+        super().__init__(cluster, **options)  # type: ignore[no-untyped-call]
         self._resources = resources.pop_all()
+        self._handlers = _end_on_signals()
+        atexit.register(self.close)
+
+    @property
+    def dashboard_port(self) -> int | None:
+        """Port of the dashboard on the machine of the Dask scheduler; None if there is none."""
+        found = self.scheduler_info()["services"].get("dashboard")
+        return None if found is None else int(found)
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """Close the client and then its cluster."""
+        atexit.unregister(self.close)
+        _restore(self._handlers)
         try:
             return super().close(*args, **kwargs)  # type: ignore[no-untyped-call]
         finally:
             self._resources.close()
+
+
+def _end_on_signals() -> dict[int, Any]:
+    """Let signals that would kill the program end it tidily; return the handlers of before."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    signals = [number for number in (signal.SIGTERM, signal.SIGHUP) if _is_default(number)]
+    return {number: signal.signal(number, _end) for number in signals}
+
+
+def _is_default(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_DFL
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _restore(handlers: dict[int, Any]) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in list(handlers):
+        handler = handlers.pop(number)
+        if signal.getsignal(number) is _end:
+            signal.signal(number, handler)
 
 
 class GuardedNanny(Nanny):

@@ -9,7 +9,15 @@ from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_scri
 
 __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 
-KIND = Kind(name="htcondor", title="HTCondor", cluster="HTCondorCluster", account="", has_queue=False, has_walltime=False, own=("disk", "submit_command_extra", "cancel_command_extra"))
+KIND = Kind(
+    name="htcondor",
+    title="HTCondor",
+    cluster="HTCondorCluster",
+    account="",
+    has_queue=False,
+    has_walltime=False,
+    own=("disk", "submit_command_extra", "cancel_command_extra"),
+)
 OPTIONS = option_names(KIND)
 
 

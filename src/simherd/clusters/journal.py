@@ -51,7 +51,7 @@ class JournalEntry:
         if not self.is_here:
             return False
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > CLOCK_S
+            return bool(abs(psutil.Process(self.pid).create_time() - self.started) > CLOCK_S)
         except psutil.NoSuchProcess:
             return True
 

@@ -9,7 +9,15 @@ from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_scri
 
 __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 
-KIND = Kind(name="lsf", title="LSF", cluster="LSFCluster", account="project", own=("ncpus", "mem", "lsf_units", "use_stdin"), walltime_format="%H:%M", reads_stdin=True)
+KIND = Kind(
+    name="lsf",
+    title="LSF",
+    cluster="LSFCluster",
+    account="project",
+    own=("ncpus", "mem", "lsf_units", "use_stdin"),
+    walltime_format="%H:%M",
+    reads_stdin=True,
+)
 OPTIONS = option_names(KIND)
 
 

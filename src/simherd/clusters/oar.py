@@ -9,7 +9,9 @@ from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_scri
 
 __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 
-KIND = Kind(name="oar", title="OAR", cluster="OARCluster", account="project", own=("memory_per_core_property_name",))
+KIND = Kind(
+    name="oar", title="OAR", cluster="OARCluster", account="project", own=("memory_per_core_property_name",)
+)
 OPTIONS = option_names(KIND)
 
 

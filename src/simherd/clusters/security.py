@@ -32,7 +32,7 @@ def address_of(interface: str | None) -> str:
     if interface is None:
         from distributed.utils import get_ip
 
-        return str(get_ip())
+        return str(get_ip())  # type: ignore[no-untyped-call]
     import psutil
 
     addresses = {
@@ -81,7 +81,7 @@ def as_security(security: Any, host: str) -> Any:
         return security
     if isinstance(security, Mapping):
         try:
-            return Security(**security)
+            return Security(**security)  # type: ignore[no-untyped-call]
         except (TypeError, ValueError) as error:
             raise ClusterOptionError(f"security: {error}.", fix=f"give {FORMS}.") from error
     if security is not None and security not in WORDS:
@@ -94,7 +94,7 @@ def _temporary() -> Any:
     from distributed.security import Security
 
     try:
-        return Security.temporary()
+        return Security.temporary()  # type: ignore[no-untyped-call]
     except ImportError as error:
         raise MissingDependencyError(
             "Secure connections beyond this machine need the package cryptography, which is not installed.",
@@ -123,4 +123,4 @@ def write_credentials(security: Any, folder: Path) -> Any:
             path.write_text(value)
             value = str(path)
         fields[name] = value
-    return Security(require_encryption=True, **fields)
+    return Security(require_encryption=True, **fields)  # type: ignore[no-untyped-call]

@@ -35,7 +35,7 @@ def _arguments(options: JobOptions) -> dict[str, Any]:
         directives.append(f"-pe {environment} {options.cores}")
     elif options.cores > 1:
         raise ClusterOptionError(
-            f"cores={options.cores}: Grid Engine gives a job one slot, unless it names a parallel environment.",
+            f"cores={options.cores}: Grid Engine gives one slot to a job without parallel environment.",
             fix="give parallel_environment='smp' ('qconf -spl' lists them), or "
             "simherd.sge.parallel-environment in jobqueue.yaml.",
         )

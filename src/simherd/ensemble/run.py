@@ -31,6 +31,8 @@ from simherd.store.writer import BlockStore
 __all__ = ["Batch", "Outcome", "run_batch", "share"]
 
 POLL_S = 1.0
+JOB_LOSSES = 20
+"""How often a block may lose its worker with a job or node, before it is under suspicion, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +158,8 @@ class _Run:
         self.alone: int | None = None
         """The one that runs alone."""
         self.unmarked: set[int] = set()
+        self.job_losses: dict[int, int] = {}
+        """How often a block lost its worker with the job or node that it was on, by first simulation."""
         self.failure: Failure | None = None
         """Why the run ends, where a failure ends it."""
         self.outcome = Outcome()
@@ -255,6 +259,9 @@ class _Run:
     def _after_loss(self, block: Block, lost: Lost) -> None:
         """Find out which simulation of a block ended its worker, by running its parts on their own."""
         first = int(block.numbers[0])
+        if lost.is_innocent and self._bears(first):
+            self._after_loss_of_job(block, lost)
+            return
         suspect = None if self.marks is None else self.marks.take(block.numbers)
         if suspect is None and self.marks is not None and first not in self.unmarked:
             self.unmarked.add(first)  # it only waited for that worker, unless this happens again
@@ -266,6 +273,21 @@ class _Run:
             return
         for part in split(block.numbers, suspect):
             self._put_back(part)
+
+    def _bears(self, first: int) -> bool:
+        """Return whether a block may lose its job once more."""
+        self.job_losses[first] = self.job_losses.get(first, 0) + 1
+        return self.job_losses[first] <= JOB_LOSSES
+
+    def _after_loss_of_job(self, block: Block, lost: Lost) -> None:
+        """Run a block again as it was: it had nothing to do with the end of its worker."""
+        if self.marks is not None:
+            self.marks.take(block.numbers)
+        self.batch.emit(BlockLost(simulations=str(block), reason=lost.reason))
+        if block.numbers[0] == self.alone:
+            self.suspects.append(block.numbers)
+        else:
+            self.pending.put_back([block.numbers])
 
     def _put_back(self, numbers: Numbers) -> None:
         if len(numbers) == 1:

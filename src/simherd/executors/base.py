@@ -26,6 +26,8 @@ class Lost:
 
     reason: str
     """How it ended, in words."""
+    is_innocent: bool = False
+    """Whether the item had nothing to do with that: its node failed, or somebody cancelled the job."""
 
 
 class Tasks(ABC):

@@ -9,8 +9,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from simherd.errors import ClusterError
-from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
-from simherd.executors.payload import Payload, call_packed, pack
+from simherd.executors.base import Executor, QueuedTasks, TaskFunction, Tasks
+from simherd.executors.leaving import Refused, call_in_time
+from simherd.executors.losses import Keeper, loss_of
+from simherd.executors.payload import Payload, pack
 from simherd.progress.words import counted
 
 __all__ = ["ClientExecutor"]
@@ -45,10 +47,15 @@ class ClientExecutor(Executor):
 
     def _count_threads(self) -> int:
         threads = sum(self.client.nthreads().values())
-        if not threads:
+        if not threads and self.keeper is None:
             self._wait_for_one()
             threads = sum(self.client.nthreads().values())
-        return int(threads)
+        return max(int(threads), 0 if self.keeper is None else self.keeper.most_threads)
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """Who replaces workers that are lost."""
+        return getattr(self.client, "keeper", None)
 
     def _wait_for_one(self) -> None:
         try:
@@ -93,28 +100,42 @@ class ClientExecutor(Executor):
 class _ClientTasks(QueuedTasks[Any]):
     def __init__(self, executor: ClientExecutor, function: TaskFunction, carried: Any) -> None:
         super().__init__(AHEAD * executor.workers)
+        self._executor = executor
         self._client = executor.client
         self._function = function
         self._carried = carried
         self._seen_workers = time.monotonic()
 
     def _start(self, item: Any) -> Any:
-        return self._client.submit(call_packed, self._function, self._carried, item, pure=False)
+        return self._client.submit(call_in_time, self._function, self._carried, item, pure=False)
 
     def finished(self, timeout: float | None = None) -> list[tuple[Any, Any]]:
+        """Return what has ended; what a worker refused, because it leaves, is given to another one."""
         ended = super().finished(POLL_S if timeout is None else timeout)
-        if ended or self._has_workers():
+        for item, _ in (pair for pair in ended if isinstance(pair[1], Refused)):
+            self.submit(item)
+        self._look_after_workers(bool(ended))
+        return [pair for pair in ended if not isinstance(pair[1], Refused)]
+
+    def _look_after_workers(self, are_working: bool) -> None:
+        """Raise an error if no worker is left, and none will come."""
+        threads = self._count_threads() if not are_working else None
+        if threads:
+            self._limit = max(self._limit, AHEAD * threads)  # more of them have come
+        if are_working or threads:
             self._seen_workers = time.monotonic()
+        elif (keeper := self._executor.keeper) is not None:
+            if keeper.failure is not None:
+                raise keeper.failure
         elif time.monotonic() - self._seen_workers > WORKER_TIMEOUT_S:
             raise ClusterError(
                 f"All workers of {self._address} are gone, for {WORKER_TIMEOUT_S} s by now.",
                 fix="look at their logs; what is finished stays in the store.",
             )
-        return ended
 
-    def _has_workers(self) -> bool:
+    def _count_threads(self) -> int:
         try:
-            return bool(self._client.scheduler_info()["workers"])
+            return sum(self._client.nthreads().values())
         except OSError as error:
             raise self._disconnected(error) from error
 
@@ -130,7 +151,7 @@ class _ClientTasks(QueuedTasks[Any]):
         try:
             result = future.result()
         except KilledWorker as error:
-            return Lost(f"worker {error.last_worker.address} ended")
+            return loss_of(self._client, error.last_worker)
         except CancelledError as error:
             raise self._disconnected(error) from error
         future.release()

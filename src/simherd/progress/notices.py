@@ -1,4 +1,4 @@
-"""What is said while a cluster starts or mends itself: lines on standard error, none of them twice in a row."""
+"""What is said while a cluster starts or mends itself: lines on standard error, none twice in a row."""
 
 from __future__ import annotations
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +21,18 @@ from simherd.clusters.jobqueue.script import Scripts, dask_jobqueue
 from simherd.clusters.jobqueue.submitting import PlainScheduler
 from simherd.clusters.journal import Journal
 from simherd.clusters.security import address_of, as_security, write_credentials
-from simherd.errors import ClusterError, ClusterOptionError
+from simherd.errors import ClusterError
 from simherd.progress.notices import Notices, notice
 from simherd.progress.words import counted, format_duration
 from simherd.resources import format_bytes, format_walltime
-from simherd.schedulers import KNOWN, BatchScheduler, JobRequest, Site, find
+from simherd.schedulers import SCHEDULERS, BatchScheduler, JobRequest, Site, find
 from simherd.schedulers.limits import check_request
 
 __all__ = ["open_jobs", "worker_script"]
 
 POLL_S = 0.02
 SAY_AFTER_S = 3.0
+ALLOWED_FAILURES = "distributed.scheduler.allowed-failures"
 ADDRESS = "tcp://<address of the Dask scheduler>"
 
 
@@ -41,7 +45,9 @@ def worker_script(kind: Kind, given: Mapping[str, Any]) -> str:
         If an option is wrong.
     """
     options = read_options(kind, given)
-    return Scripts(kind=kind, options=options, address=ADDRESS, log_directory=options.log_directory).text("job-0")
+    return Scripts(kind=kind, options=options, address=ADDRESS, log_directory=options.log_directory).text(
+        "job-0"
+    )
 
 
 def open_jobs(kind: Kind, given: Mapping[str, Any]) -> OwningClient:
@@ -79,7 +85,7 @@ def open_jobs(kind: Kind, given: Mapping[str, Any]) -> OwningClient:
 
 
 def _batch_scheduler(kind: Kind) -> BatchScheduler:
-    if kind.name in KNOWN:
+    if kind.name in SCHEDULERS:
         scheduler = find(kind.name)
     else:
         scheduler = PlainScheduler(kind, getattr(dask_jobqueue(), kind.cluster).job_cls)
@@ -108,10 +114,11 @@ def _start(
         security=None if security is None else write_credentials(security, _keys_folder(options, journal)),
         log_directory=options.log_directory or str(journal.folder),
     )
-    scripts.job("check")
+    scripts.job("job-0")
     check_request(_request(options), site.result(), scheduler)
+    jobs_end = stack.enter_context(ExitStack())
     cluster = stack.enter_context(_scheduler_only(options, host, security))
-    scripts = _at(scripts, cluster.scheduler_address)
+    scripts = replace(scripts, address=cluster.scheduler_address)
     plan = PoolPlan(
         kind=kind.title,
         write=scripts.text,
@@ -123,4 +130,89 @@ def _start(
         logs=Path(options.log_directory or journal.folder),
     )
     pool = JobPool(scheduler, plan, Herd(cluster), journal)
-    return OwningClient(cluster, stack), pool
+    notice(_asked_for(kind, options))
+    jobs_end.callback(pool.close)
+    stack.callback(pool.stop)
+    pool.start()
+    return OwningClient(cluster, stack, keeper=pool), pool
+
+
+def _host(options: JobOptions) -> str:
+    given = options.scheduler_options
+    return str(given["host"] if "host" in given else address_of(given.get("interface", options.interface)))
+
+
+def _keys_folder(options: JobOptions, journal: Journal) -> Path:
+    shared = options.shared_temp_directory
+    return journal.folder if shared is None else Path(shared).expanduser()
+
+
+def _scheduler_only(options: JobOptions, host: str, security: Any) -> Any:
+    """Return a Dask cluster that has a scheduler, and gets its workers from elsewhere."""
+    import dask
+    from distributed import Scheduler, SpecCluster
+
+    arguments = {
+        "host": host,
+        "port": 0,
+        "protocol": "tcp://" if security is None else "tls://",
+        "security": security,
+        "dashboard_address": options.dashboard_address,
+        "dashboard": options.dashboard_address is not None,
+        **options.scheduler_options,
+    }
+    arguments.pop("interface", None)
+    with dask.config.set({ALLOWED_FAILURES: 0}):
+        return SpecCluster(  # type: ignore[no-untyped-call]
+            scheduler={"cls": Scheduler, "options": arguments},
+            security=security,
+            name=options.name,
+            silence_logs=logging.CRITICAL,
+        )
+
+
+def _request(options: JobOptions) -> JobRequest:
+    environment = options.parallel_environment
+    return JobRequest(
+        queue=options.queue,
+        cpus_per_task=options.cores,
+        memory_bytes=options.memory,
+        walltime_s=options.walltime,
+        parallel_environment=environment,
+    )
+
+
+def _wait(pool: JobPool, client: OwningClient, options: JobOptions) -> None:
+    """Wait for the first worker, saying what for."""
+    notices, begun = Notices(), time.monotonic()
+    while not pool.has_workers:
+        time.sleep(POLL_S)
+        waited = time.monotonic() - begun
+        if pool.failure is not None:
+            raise pool.failure
+        if options.wait_timeout is not None and waited > options.wait_timeout:
+            raise ClusterError(
+                f"No worker connected within {format_duration(options.wait_timeout)}. "
+                f"Jobs: {pool.describe()}.",
+                fix="wait longer (wait_timeout), or ask for less.",
+            )
+        if waited > SAY_AFTER_S:
+            notices.say(f"Waiting for the first worker. Jobs: {pool.describe()}.")
+    if (hint := _dashboard_hint(client)) is not None:
+        notice(hint)
+
+
+def _asked_for(kind: Kind, options: JobOptions) -> str:
+    jobs = counted(options.jobs, "job")
+    size = f"{counted(options.cores, 'core')}, {format_bytes(options.memory)}"
+    more = f" (up to {options.most_jobs} as needed)" if options.most_jobs > options.jobs else ""
+    return f"Submitting {jobs}{more} to {kind.title}: {size}, {format_walltime(options.walltime)} each."
+
+
+def _dashboard_hint(client: OwningClient) -> str | None:
+    """Return where the dashboard is, and how it is reached from another machine."""
+    port = client.dashboard_port
+    if port is None:
+        return None
+    tunnel = f"ssh -N -L {port}:127.0.0.1:{port} {socket.gethostname()}"
+    return f"Dashboard: http://127.0.0.1:{port}/status (from elsewhere: {tunnel})"

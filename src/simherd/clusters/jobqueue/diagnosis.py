@@ -21,7 +21,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "let the prologue load the environment that has it, or install it where all nodes see it.",
         ),
         (
-            r"(python[\d.]*|bin/\S+): (No such file or directory|command not found|not found|Permission denied)",
+            r"(python[\d.]*|bin/\S+): (No such file|command not found|not found|Permission denied)",
             "Python was not found on the node",
             "give python=PATH as nodes see it, or let the prologue load an environment.",
         ),
@@ -31,8 +31,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "give another interface, or none.",
         ),
         (
-            r"[Tt]imed out (during handshake|trying to connect|after)|Connection refused|No route to host|"
-            r"Cannot connect|failed to (connect|start)",
+            r"[Tt]imed out (during|trying|after)|Connection refused|No route|Cannot connect|failed to connect",
             "its worker could not reach the Dask scheduler",
             "give the interface that nodes can reach; else run in one job (simherd script --mode mpi).",
         ),

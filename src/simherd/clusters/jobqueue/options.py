@@ -218,7 +218,8 @@ def _adapt(name: str, value: Any) -> tuple[int, int]:
     if is_pair and 0 <= value[0] <= value[1] and value[1] > 0:
         return value[0], value[1]
     raise ClusterOptionError(
-        f"adapt={value!r} is not allowed: the fewest and the most jobs are needed.", fix="write for instance (1, 8)."
+        f"adapt={value!r} is not allowed: the fewest and the most jobs are needed.",
+        fix="write for instance (1, 8).",
     )
 
 
@@ -240,10 +241,12 @@ def _shares(name: str, value: Any) -> dict[str, float | bool]:
         raise ClusterOptionError(f"{name}={value!r} is not allowed: keys with shares are needed.")
     for key, share in value.items():
         if key not in MEMORY_SHARES:
-            raise ClusterOptionError(f"{name}: {key!r} is not known. {close_matches(str(key), MEMORY_SHARES)}")
+            raise ClusterOptionError(
+                f"{name}: {key!r} is not known. {close_matches(str(key), MEMORY_SHARES)}"
+            )
         if share is not False and (share is True or not isinstance(share, int | float) or not 0 < share <= 1):
             raise ClusterOptionError(
-                f"{name}: {key}={share!r} is not allowed: a share of the memory above 0 and up to 1, or false."
+                f"{name}: {key}={share!r} is not allowed: a share above 0 and up to 1, or false."
             )
     return dict(value)
 
@@ -253,7 +256,8 @@ _CHECKS = {
         ("jobs", "workers", "threads_per_worker", "cores", "processes", "guard_threads"), positive
     ),
     **dict.fromkeys(
-        ("queue", "account", "parallel_environment", "resource_spec", "name", "interface", "log_directory"), _word
+        ("queue", "account", "parallel_environment", "resource_spec", "name", "interface", "log_directory"),
+        _word,
     ),
     "memory": _memory,
     "walltime": _walltime,

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,19 +113,20 @@ class JobPool:
         """The jobs that are not over."""
         return [job for job in self._jobs if not job.status.state.is_over]
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether a worker is connected."""
+        return bool(self._herd.names())
+
     def start(self) -> None:
         """Submit the first jobs and begin to keep them.
 
         Raises
         ------
         SubmitError
-            If a job is refused; those before it are cancelled.
+            If a job is refused.
         """
-        try:
-            self._submit(self.plan.first)
-        except BaseException:
-            self.close()
-            raise
+        self._submit(self.plan.first)
         self._keeper.start()
 
     def _submit(self, count: int) -> None:
@@ -171,24 +173,40 @@ class JobPool:
         if status.state.is_over and not job.has_served:
             self._failed_starts.append(job)
 
-    def end_of(self, worker: str) -> JobStatus | None:
-        """Return what became of the job of a worker; None if there is no such job or nobody knows yet."""
+    @property
+    def most_threads(self) -> int:
+        """Tasks that run at once when all jobs run."""
+        return self.plan.most * self.plan.threads_per_job
+
+    def end_of(self, worker: str) -> tuple[str, bool] | None:
+        """Return how the job of a worker ended, and whether what it ran is to blame; None if it has not."""
         for job in self._jobs:
             if job.owns(worker):
-                return job.status
+                self._look_at(job)
+                state = job.status.state
+                is_there = state is JobState.RUNNING or state.is_waiting
+                return None if is_there else (state.value, state is JobState.OUT_OF_MEMORY)
         return None
+
+    def _look_at(self, job: WorkerJob) -> None:
+        """Ask for the state of a job now, unless it is over."""
+        with self._changing, suppress(SchedulerError):
+            if not job.status.state.is_over:
+                self._take(job, self._scheduler.query([job.job_id])[job.job_id])
 
     def _keep(self) -> None:
         while not self._is_closing:
             self._woken.wait(self._pause())
             self._woken.clear()
-            if self._is_closing:
-                return
             try:
-                self.refresh()
-                self._reconcile()
+                self._look_after()
             except SchedulerError as error:
                 self._notices.say(f"{self.plan.kind} does not answer: {error.message}")
+
+    def _look_after(self) -> None:
+        if not self._is_closing:
+            self.refresh()
+            self._reconcile()
 
     def _pause(self) -> float:
         settled = all(job.has_served for job in self.jobs) and len(self.jobs) >= self.plan.least
@@ -203,7 +221,9 @@ class JobPool:
         if there < wanted and not self._is_closing:
             over = [job.status for job in self._jobs if job.status.state.is_over]
             if over:
-                self._notices.say(f"A job ended ({over[-1].state.value}): submitting {wanted - there} in its place.")
+                self._notices.say(
+                    f"A job ended ({over[-1].state.value}): submitting {wanted - there} in its place."
+                )
             self._submit(wanted - there)
         elif there > max(wanted, self.plan.least):
             self._give_back(there - max(wanted, self.plan.least))

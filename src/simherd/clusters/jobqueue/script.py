@@ -64,7 +64,9 @@ class Scripts:
             try:
                 return job_class(self.address, name=name, config_name=SECTION, **self._arguments())
             except (ValueError, TypeError) as error:
-                raise ClusterOptionError(f"dask-jobqueue refuses the options of the cluster: {error}.") from error
+                raise ClusterOptionError(
+                    f"dask-jobqueue refuses the options of the cluster: {error}."
+                ) from error
 
     def text(self, name: str) -> str:
         """Return the script that starts the workers of a name."""
@@ -108,7 +110,10 @@ class Scripts:
         yield from self.options.prologue
         settings = {
             **_changed_settings(),
-            **{f"distributed.worker.memory.{name}": share for name, share in self.options.worker_memory.items()},
+            **{
+                f"distributed.worker.memory.{name}": share
+                for name, share in self.options.worker_memory.items()
+            },
         }
         for key, value in settings.items():
             yield f"export {_variable(key)}={shlex.quote(str(value))}"
@@ -190,7 +195,7 @@ def _harmless() -> Iterator[None]:
     """Take back what importing dask-jobqueue does besides."""
     ensure_file, set_handler = dask.config.ensure_file, signal.signal
     dask.config.ensure_file = lambda *args, **kwargs: None
-    signal.signal = lambda *args, **kwargs: None  # type: ignore[assignment, return-value]
+    signal.signal = lambda *args, **kwargs: None
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from typing import Any
 
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.errors import SubmitError
-from simherd.schedulers import BatchScheduler, JobState, JobStatus, Site
+from simherd.schedulers import BatchScheduler, JobState, JobStatus, Site, Words
 
 __all__ = ["PlainScheduler"]
 
@@ -32,6 +32,7 @@ class PlainScheduler(BatchScheduler):
 
     def __init__(self, kind: Kind, job_class: Any) -> None:
         self.name = kind.name
+        self.words = Words(scheduler=kind.title, queue="queue", look="", look_limits="", look_nodes="")
         self._reads_stdin = kind.reads_stdin
         self._submit = shlex.split(job_class.submit_command)
         self._cancel = shlex.split(job_class.cancel_command)

@@ -1,0 +1,100 @@
+"""Clusters that are there already, or whose class the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from distributed import Client
+
+from simherd.clusters.base import OwningClient
+from simherd.clusters.security import as_security
+from simherd.errors import ClusterError, ClusterOptionError
+
+__all__ = ["open_given"]
+
+CONNECT_S = 20
+
+
+def open_given(cluster: Any, options: Mapping[str, Any]) -> Client:
+    """Return a client of a cluster that somebody else has started.
+
+    Parameters
+    ----------
+    cluster : object
+        A Dask client, which is returned as it is; a Dask cluster; a scheduler file; an address; or the path
+        ``"module.Class"`` of a cluster class.
+    options : mapping
+        ``security`` for addresses and files; arguments of the class.
+
+    Raises
+    ------
+    ClusterOptionError
+        If an option has no use here, or there is no such file or class.
+    ClusterError
+        If nobody answers.
+    """
+    if isinstance(cluster, Client):
+        _check_unused(options, "a client")
+        return cluster
+    if isinstance(cluster, str | Path):
+        text = str(cluster)
+        if text.endswith(".json"):
+            return _connected(None, options, scheduler_file=_existing(text))
+        if ":" in text:
+            return _connected(text, options)
+        return _started(text, options)
+    if hasattr(cluster, "scheduler_address") or hasattr(cluster, "get_client"):
+        _check_unused(options, "a cluster")
+        return OwningClient(cluster, ExitStack())
+    raise ClusterOptionError(
+        f"{cluster!r} is not a cluster.",
+        fix="give a kind such as 'slurm', an address, a scheduler file, or a Dask client or cluster.",
+    )
+
+
+def _check_unused(options: Mapping[str, Any], what: str) -> None:
+    for name in options:
+        raise ClusterOptionError(
+            f"{what.capitalize()} that is given has no option {name!r}.", fix="leave it out."
+        )
+
+
+def _existing(path: str) -> str:
+    if Path(path).exists():
+        return path
+    raise ClusterOptionError(
+        f"There is no scheduler file {path!r}.", fix="start the Dask scheduler first, with --scheduler-file."
+    )
+
+
+def _connected(address: str | None, options: Mapping[str, Any], **where: Any) -> Client:
+    """Return a client of a Dask scheduler, or an error if it does not answer."""
+    _check_unused({name: value for name, value in options.items() if name != "security"}, "a Dask scheduler")
+    place = address or where["scheduler_file"]
+    security = as_security(options.get("security") or False, "")
+    try:
+        return OwningClient(address, ExitStack(), security=security, timeout=CONNECT_S, **where)
+    except (OSError, ValueError, TypeError) as error:
+        raise ClusterError(
+            f"Cannot connect to the Dask scheduler at {place}: {error}.",
+            fix="look whether it runs, this machine reaches its port, and whether it needs security=...",
+        ) from error
+
+
+def _started(path: str, options: Mapping[str, Any]) -> Client:
+    """Return a client of a new cluster of a class, such as ``"dask_gateway.GatewayCluster"``."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ClusterOptionError(
+            f"There is no cluster class {path!r}: {error}.",
+            fix="write module.Class, and install its package.",
+        ) from error
+    with ExitStack() as stack:
+        cluster = stack.enter_context(found(**options))
+        return OwningClient(cluster, stack)
