@@ -80,7 +80,7 @@ def test_what_stands_in_the_schedulers_own_section_counts_more(configured):
 
 
 def test_a_misspelt_key_of_ours_is_an_error(configured):
-    with pytest.raises(ClusterOptionError, match="'luncher' is not known.*'launcher'"):
+    with pytest.raises(ClusterOptionError, match=r"'luncher' is not known.*'launcher'"):
         configured("simherd: {luncher: srun}", site_settings, "slurm")
 
 

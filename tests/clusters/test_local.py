@@ -141,7 +141,7 @@ def test_the_dashboard_and_the_scheduler_listen_on_this_machine_only(two_workers
         ({"memory": 0}, "is not a size of memory"),
         ({"wrokers": 2}, "has no option 'wrokers'. Did you mean 'workers'"),
         ({"walltime": "01:00:00"}, "has no option 'walltime'"),
-        ({"kind": "lokal"}, "The cluster kind 'lokal' is not available.*Did you mean 'local'"),
+        ({"kind": "lokal"}, "The cluster kind 'lokal' is not known.*Did you mean 'local'"),
     ],
 )
 def test_a_wrong_option_is_one_clear_error(options, message, nothing_left):

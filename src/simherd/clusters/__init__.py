@@ -90,12 +90,12 @@ def job_script(kind: str, **options: Any) -> str | None:
     return None if write is None else str(write(**options))
 
 
-def open_client(cluster: Any = "local", **options: Any) -> Client:
+def open_client(kind: Any = "local", **options: Any) -> Client:
     """Return a Dask client of a cluster, which is started for it where there is none yet.
 
     Parameters
     ----------
-    cluster : str or object, optional
+    kind : str or object, optional
         Kind of cluster that is started: "local" for worker processes on this machine; "slurm", "sge",
         "pbs", "lsf", "oar", "htcondor" and "moab" for workers that are jobs; "mpi" under mpirun;
         "slurm-runner" under srun. Or where there is one already: an address such as
@@ -118,21 +118,20 @@ def open_client(cluster: Any = "local", **options: Any) -> Client:
     ClusterError
         If no worker comes.
     """
-    if isinstance(cluster, str) and cluster.startswith(SESSION):
+    if isinstance(kind, str) and kind.startswith(SESSION):
         from simherd.clusters.session import open as open_session
 
-        return open_session(cluster.removeprefix(SESSION), **options)
-    if not isinstance(cluster, str) or is_given(cluster):
+        return open_session(kind.removeprefix(SESSION), **options)
+    if not isinstance(kind, str) or is_given(kind):
         from simherd.clusters.given import open_given
 
-        return open_given(cluster, options)
-    _, unknown = split_options(cluster, options)
+        return open_given(kind, options)
+    _, unknown = split_options(kind, options)
     for name in unknown:
         raise ClusterOptionError(
-            f"A cluster of kind {cluster!r} has no option {name!r}. "
-            f"{close_matches(name, _options_of(cluster))}"
+            f"A cluster of kind {kind!r} has no option {name!r}. {close_matches(name, _options_of(kind))}"
         )
-    client: Client = import_module(KINDS[cluster]).open(**options)
+    client: Client = import_module(KINDS[kind]).open(**options)
     return client
 
 

@@ -77,7 +77,7 @@ async def _ping(address: str, dask_scheduler: Any = None) -> bool:
 
     try:
         comm = await asyncio.wait_for(dask_scheduler.rpc.connect(address), CONNECT_S)
-    except (OSError, asyncio.TimeoutError):
+    except (TimeoutError, OSError):
         return False
     dask_scheduler.rpc.reuse(address, comm)
     return True

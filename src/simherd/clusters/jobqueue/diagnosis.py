@@ -31,7 +31,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "give another interface, or none.",
         ),
         (
-            r"[Tt]imed out (during|trying|after)|Connection refused|No route|Cannot connect|failed to connect",
+            r"[Tt]imed out (during|trying|after)|Connection refused|No route|Cannot connect|failed to conn",
             "its worker could not reach the Dask scheduler",
             "give the interface that nodes can reach; else run in one job (simherd script --mode mpi).",
         ),
