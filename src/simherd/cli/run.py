@@ -27,7 +27,8 @@ __all__ = ["command"]
 
 @click.command()
 @click.argument("experiment")
-@click.option("--cluster", metavar="KIND", help="Where it runs: local.")
+@click.option("--cluster", metavar="KIND", help="Where it runs: local, slurm, sge, mpi, session:NAME ...")
+@click.option("--jobs", type=int, metavar="N", help="Number of jobs of a batch scheduler.")
 @click.option("--workers", type=int, metavar="N", help="Number of worker processes.")
 @click.option("--store", metavar="PATH", help="Folder of the results.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any field; repeatable.")
@@ -38,18 +39,21 @@ __all__ = ["command"]
     help="What to run in the store: what is pending, also what failed, or everything.",
 )
 @click.option("--dry-run", is_flag=True, help="Check all, print the plan, compute nothing.")
+@click.option("--config", metavar="FILE", help="Settings of clusters and sites, as in jobqueue.yaml.")
 @click.option("--performance-report", metavar="FILE", help="Write Dask's performance report (HTML).")
 @click.pass_context
 def command(
     ctx: click.Context,
     experiment: str,
     cluster: str | None,
+    jobs: int | None,
     workers: int | None,
     store: str | None,
     settings: tuple[str, ...],
     resume: bool,
     rerun: str | None,
     dry_run: bool,
+    config: str | None,
     performance_report: str | None,
 ) -> None:
     r"""Run an experiment file.
@@ -60,8 +64,10 @@ def command(
     simherd run experiment.yaml --resume
     """
     from simherd.clusters.entering import enter_ranks
+    from simherd.config import using_file
 
     enter_ranks(cluster, dry_run)
+    ctx.with_resource(using_file(config))
     from simherd.cli.going import check_store
     from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
@@ -71,6 +77,7 @@ def command(
     overrides = [
         *settings,
         *([f"cluster.kind={cluster}", "run.scheduler=null"] if cluster is not None else []),
+        *([f"cluster.jobs={jobs}"] if jobs is not None else []),
         *([f"cluster.workers={workers}"] if workers is not None else []),
         *([f"run.store={_absolute(store)}"] if store is not None else []),
     ]

@@ -54,13 +54,15 @@ def split_options(kind: str, options: Mapping[str, Any]) -> tuple[dict[str, Any]
     ClusterOptionError
         If there is no such kind.
     """
-    allowed = options if is_given(kind) else _options_of(kind)
+    allowed = _options_of(kind)
     used = {name: value for name, value in options.items() if name in allowed}
     return used, {name: value for name, value in options.items() if name not in allowed}
 
 
 def _options_of(kind: str) -> tuple[str, ...]:
     check_kind(kind)
+    if is_given(kind):
+        return ("security",)
     module = import_module(KINDS[kind])
     return getattr(module, "OPTIONS", None) or tuple(inspect.signature(module.open).parameters)
 

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from simherd.clusters import KINDS, is_given
 from simherd.errors import SetupError, close_matches
 from simherd.experiment.rules import (
     Node,
@@ -27,7 +27,6 @@ from simherd.experiment.rules import (
     variable_name,
 )
 from simherd.experiment.specs import (
-    KINDS,
     OPTION_RULES,
     BatchSpec,
     CallInput,
@@ -170,12 +169,11 @@ def _table_batch(batch: BatchSpec, node: Node) -> BatchSpec:
 
 def _kind(node: Node) -> str:
     name = text(node)
-    is_address = ":" in name or PurePath(name).suffix == ".json"
-    if name not in KINDS and not is_address:
+    if name not in KINDS and not is_given(name):
         raise node.fault(
             f"unknown kind '{name}'. {close_matches(name, KINDS)}",
-            fix="name a kind, an address such as tcp://host:8786, session:NAME or a scheduler "
-            "file ending in .json.",
+            fix="name a kind, an address such as tcp://host:8786, session:NAME, a scheduler file ending in "
+            ".json, or a cluster class as module.Class.",
         )
     return name
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from simherd.setup.parameters import Parameter
 
 __all__ = [
-    "KINDS",
     "OPTION_RULES",
     "TABLE_SUFFIXES",
     "BatchSpec",
@@ -44,19 +43,6 @@ __all__ = [
 ]
 
 TABLE_SUFFIXES = (".csv", ".nc", ".zarr")
-
-KINDS = (
-    "local",
-    "slurm",
-    "sge",
-    "pbs",
-    "lsf",
-    "oar",
-    "htcondor",
-    "moab",
-    "mpi",
-    "slurm-runner",
-)
 
 
 def _number_or_text(node: Node) -> Any:
