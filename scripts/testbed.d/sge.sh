@@ -39,7 +39,7 @@ sge_queue_is_up() {  # The fifth field of a queue's line has its load, "-NA-" as
 }
 
 sge_start() {
-    sge_ready && { say "sge runs already in $BED"; return; }
+    sge_ready && return
     needs sge "$SGE_LIB/sge_qmaster" "$SGE_LIB/sge_execd" qconf qsub
     [ -e "$SGE/default/common/configured" ] || sge_prepare
     # Another container has another name.
@@ -47,11 +47,12 @@ sge_start() {
     echo "$HOST localhost" >"$SGE/default/common/host_aliases"
     local settings
     mapfile -t settings < <(sge_env | sed 's/^export //' | tr ' ' '\n')
-    # SGE_ND keeps them in the foreground.
-    launch sge_qmaster SGE_ND=true "${settings[@]}" "$SGE_LIB/sge_qmaster"
+    # SGE_ND keeps them in the foreground, where each run of the scheduler prints lines.
+    local quiet=(sh -c 'exec "$0" >/dev/null')
+    launch sge_qmaster $((PORT + 21)) SGE_ND=true "${settings[@]}" "${quiet[@]}" "$SGE_LIB/sge_qmaster"
     wait_for sge_qmaster sge_run qconf -sss
     sge_configure
-    launch sge_execd SGE_ND=true "${settings[@]}" "$SGE_LIB/sge_execd"
+    launch sge_execd $((PORT + 22)) SGE_ND=true "${settings[@]}" "${quiet[@]}" "$SGE_LIB/sge_execd"
     wait_for sge_execd sge_queue_is_up
     say "sge is up: queue all.q with 8 slots, parallel environments smp and ib"
 }
@@ -79,6 +80,7 @@ sge_prepare() {  # A cell whose state is plain files, with its settings, as the 
         sge_run "$SGE_LIB/spooldefaults" usersets "$SGE_SHARE/util/resources/usersets"
         sge_run "$SGE_LIB/spooldefaults" managers root
     } >"$BED/log/sge_qmaster.log" 2>&1 || fail "Grid Engine's files cannot be made" sge_qmaster
+    ln -sf "$SGE/qmaster/messages" "$BED/log/sge_qmaster.messages"
     touch "$common/configured"
 }
 
@@ -110,8 +112,7 @@ sge_stop() {
             sleep 0.2
         done
     fi
-    halt sge_execd
-    halt sge_qmaster
+    halt sge_execd sge_qmaster
 }
 
 sge_bootstrap() {

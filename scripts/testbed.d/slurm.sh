@@ -6,7 +6,8 @@ SLURM_NODES=(n1 n2)
 
 slurm_install() {
     say "installing SLURM, munge and MariaDB"
-    apt_install slurm-wlm slurmdbd munge mariadb-server iproute2
+    # SLURM opens libpmix.so, a name that only the package for developers has: without it, no srun --mpi=pmix.
+    apt_install slurm-wlm slurmdbd munge mariadb-server libpmix-dev
 }
 
 slurm_env() {
@@ -19,33 +20,31 @@ slurm_ready() {
     for name in munged mariadbd slurmdbd slurmctld "${SLURM_NODES[@]/#/slurmd-}"; do
         pid_of "$name" >/dev/null || return 1
     done
-    slurm_nodes_are_up
+    for name in "${SLURM_NODES[@]}"; do slurm_node_is_up "$name" || return 1; done
 }
 
-slurm_nodes_are_up() {
-    local states
-    states=$(slurm_run sinfo --noheader --Node --partition short --format %T) || return 1
-    [ "$(wc -l <<<"$states")" = ${#SLURM_NODES[@]} ] && ! grep -qvE '^(idle|mixed|allocated|completing)$' <<<"$states"
+slurm_node_is_up() {
+    slurm_run sinfo --noheader --node "$1" --partition short --format %T | grep -qE '^(idle|mixed|allocated|completing)$'
 }
 
 slurm_run() { SLURM_CONF=$SLURM/slurm.conf timeout 10 "$@"; }
 
 slurm_start() {
-    slurm_ready && { say "slurm runs already in $BED"; return; }
+    slurm_ready && return
     needs slurm munged mariadbd mariadb-install-db slurmdbd slurmctld slurmd
     slurm_prepare
     slurm_start_munge
     slurm_start_database
     export SLURM_CONF=$SLURM/slurm.conf
-    launch slurmdbd SLURM_CONF="$SLURM_CONF" slurmdbd -D
+    launch slurmdbd $((PORT + 1)) SLURM_CONF="$SLURM_CONF" slurmdbd -D
     wait_for slurmdbd slurm_run sacctmgr --noheader list cluster
-    launch slurmctld slurmctld -D -f "$SLURM_CONF"
+    launch slurmctld $((PORT + 2)) slurmctld -D -f "$SLURM_CONF"
     wait_for slurmctld slurm_run scontrol ping
     local node
     for node in "${SLURM_NODES[@]}"; do
-        launch "slurmd-$node" slurmd -D -N "$node" -f "$SLURM_CONF"
+        launch "slurmd-$node" $((PORT + 10 + ${node#n})) slurmd -D -N "$node" -f "$SLURM_CONF"
     done
-    wait_for slurmd-n1 slurm_nodes_are_up
+    for node in "${SLURM_NODES[@]}"; do wait_for "slurmd-$node" slurm_node_is_up "$node"; done
     say "slurm is up: nodes ${SLURM_NODES[*]}, partitions short and long"
 }
 
@@ -61,7 +60,7 @@ slurm_prepare() {
 }
 
 slurm_start_munge() {
-    launch munged munged --foreground --key-file="$SLURM/munge/key" --socket="$SLURM/munge/socket" \
+    launch munged - munged --foreground --key-file="$SLURM/munge/key" --socket="$SLURM/munge/socket" \
         --pid-file="$SLURM/munge/pid" --log-file="$BED/log/munge.log" --seed-file="$SLURM/munge/seed" \
         --num-threads=2
     wait_for munged munge --no-input --socket="$SLURM/munge/socket"
@@ -74,7 +73,7 @@ slurm_start_database() {
             --auth-root-authentication-method=normal >"$BED/log/mariadbd.log" 2>&1 ||
             fail "mariadb-install-db failed" mariadbd
     fi
-    launch mariadbd mariadbd --no-defaults --user=root --datadir="$SLURM/mariadb" --socket="$SLURM/mariadb.sock" \
+    launch mariadbd "$PORT" mariadbd --no-defaults --user=root --datadir="$SLURM/mariadb" --socket="$SLURM/mariadb.sock" \
         --pid-file="$SLURM/mariadb.pid" --bind-address=127.0.0.1 --port="$PORT" --skip-name-resolve \
         --innodb-buffer-pool-size=32M --innodb-lock-wait-timeout=900 --innodb-flush-log-at-trx-commit=0 \
         --max-connections=20 --performance-schema=OFF
@@ -96,8 +95,10 @@ slurm_stop() {
             sleep 0.2
         done
     fi
-    local name
-    for name in "${SLURM_NODES[@]/#/slurmd-}" slurmctld slurmdbd mariadbd munged; do halt "$name"; done
+    # What happened goes to the database first.
+    halt "${SLURM_NODES[@]/#/slurmd-}" slurmctld
+    halt slurmdbd
+    halt mariadbd munged
 }
 
 slurmdbd_conf() {
