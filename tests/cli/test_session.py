@@ -148,6 +148,9 @@ def test_stop_waits_and_then_kills(simherd):
             "option 'wrokers'. Did you mean 'workers'",
         ),
         (["night", "--cluster", "local", "--set", "workers"], "KEY=VALUE is needed"),
+        (["night", "--cluster", "mpi"], "start the whole run: simherd session start NAME -- mpirun"),
+        (["night", "--cluster", "tcp://127.0.0.1:1"], "it is there already"),
+        (["night", "--cluster", "slurm", "--memory", "lots"], "'lots' is not a size of memory"),
     ],
 )
 def test_a_wrong_option_is_one_clear_error_and_nothing_starts(simherd, arguments, message):

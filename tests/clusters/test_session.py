@@ -13,12 +13,11 @@ from simherd.clusters import session
 from simherd.clusters.connection import (
     Connection,
     connection_file,
-    make_private_folder,
     read_connection,
     remove_connection,
     write_connection,
 )
-from simherd.errors import SessionError
+from simherd.errors import ClusterOptionError, SessionError
 
 CREDENTIALS = {"tls_ca_file": "ca\n", "tls_client_cert": "cert\n", "tls_client_key": "key\n"}
 
@@ -60,15 +59,11 @@ def test_a_connection_file_that_others_can_read_or_write_is_not_trusted(connecti
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
-def test_what_belongs_to_another_user_is_not_trusted(connection, state):
+def test_what_belongs_to_another_user_is_not_trusted(connection):
     write_connection("a", connection)
     os.chown(connection_file("a"), 12345, -1)
     with pytest.raises(SessionError, match=r"not trusted.*owner 12345"):
         read_connection("a")
-
-    os.chown(state, 12345, -1)
-    with pytest.raises(SessionError, match=r"belongs to another user"):
-        make_private_folder(state)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"address": 1}', '{"what": "else"}'])
@@ -87,6 +82,13 @@ def test_a_session_that_is_not_there_or_hosts_nothing_says_what_to_do(connection
     remove_connection("a")
     with pytest.raises(SessionError, match=r"no cluster that runs can use.*'simherd session logs a'"):
         session.open("a")
+
+
+def test_a_session_takes_no_options(connection):
+    write_connection("a", connection)
+
+    with pytest.raises(ClusterOptionError, match=r"takes no option: found 'workers'.*session start"):
+        session.open("a", workers=2)
 
 
 def test_where_nobody_listens_one_hears_so_at_once(connection):

@@ -13,6 +13,7 @@ from simherd.errors import SimherdError
 __all__ = ["main"]
 
 COMMANDS = {
+    "doctor": "Show what this machine offers and what is wrong.",
     "failures": "Show the failed simulations of a store: inputs, error, traceback.",
     "graph": "Draw a model, or the tasks of an experiment.",
     "info": "Show the processes, variables and inputs of a model.",

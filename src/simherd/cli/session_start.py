@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from simherd.cli.called import simherd_command
+from simherd.clusters import KINDS, check_kind, is_given
 from simherd.errors import ClusterOptionError, SessionError, SimherdError, close_matches
 from simherd.sessions import Request, Session, find
 from simherd.sessions.record import Hosted, log_of
@@ -25,6 +26,7 @@ __all__ = ["cluster_request", "command_request", "started_lines", "store_of", "w
 
 LOOK_S = 0.2
 LAST_LINES = 15
+UNHOSTED = ("mpi", "slurm-runner")
 
 
 def command_request(name: str, command: tuple[str, ...], in_tmux: bool) -> Request:
@@ -47,20 +49,37 @@ def cluster_request(
     ClusterOptionError
         If there is no such kind, or it has no such option.
     """
-    from simherd.clusters import split_options
+    from simherd.clusters import job_script, split_options
+    from simherd.config import using_file
 
     options = {**given, **dict(_setting(text) for text in settings)}
+    _check_kind(kind)
     _check_options(kind, split_options(kind, options)[1])
+    with using_file(config):
+        if kind in KINDS:
+            job_script(kind, **options)  # a wrong value is said here, and not in a log
     command = (sys.executable, "-P", "-m", "simherd", "session", "host", name)
-    hosted = Hosted(kind=kind, options=options, config=config)
+    hosted = Hosted(kind=kind, options=options, config=config and os.path.abspath(config))
     return Request(name=name, command=command, hosted=hosted, in_tmux=in_tmux)
 
 
-def _check_options(kind: str, unknown: Iterable[str]) -> None:
-    """Say here what is wrong, and not in the log of a session."""
-    from simherd.clusters import KINDS
+def _check_kind(kind: str) -> None:
+    """Refuse what cannot be hosted: it is there already, or needs a launcher."""
+    if kind in UNHOSTED:
+        raise ClusterOptionError(
+            f"A session cannot host a cluster of kind {kind!r}: its workers are started by mpirun or srun.",
+            fix="start the whole run: simherd session start NAME -- mpirun ... simherd run ...",
+        )
+    if is_given(kind) and ":" in kind:
+        raise ClusterOptionError(
+            f"A session cannot host {kind!r}: it is there already.", fix=f"run with --cluster {kind}."
+        )
+    check_kind(kind)
 
-    allowed = inspect.signature(import_module(KINDS[kind]).open).parameters
+
+def _check_options(kind: str, unknown: Iterable[str]) -> None:
+    module = import_module(KINDS[kind])
+    allowed = getattr(module, "OPTIONS", None) or inspect.signature(module.open).parameters
     for option in unknown:
         raise ClusterOptionError(
             f"A cluster of kind {kind!r} has no option {option!r}. {close_matches(option, allowed)}"

@@ -9,19 +9,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from simherd.clusters.state import private_folder, state_folder
 from simherd.errors import SessionError
 
 __all__ = [
     "Connection",
     "check_session_name",
     "connection_file",
-    "make_private_folder",
     "read_connection",
     "remove_connection",
     "sessions_folder",
     "write_connection",
 ]
 
+FOLDER = "sessions"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -46,10 +47,8 @@ class Connection:
 
 
 def sessions_folder() -> Path:
-    """Return the folder in which sessions keep what they know (``$XDG_STATE_HOME/simherd/sessions``)."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    state = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state"
-    return state / "simherd" / "sessions"
+    """Return the folder in which sessions keep what they know."""
+    return state_folder() / FOLDER
 
 
 def check_session_name(name: str) -> None:
@@ -80,30 +79,10 @@ def connection_file(name: str) -> Path:
     return sessions_folder() / name / "connection.json"
 
 
-def make_private_folder(folder: Path) -> None:
-    """Make a folder that only its user can enter.
-
-    Raises
-    ------
-    SessionError
-        If it cannot be made, or belongs to somebody else.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            raise PermissionError("it belongs to another user")
-        folder.chmod(0o700)
-    except OSError as error:
-        raise SessionError(
-            f"Cannot keep sessions in {str(folder)!r}: {error}.",
-            fix="let XDG_STATE_HOME name a folder of yours.",
-        ) from error
-
-
 def write_connection(name: str, connection: Connection) -> None:
     """Write the connection file of a session, whole or not at all, readable by its user only."""
     path = connection_file(name)
-    make_private_folder(path.parent)
+    private_folder(FOLDER, name)
     unfinished = path.with_suffix(".partial")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

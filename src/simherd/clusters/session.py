@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
 from distributed import Client, Security
 
+from simherd.clusters.base import OwningClient
 from simherd.clusters.connection import Connection, read_connection
-from simherd.errors import SessionError
+from simherd.errors import ClusterOptionError, SessionError
 
-__all__ = ["open", "open_connection"]
+__all__ = ["offer_keeper", "open", "open_connection"]
 
 TIMEOUT_S = 10.0
 """Time that a living scheduler may take to answer."""
+KEEPER = "simherd_keeper"
+"""Attribute of the Dask scheduler that holds who replaces its workers."""
 
 
-def open(name: str) -> Client:  # noqa: A001 (the one verb that all adapters have)
+def open(name: str, **options: Any) -> OwningClient:  # noqa: A001 (the one verb that all adapters have)
     """Return a client of the cluster that a session hosts. Closing it leaves the cluster alone.
 
     Parameters
     ----------
     name : str
         Name of the session, as in ``simherd session start NAME --cluster KIND``.
+    **options
+        There is none: the cluster is what it was started as.
 
     Raises
     ------
+    ClusterOptionError
+        If there is an option.
     SessionError
         If there is no such session, it hosts no cluster, or its cluster does not answer.
     """
+    for option in options:
+        raise ClusterOptionError(
+            f"The cluster of session {name!r} is there already and takes no option: found {option!r}.",
+            fix="leave it out here, and give it to 'simherd session start'.",
+        )
     return open_connection(name, read_connection(name))
 
 
-def open_connection(name: str, connection: Connection) -> Client:
+def open_connection(name: str, connection: Connection) -> OwningClient:
     """Return a client of the scheduler that a connection names, once it has shown to be that one.
 
     Raises
@@ -43,14 +58,65 @@ def open_connection(name: str, connection: Connection) -> Client:
     """
     _check_listens(name, connection)
     try:
-        client = Client(connection.address, security=_security(connection), timeout=TIMEOUT_S)  # type: ignore[no-untyped-call]
+        client = OwningClient(
+            connection.address, ExitStack(), security=_security(connection), timeout=TIMEOUT_S
+        )
     except (OSError, TimeoutError, ValueError) as error:
         raise _stale(name, connection, str(error)) from error
     found = client.scheduler_info().get("id", "")
     if found != connection.scheduler_id:
-        client.close()  # type: ignore[no-untyped-call]
+        client.close()
         raise _stale(name, connection, f"another scheduler ({found}) is there")
+    client.keeper = _keeper_of(client)
     return client
+
+
+def offer_keeper(client: OwningClient) -> None:
+    """Let clients in other processes ask who replaces the workers of a cluster of this process."""
+    if client.keeper is not None and client.cluster is not None:
+        setattr(client.cluster.scheduler, KEEPER, client.keeper)
+
+
+def _keeper_of(client: Client) -> _DistantKeeper | None:
+    threads = _ask(client, _most_threads)
+    return None if threads is None else _DistantKeeper(client, threads)
+
+
+class _DistantKeeper:
+    """The keeper of a cluster in another process, see `simherd.executors.losses.Keeper`."""
+
+    def __init__(self, client: Client, most_threads: int) -> None:
+        self._client = client
+        self.most_threads = most_threads
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why there will be no more workers."""
+        found: Exception | None = _ask(self._client, _failure)
+        return found
+
+    def end_of(self, worker: str) -> tuple[str, bool] | None:
+        """Return how the job of a worker ended, and whether what it ran is to blame; None if it has not."""
+        found: tuple[str, bool] | None = _ask(self._client, _end_of, worker)
+        return found
+
+
+def _ask(client: Client, function: Callable[..., Any], *arguments: Any) -> Any:
+    return client.run_on_scheduler(function, *arguments)  # type: ignore[no-untyped-call]
+
+
+def _most_threads(dask_scheduler: Any = None) -> int | None:
+    keeper = getattr(dask_scheduler, KEEPER, None)
+    return None if keeper is None else keeper.most_threads
+
+
+def _failure(dask_scheduler: Any = None) -> Any:
+    return getattr(dask_scheduler, KEEPER).failure
+
+
+async def _end_of(worker: str, dask_scheduler: Any = None) -> Any:
+    """Ask in a thread: the batch scheduler takes its time, and the keeper may wait for this loop."""
+    return await asyncio.to_thread(getattr(dask_scheduler, KEEPER).end_of, worker)
 
 
 def _check_listens(name: str, connection: Connection) -> None:

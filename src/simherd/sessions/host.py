@@ -13,15 +13,18 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from simherd.clusters.connection import Connection, remove_connection, write_connection
+from simherd.config import using_file
 from simherd.errors import ClusterError
 from simherd.sessions.record import Hosted
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from simherd.clusters.base import OwningClient
 
 __all__ = ["host_cluster"]
 
 LOOK_S = 1.0
+FAREWELL_S = 10.0
+"""Time that runs have to hear why there will be no more workers."""
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 TEXTS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
 
@@ -44,9 +47,11 @@ def host_cluster(name: str, hosted: Hosted, say: Callable[[str], None]) -> None:
         If the cluster does not start, or ends by itself.
     """
     from simherd.clusters import open_client
+    from simherd.clusters.session import offer_keeper
 
     say(f"Starting a cluster of kind {hosted.kind!r} ...")
-    with _until_told(say), open_client(hosted.kind, **hosted.options) as client:
+    with _until_told(say), using_file(hosted.config), open_client(hosted.kind, **hosted.options) as client:
+        offer_keeper(client)
         write_connection(name, _connection(client, hosted.kind))
         try:
             say(f"Runs can use it: --cluster session:{name}")
@@ -79,17 +84,20 @@ class _Told(BaseException):
     """A signal came."""
 
 
-def _keep(client: Client) -> None:
-    """Stay while the scheduler does."""
+def _keep(client: OwningClient) -> None:
+    """Stay while the scheduler does, and there is hope for workers."""
     never = threading.Event()
     while client.status in ("running", "connecting"):
         never.wait(LOOK_S)
+        if client.keeper is not None and client.keeper.failure is not None:
+            never.wait(FAREWELL_S)
+            raise client.keeper.failure
     raise ClusterError(
         "The scheduler of the cluster has ended.", fix="look above for why, and start it again."
     )
 
 
-def _connection(client: Client, kind: str) -> Connection:
+def _connection(client: OwningClient, kind: str) -> Connection:
     info = client.scheduler_info()
     return Connection(
         address=info["address"],

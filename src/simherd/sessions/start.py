@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from simherd.clusters.connection import check_session_name, make_private_folder, sessions_folder
+from simherd.clusters.connection import FOLDER, check_session_name, sessions_folder
+from simherd.clusters.state import private_folder
 from simherd.errors import SessionError
 from simherd.sessions import tmux
 from simherd.sessions.control import state_in
@@ -73,7 +74,7 @@ def start(request: Request) -> Session:
     """
     check_session_name(request.name)
     _check_command(request)
-    make_private_folder(sessions_folder())
+    private_folder(FOLDER)
     session = _session(request)
     folder = folder_of(request.name)
     with _alone(sessions_folder()):
@@ -143,7 +144,7 @@ def _refuse_if_live(name: str, folder: Path) -> None:
 
 
 def _prepare(folder: Path, session: Session, hosted: Hosted | None) -> None:
-    make_private_folder(folder)
+    private_folder(FOLDER, session.name)
     for path in folder.iterdir():
         if path.name == "log":
             path.replace(folder / PREVIOUS)

@@ -29,8 +29,7 @@ def is_installed() -> bool:
 
 def socket_for(name: str) -> str:
     """Return the name of a session's socket; sessions of another state folder have others."""
-    folder = sessions_folder()
-    usual = Path.home() / ".local" / "state" / "simherd" / "sessions"
+    folder, usual = sessions_folder(), Path.home() / ".local" / "state" / "simherd" / "sessions"
     mark = "" if folder == usual else f"-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
     return f"simherd{mark}-{name}"
 

@@ -1,0 +1,82 @@
+"""``simherd doctor --orphans``: jobs that killed runs left are found and cancelled."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simherd.cli.exits import Exit
+from simherd.progress.words import counted
+
+if TYPE_CHECKING:
+    from simherd.doctor.orphans import Orphans
+
+__all__ = ["cancel_orphans"]
+
+
+def cancel_orphans(yes: bool, as_json: bool) -> Exit:
+    """Show jobs that killed runs left, and cancel them if that is wanted.
+
+    Parameters
+    ----------
+    yes : bool
+        Whether to cancel without asking; what is not a terminal cannot be asked, and cancels nothing.
+    as_json : bool
+        Whether to print data, and not to ask.
+
+    Returns
+    -------
+    Exit
+        DONE if none is left, ERROR if some are.
+    """
+    from simherd.doctor.orphans import cancel, find_orphans
+
+    found = find_orphans()
+    jobs = sum(len(one.jobs) for one in found)
+    if not as_json:
+        _show(found)
+    is_wanted = yes or (bool(jobs) and not as_json and _asks(jobs))
+    if is_wanted and jobs:
+        cancel(found)
+    if as_json:
+        click.echo(json.dumps([_as_data(one, is_wanted) for one in found]))
+    elif jobs:
+        click.echo(_said(jobs, is_wanted))
+    return Exit.ERROR if (jobs and not is_wanted) or any(one.problem for one in found) else Exit.DONE
+
+
+def _said(jobs: int, is_wanted: bool) -> str:
+    return f"Cancelled {counted(jobs, 'job')}." if is_wanted else "Nothing is cancelled: --yes does."
+
+
+def _asks(jobs: int) -> bool:
+    return sys.stdin.isatty() and click.confirm(f"Cancel {counted(jobs, 'job')}?", default=False)
+
+
+def _show(found: Sequence[Orphans]) -> None:
+    if not found:
+        click.echo("No killed run has left a job.")
+    for one in found:
+        click.echo(f"{one.entry.kind}: left by {one.owner}")
+        for job in one.jobs:
+            where = f" on {job.node}" if job.node else ""
+            why = f" ({job.reason})" if job.reason and job.state.is_waiting else ""
+            click.echo(f"  job {job.job_id}: {job.state.value}{where}{why}")
+        if one.problem:
+            listed = f"jobs {', '.join(one.entry.jobs)}: " if one.entry.jobs else ""
+            click.echo(f"  {listed}{one.problem}")
+
+
+def _as_data(one: Orphans, is_cancelled: bool) -> dict[str, Any]:
+    return {
+        "kind": one.entry.kind,
+        "host": one.entry.host,
+        "pid": one.entry.pid,
+        "jobs": [{"job_id": job.job_id, "state": job.state.value, "node": job.node} for job in one.jobs],
+        "is_cancelled": is_cancelled and bool(one.jobs),
+        "problem": one.problem,
+    }

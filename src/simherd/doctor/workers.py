@@ -1,0 +1,175 @@
+"""What the workers of a cluster are: versions, cores, threads of numerical libraries."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from simherd.doctor.finding import Finding, Verdict
+from simherd.doctor.software import PACKAGES, versions
+from simherd.progress.words import counted
+from simherd.resources import core_limits, format_bytes, usable_cores
+from simherd.threads import GUARD_VARIABLES
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Worker", "examine_workers", "look_at_host", "look_at_versions_of", "look_at_worker"]
+
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """What a worker says of itself."""
+
+    name: str
+    """Its name."""
+    address: str
+    """Its address."""
+    host: str
+    """Machine that it runs on."""
+    threads: int
+    """Blocks that it runs at once."""
+    cores: int
+    """Cores that its process may use."""
+    limited_by: str
+    """What sets that number."""
+    memory_limit: int
+    """Memory that Dask lets it use, in bytes; 0 for no limit."""
+    versions: Mapping[str, str | None]
+    """Versions of Python and packages."""
+    guards: Mapping[str, str]
+    """Variables of numerical libraries in its environment."""
+    pools: Mapping[str, int]
+    """Threads of each numerical library that it has loaded."""
+
+
+def describe_this_worker(dask_worker: Any = None) -> Worker:
+    """Return what this process, a worker, is; the argument is given by Dask."""
+    from threadpoolctl import threadpool_info
+
+    limits = core_limits()
+    pools: dict[str, int] = {}
+    for pool in threadpool_info():
+        pools[pool["internal_api"]] = max(pools.get(pool["internal_api"], 0), pool["num_threads"])
+    return Worker(
+        name=str(dask_worker.name),
+        address=dask_worker.address,
+        host=socket.gethostname(),
+        threads=dask_worker.state.nthreads,
+        cores=usable_cores(),
+        limited_by=min(limits, key=lambda name: limits[name]),
+        memory_limit=dask_worker.memory_manager.memory_limit or 0,
+        versions=_versions_here(),
+        guards={name: os.environ[name] for name in GUARD_VARIABLES if name in os.environ},
+        pools=pools,
+    )
+
+
+def _versions_here() -> dict[str, str | None]:
+    return {"python": platform.python_version(), **versions(PACKAGES)}
+
+
+def examine_workers(client: Client) -> Iterator[Finding]:
+    """Yield what every worker of a client is, and what is wrong with it.
+
+    Parameters
+    ----------
+    client : dask.distributed.Client
+        Its workers are asked; one that cannot answer is a finding.
+    """
+    answers = client.run(describe_this_worker, on_error="return")
+    workers = [one for one in answers.values() if isinstance(one, Worker)]
+    if not answers:
+        yield Finding(
+            topic="workers",
+            verdict=Verdict.WRONG,
+            text="the cluster has none",
+            fix="wait for its jobs, or give it some.",
+        )
+    for address, answer in answers.items():
+        if not isinstance(answer, Worker):
+            yield _silent(address, answer)
+    for worker in workers:
+        yield from look_at_worker(worker)
+    yield from look_at_versions_of(workers, _versions_here())
+    hosts = defaultdict(list)
+    for worker in workers:
+        hosts[worker.host].append(worker)
+    for host, there in hosts.items():
+        yield look_at_host(host, there)
+
+
+def _silent(address: str, error: Any) -> Finding:
+    return Finding(
+        topic="worker",
+        verdict=Verdict.WRONG,
+        text=f"{address} cannot say what it is: {type(error).__name__}: {error}",
+        fix="install simherd in the environment of the workers.",
+        data={"address": address, "error": str(error)},
+    )
+
+
+def look_at_worker(worker: Worker) -> Iterator[Finding]:
+    """Yield what a worker is, and each numerical library of it that has more threads than cores."""
+    memory = format_bytes(worker.memory_limit) if worker.memory_limit else "unlimited memory"
+    text = (
+        f"{worker.name} on {worker.host} ({worker.address}): {counted(worker.threads, 'thread')}, "
+        f"{counted(worker.cores, 'usable core')} ({worker.limited_by}), {memory}"
+    )
+    yield Finding(topic="worker", text=text, data=asdict(worker))
+    if not worker.guards:
+        yield Finding(
+            topic="worker",
+            verdict=Verdict.WRONG,
+            text=f"{worker.name} has no thread guard: numerical libraries start a thread for each core",
+            fix="export OMP_NUM_THREADS=1 and its like in its job script, or start it with simherd.",
+        )
+    for library, threads in worker.pools.items():
+        if threads * worker.threads > max(worker.cores, worker.threads):
+            yield Finding(
+                topic="worker",
+                verdict=Verdict.WRONG,
+                text=f"{worker.name}: {library} has {threads} threads in each of {worker.threads}, on "
+                f"{counted(worker.cores, 'core')}",
+                fix="export OMP_NUM_THREADS=1 and its like before Python starts there.",
+            )
+
+
+def look_at_versions_of(workers: Iterable[Worker], here: Mapping[str, str | None]) -> Iterator[Finding]:
+    """Yield each package whose version on workers is another than here."""
+    for package, ours in here.items():
+        others = {worker.name: worker.versions.get(package) for worker in workers}
+        differ = {name: theirs for name, theirs in others.items() if theirs != ours}
+        if differ:
+            found = sorted({str(theirs) for theirs in differ.values()})
+            yield Finding(
+                topic="versions",
+                verdict=Verdict.WRONG,
+                text=f"{package} is {ours} here and {', '.join(found)} on {counted(len(differ), 'worker')}",
+                fix="run the workers in the same environment (python=, prologue=, activation).",
+                data={"package": package, "here": ours, "there": differ},
+            )
+
+
+def look_at_host(host: str, workers: list[Worker]) -> Finding:
+    """Return how the threads of a machine's workers stand to the cores that they may use."""
+    threads = sum(worker.threads for worker in workers)
+    whole = max(worker.cores for worker in workers)
+    by_job = {worker.limited_by for worker in workers} & {"affinity", "control group"}
+    text = f"{host}: {counted(len(workers), 'worker')} with {counted(threads, 'thread')}"
+    data = {"host": host, "workers": len(workers), "threads": threads, "cores": whole}
+    if by_job == {"affinity"} and threads > whole:
+        return Finding(
+            topic="machine",
+            verdict=Verdict.NOTE,
+            text=f"{text} on {counted(whole, 'core')}, unless each has cores of its own",
+            data=data,
+        )
+    return Finding(topic="machine", text=text, data=data)
