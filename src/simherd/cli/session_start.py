@@ -25,7 +25,6 @@ from simherd.sessions.record import Hosted, log_of
 __all__ = ["cluster_request", "command_request", "started_lines", "store_of", "wait_for_cluster"]
 
 LOOK_S = 0.2
-LAST_LINES = 15
 UNHOSTED = ("mpi", "slurm-runner")
 
 
@@ -141,16 +140,20 @@ def started_lines(session: Session) -> Iterator[str]:
 
 
 def wait_for_cluster(session: Session, timeout_s: float) -> None:
-    """Wait until runs can use the cluster of a session, and say how.
+    """Show the log of a session until runs can use its cluster, and say how.
 
     Raises
     ------
     SessionError
-        If the session ended; with the last lines of its log.
+        If the session ended.
     """
     deadline = time.monotonic() + timeout_s
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), log_of(session.name).open(errors="replace") as log:
         while time.monotonic() < deadline:
+            is_over = not find(session.name).state.is_live
+            click.echo(log.read(), err=True, nl=False)
+            if is_over:
+                raise SessionError(f"Session {session.name!r} has ended, see above.")
             if _is_ready(session):
                 return
             time.sleep(LOOK_S)
@@ -160,9 +163,6 @@ def wait_for_cluster(session: Session, timeout_s: float) -> None:
 def _is_ready(session: Session) -> bool:
     from simherd.clusters.connection import read_connection
 
-    if not find(session.name).state.is_live:
-        last = log_of(session.name).read_text(errors="replace").splitlines()[-LAST_LINES:]
-        raise SessionError("\n".join([f"Session {session.name!r} has ended. It said:", *last]))
     try:
         connection = read_connection(session.name)
     except SessionError:

@@ -54,7 +54,7 @@ def split_options(kind: str, options: Mapping[str, Any]) -> tuple[dict[str, Any]
     ClusterOptionError
         If there is no such kind.
     """
-    allowed = _options_of(kind)
+    allowed = options if _is_class(kind) else _options_of(kind)
     used = {name: value for name, value in options.items() if name in allowed}
     return used, {name: value for name, value in options.items() if name not in allowed}
 
@@ -62,7 +62,7 @@ def split_options(kind: str, options: Mapping[str, Any]) -> tuple[dict[str, Any]
 def _options_of(kind: str) -> tuple[str, ...]:
     check_kind(kind)
     if is_given(kind):
-        return ("security",)
+        return () if kind.startswith(SESSION) else ("security",)
     module = import_module(KINDS[kind])
     return getattr(module, "OPTIONS", None) or tuple(inspect.signature(module.open).parameters)
 
@@ -140,3 +140,7 @@ def open_client(kind: Any = "local", **options: Any) -> Client:
 def is_given(name: str) -> bool:
     """Return whether a name stands for a cluster that is there: an address, a session, a file or a class."""
     return name not in KINDS and (":" in name or name.endswith(".json") or "." in name)
+
+
+def _is_class(name: str) -> bool:
+    return is_given(name) and ":" not in name and not name.endswith(".json")
