@@ -19,6 +19,8 @@ import xarray as xr
 
 import simherd as sh
 
+pytest_plugins = ["simherd_testbed", "simherd_budgets"]
+
 # Worker processes cannot import this file: its classes travel by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

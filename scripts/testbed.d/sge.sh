@@ -87,8 +87,8 @@ sge_prepare() {  # A cell whose state is plain files, with its settings, as the 
 sge_configure() {  # Hosts, parallel environments and the queue: what is there already stays.
     local new=$SGE/new log=$BED/log/sge_qmaster.log
     {
-        sge_run qconf -ah "$HOST" || true
-        sge_run qconf -as "$HOST" || true
+        sge_run qconf -sh | grep -qx "$HOST" || sge_run qconf -ah "$HOST"
+        sge_run qconf -ss | grep -qx "$HOST" || sge_run qconf -as "$HOST"
         sge_run qconf -se "$HOST" || { sge_host >"$new/host" && sge_run qconf -Ae "$new/host"; }
         sge_run qconf -shgrp @allhosts ||
             { printf 'group_name @allhosts\nhostlist %s\n' "$HOST" >"$new/hosts" && sge_run qconf -Ahgrp "$new/hosts"; }
