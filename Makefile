@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 ENVIRONMENT := scripts/environment $(PYTHON) $(VENV)
+WAITING := slurm or sge or mpi or tmux or docker
 
 .PHONY: help demo test quick lint format bench clean
 
 help:
 	@echo "make demo    run both examples on real data and draw their pictures (in $(DEMO)/)"
 	@echo "make test    run all tests"
-	@echo "make quick   run the tests that start no workers"
+	@echo "make quick   run the tests that start no workers and no daemons"
 	@echo "make lint    check style, types and who imports whom"
 	@echo "make format  format the code"
 	@echo "make bench   measure speed, side by side with bare loops"
@@ -35,12 +36,15 @@ demo: $(VENV)/demo.stamp
 	@echo "Written:"
 	@for file in $(DEMO)/*; do echo "  $$file"; done
 
+# What waits for daemons most of its time runs after the rest, and more of it side by side.
 test: $(VENV)/dev.stamp
 	scripts/packages
-	$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 -m "not ($(WAITING))"; rest=$$?; \
+	$(BIN)/python -m pytest -n 6 -m "$(WAITING)"; waiting=$$?; \
+	exit $$((rest || waiting))
 
 quick: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 -m "not cluster and not slow"
+	$(BIN)/python -m pytest -n 2 -m "not (cluster or slow or $(WAITING))"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
