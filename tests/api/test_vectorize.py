@@ -390,7 +390,7 @@ def test_nothing_is_compared_where_nothing_is_left_to_run(tmp_path, monkeypatch)
     epidemics(20).simherd.run(influenza, **common)
     compared = []
     monkeypatch.setattr(
-        "simherd.api.batch.check_agreement", lambda batch, schema: compared.append(batch) or schema
+        "simherd.api.stored.check_agreement", lambda batch, schema: compared.append(batch) or schema
     )
 
     epidemics(20).simherd.run(influenza, **common)

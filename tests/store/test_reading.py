@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 import zarr
 
-from simherd.api.batch import claimed
+from simherd.api.stored import claimed
 from simherd.engine.block import Failure, Status
 from simherd.errors import RunInterruptedError, StoreError
 from simherd.events import BlockFinished, RunFinished, RunStarted

@@ -10,8 +10,8 @@ from typing import Any
 
 import xarray as xr
 
-from simherd.api.batch import stored_schema
 from simherd.api.prepare import Prepared, prepare
+from simherd.api.stored import stored_schema
 from simherd.engine.plan import Plan
 from simherd.engine.schema import hold_to, schema_of
 from simherd.engine.simulate import Simulator

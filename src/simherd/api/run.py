@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from simherd.api.batch import RERUN, Going, run_in_memory, run_in_store, stored_seed
+from simherd.api.batch import RERUN, Going, run_in_memory
 from simherd.api.inputs import block_inputs
 from simherd.api.prepare import prepare
 from simherd.api.single import run_one
+from simherd.api.stored import run_in_store, stored_seed
 from simherd.engine.simulate import Simulator
 from simherd.ensemble.run import Batch
 from simherd.errors import SetupError, close_matches
@@ -21,6 +23,7 @@ from simherd.executors.choose import choose_executor, threads_for_one
 from simherd.model.model import Model
 from simherd.resources import is_count, parse_bytes
 from simherd.setup.dataset import find_model
+from simherd.store.shares import Claim, Share, claimed_share
 
 __all__ = ["run"]
 
@@ -51,6 +54,7 @@ def run(
     checkpoint_every: int | None = None,
     resume: bool = False,
     rerun: str = "missing",
+    share: tuple[int, int] | None = None,
     grace_s: float = 30.0,
     memory_limit: int | str = "256 MiB",
     subscribers: Iterable[Subscriber] = (),
@@ -123,6 +127,9 @@ def run(
     rerun : {"missing", "failed", "all"}, optional
         What to run in a store that is there: what is pending, also what failed, or everything. The last
         two imply `resume`.
+    share : (int, int), optional
+        Which of how many shares of the batch to run, such as ``(1, 8)``: others run the rest of it, in other
+        processes, in the same `store`, at the same time or not. Implies `resume`.
     grace_s : float, optional
         Time that blocks have to finish after Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2, in s, where results go
         to a folder: of a batch, or of a simulation that has checkpoints. A second signal ends it.
@@ -167,50 +174,76 @@ def run(
     _check_seconds("grace_s", grace_s)
     if rerun not in RERUN:
         raise SetupError(f"rerun={rerun!r}. {close_matches(rerun, RERUN)}")
-    going = Going(resume=resume or rerun != "missing", rerun=rerun, grace_s=grace_s)
+    own = None if share is None else _share(share, store, batch_dim)
+    goes_on = resume or rerun != "missing" or own is not None
+    going = Going(resume=goes_on, rerun=rerun, grace_s=grace_s, share=own)
     if workers is not None:
         _check_count("workers", workers, 1)
     _check_decoding(decoding or {})
     if checkpoint_every is not None:
         _check_checkpoints(checkpoint_every, store, vectorize)
-    if seed is None and going.resume:
-        seed = stored_seed(store)
-    prepared = prepare(
-        dataset,
-        find_model(model),
-        batch_dim=batch_dim,
-        encoding=encoding,
-        block_size=block_size,
-        check_dims=check_dims,
-        validate=validate,
-        hooks=hooks,
-        seed=seed,
-        checkpoint_every=checkpoint_every,
-        vectorize=vectorize,
-    )
-    target = None
-    if store is not None:
-        from simherd.store.zarr_store import as_target
-
-        target = as_target(store, may_exist=going.resume)
-    if batch_dim is None:
-        with threads_for_one(parallel, scheduler, workers) as pool:
-            simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
-            return run_one(prepared, simulator, target, decoding, parse_bytes(memory_limit), going)
-    with choose_executor(parallel, scheduler, workers) as executor:
-        batch = Batch(
-            plan=prepared.setup.plan,
-            inputs=block_inputs(prepared.setup),
-            executor=executor,
-            on_error=on_error,
-            retries=retries,
-            timeout_s=timeout_s,
-            rtol=prepared.rtol,
-            subscribers=tuple(subscribers),
+    with _claimed(store, own) as claim:
+        if seed is None and going.resume:
+            seed = stored_seed(store)
+        prepared = prepare(
+            dataset,
+            find_model(model),
+            batch_dim=batch_dim,
+            encoding=encoding,
+            block_size=block_size,
+            check_dims=check_dims,
+            validate=validate,
+            hooks=hooks,
+            seed=seed,
+            checkpoint_every=checkpoint_every,
+            vectorize=vectorize,
         )
-        if target is None:
-            return run_in_memory(prepared, batch, decoding)
-        return run_in_store(prepared, batch, target, decoding, going)
+        target = None
+        if store is not None:
+            from simherd.store.zarr_store import as_target
+
+            target = as_target(store, may_exist=going.resume)
+        if batch_dim is None:
+            with threads_for_one(parallel, scheduler, workers) as pool:
+                simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
+                return run_one(prepared, simulator, target, decoding, parse_bytes(memory_limit), going)
+        with choose_executor(parallel, scheduler, workers) as executor:
+            batch = Batch(
+                plan=prepared.setup.plan,
+                inputs=block_inputs(prepared.setup),
+                executor=executor,
+                on_error=on_error,
+                retries=retries,
+                timeout_s=timeout_s,
+                rtol=prepared.rtol,
+                subscribers=tuple(subscribers),
+            )
+            if target is None:
+                return run_in_memory(prepared, batch, decoding)
+            return run_in_store(prepared, batch, target, decoding, going, claim)
+
+
+def _share(share: Any, store: Any, batch_dim: str | None) -> Share:
+    is_pair = isinstance(share, tuple) and len(share) == 2 and all(is_count(one, 1) for one in share)
+    if not is_pair or share[0] > share[1]:
+        raise SetupError(
+            f"share={share!r} is not known.", fix="write for instance (1, 8), the first of eight."
+        )
+    if batch_dim is None or not isinstance(store, str | Path):
+        raise SetupError("share needs a batch and a store, a folder.", fix="give batch_dim=... and store=...")
+    return Share(*share)
+
+
+@contextmanager
+def _claimed(store: Any, share: Share | None) -> Iterator[Claim | None]:
+    """Hold the right to write a share of a store, if only a share is run."""
+    if share is None:
+        yield None
+        return
+    from simherd.store.zarr_store import as_folder
+
+    with claimed_share(as_folder(store), share) as claim:
+        yield claim
 
 
 def _check_seconds(name: str, value: Any) -> None:

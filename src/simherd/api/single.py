@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from simherd.api.batch import Going, check_is_same, claimed
+from simherd.api.batch import Going
 from simherd.api.prepare import Prepared
+from simherd.api.stored import check_is_same, claimed
 from simherd.engine.checkpoints import Keeper
 from simherd.engine.schema import schema_of
 from simherd.engine.simulate import Simulator

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from simherd.api.batch import RERUN, check_is_same
+from simherd.api.batch import RERUN
+from simherd.api.stored import check_is_same
 from simherd.store.batch_store import is_begun, read_fingerprint
 from simherd.store.lock import refuse_if_locked
 from simherd.store.zarr_store import as_target, read_status
@@ -34,7 +35,8 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
             raise click.UsageError("--resume and --rerun need a store: run.store in the file, or --store.")
         return
     folder = as_target(store, may_exist=goes_on)
-    refuse_if_locked(folder)
+    if going["share"] is None:
+        refuse_if_locked(folder)
     if goes_on and is_begun(folder):
         stored = read_fingerprint(folder)
         now = assembled.prepared.fingerprint(int(stored["simulations"]))
@@ -45,7 +47,7 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
 def is_nothing_left(assembled: Assembled, going: dict[str, Any]) -> bool:
     """Return whether a run finds that all its simulations have run."""
     store = assembled.experiment.run.store
-    status = read_status(store) if going["resume"] and store is not None else None
+    status = read_status(store) if going["resume"] and store is not None and not going["share"] else None
     return (
         status is not None
         and len(status) >= assembled.prepared.setup.simulations

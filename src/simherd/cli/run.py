@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ __all__ = ["command"]
     type=click.Choice(["missing", "failed", "all"]),
     help="What to run in the store: what is pending, also what failed, or everything.",
 )
+@click.option(
+    "--share", metavar="K/N", help="Run the K-th of N shares of the batch, while others run the rest."
+)
 @click.option("--dry-run", is_flag=True, help="Check all, print the plan, compute nothing.")
 @click.option("--config", metavar="FILE", help="Settings of clusters and sites, as in jobqueue.yaml.")
 @click.option("--performance-report", metavar="FILE", help="Write Dask's performance report (HTML).")
@@ -52,6 +56,7 @@ def command(
     settings: tuple[str, ...],
     resume: bool,
     rerun: str | None,
+    share: str | None,
     dry_run: bool,
     config: str | None,
     performance_report: str | None,
@@ -73,6 +78,7 @@ def command(
     from simherd.experiment.assemble import assemble
     from simherd.experiment.document import apply_overrides, kind_named_in, read_document
     from simherd.experiment.schema import check
+    from simherd.store.shares import parse_share
 
     overrides = [
         *settings,
@@ -86,7 +92,11 @@ def command(
     checked = check(document)
     check_kind(checked.cluster.kind)
     assembled = assemble(checked)
-    going = {"resume": resume or rerun is not None, "rerun": rerun or "missing"}
+    going = {
+        "resume": resume or rerun is not None or share is not None,
+        "rerun": rerun or "missing",
+        "share": None if share is None else astuple(parse_share(share)),
+    }
     check_store(assembled, going)
     _check_report(performance_report)
     if dry_run:

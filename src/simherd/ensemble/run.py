@@ -191,8 +191,6 @@ class _Run:
         with executor.tasks(run_task, share(batch, job)) as tasks:
             self._loop(tasks)
         self.outcome.pending = simulations - self.outcome.done - self.outcome.failed
-        if self.checkpoints is not None and not self.outcome.pending:
-            self.checkpoints.clear()
         batch.emit(
             RunFinished(
                 done=self.outcome.done, failed=self.outcome.failed, seconds=time.perf_counter() - started

@@ -23,7 +23,7 @@ from simherd.store.concatenated import LAYOUT, size_name, start_name
 from simherd.store.durable import remove_leftovers, sync_files
 from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
-from simherd.store.marks import Marks
+from simherd.store.marks import remove_marks
 from simherd.store.writer import SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
 
@@ -135,7 +135,7 @@ def clean_up(target: Path) -> None:
         if unborn.name.removeprefix(f".{target.name}.").removesuffix(".partial").isdecimal():
             shutil.rmtree(unborn, ignore_errors=True)
     if target.exists():
-        Marks(target).remove()
+        remove_marks(target)
         remove_leftovers(target)
 
 
@@ -231,13 +231,14 @@ def set_pending(store: ZarrStore, numbers: Numbers) -> None:
     numbers : range or array of int
         Positions of the simulations.
     """
-    status, again = status_of(store).copy(), np.asarray(numbers)
-    if not status[again].any():
+    *_, status, seconds = store.arrays
+    chunk, again = status.chunks[0], np.asarray(numbers)
+    rows = slice(again[0] // chunk * chunk, (again[-1] // chunk + 1) * chunk)  # other runs may write the rest
+    if not status[rows].any():
         return
-    status[again] = Status.PENDING
-    seconds = np.asarray(store.arrays[-1]).copy()
-    seconds[again] = np.nan
     assert store.folder is not None
-    for name, array, values in ((SECONDS, store.arrays[-1], seconds), (STATUS, store.arrays[-2], status)):
-        array[:] = values
+    for name, array, nothing in ((SECONDS, seconds, np.nan), (STATUS, status, Status.PENDING)):
+        values = np.asarray(array[rows]).copy()
+        values[again - rows.start] = nothing
+        array[rows] = values
         sync_files((store.folder / name).iterdir())

@@ -1,4 +1,7 @@
-"""One run at a time writes to a store."""
+"""One run at a time writes to a store, or several that share it.
+
+The lock is that of a file beside the store, and ends with the process that holds it, however that ends.
+"""
 
 from __future__ import annotations
 
@@ -13,52 +16,111 @@ from pathlib import Path
 
 from simherd.errors import StoreLockedError
 
-__all__ = ["is_locked", "locked", "refuse_if_locked"]
+__all__ = ["Lock", "holder_of", "is_locked", "locked", "refusal", "refuse_if_locked"]
 
 LOOKS = 3
 LOOK_S = 0.01
 
 
-def _path(store: Path) -> Path:
-    """Return where the lock stands: beside the store, which is not there before it is complete."""
-    return store.with_name(f".{store.name}.lock")
+def _path(store: Path, part: str = "") -> Path:
+    """Return where a lock stands: beside the store, which is not there before it is complete."""
+    return store.with_name(f".{store.name}{part and '.' + part}.lock")
+
+
+class Lock:
+    """The lock of a store, or of a part of the work on it.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    part : str, optional
+        Name of the part.
+    """
+
+    def __init__(self, store: Path, part: str = "") -> None:
+        self._store = store
+        self._path = _path(store, part)
+        self._descriptor: int | None = None
+
+    def acquire(self, what: str = "") -> None:
+        """Hold the lock alone.
+
+        Raises
+        ------
+        StoreLockedError
+            If somebody else holds it.
+        """
+        if not self.try_acquire(what):
+            raise refusal(self._store, self._path)
+
+    def try_acquire(self, what: str = "") -> bool:
+        """Return whether nobody else held the lock; then it is held alone, and the file says by whom."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            if not _try_lock(descriptor, fcntl.LOCK_EX, self._store):
+                os.close(descriptor)
+                return False
+            if _is_same_file(self._path, descriptor):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"{what}process {os.getpid()} on {socket.gethostname()}".encode())
+                self._descriptor = descriptor
+                return True
+            os.close(descriptor)  # the one that held it has removed it meanwhile
+
+    def try_join(self) -> bool:
+        """Return whether those who hold the lock share it; then it is held with them."""
+        with suppress(FileNotFoundError):
+            descriptor = os.open(self._path, os.O_RDWR)
+            is_shared = _try_lock(descriptor, fcntl.LOCK_SH, self._store)
+            if is_shared and _is_same_file(self._path, descriptor):
+                self._descriptor = descriptor
+                return True
+            os.close(descriptor)
+        return False
+
+    def share(self) -> None:
+        """Let others hold the lock, too."""
+        assert self._descriptor is not None
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def try_alone(self) -> bool:
+        """Return whether nobody else holds the lock any more; if so, nobody can until it is released."""
+        assert self._descriptor is not None
+        if _try_lock(self._descriptor, fcntl.LOCK_EX, self._store):
+            return True
+        with suppress(OSError):  # what was held may have been let go of to try
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        return False
+
+    def release(self) -> None:
+        """Hold it no longer; the last one removes the file."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_same_file(self._path, descriptor):
+                self._path.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 @contextmanager
 def locked(store: Path) -> Iterator[None]:
-    """Hold the lock of a store. It ends with the process that holds it, however that ends.
+    """Hold the lock of a store.
 
     Raises
     ------
     StoreLockedError
         If another run holds it.
     """
-    path = _path(store)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _acquire(path, store)
+    lock = Lock(store)
+    lock.acquire()
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _acquire(path: Path, store: Path) -> int:
-    """Return a descriptor that holds the lock of the file that stands at a path."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            _lock(descriptor)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise _refusal(store) from error
-        except OSError as error:
-            warnings.warn(f"{store} cannot be locked ({error}): run only one at a time.", stacklevel=4)
-        if _is_same_file(path, descriptor):
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
-            return descriptor
-        os.close(descriptor)  # the one that held it has removed it meanwhile
+        lock.release()
 
 
 def refuse_if_locked(store: Path) -> None:
@@ -70,28 +132,39 @@ def refuse_if_locked(store: Path) -> None:
         If so; names its process.
     """
     if is_locked(store):
-        raise _refusal(store)
+        raise refusal(store)
 
 
-def _refusal(store: Path) -> StoreLockedError:
+def holder_of(store: Path, path: Path | None = None) -> str:
+    """Return who holds, or held, the lock of a store, in words; "" if nobody does."""
     try:
-        holder = _path(store).read_text(errors="replace")
-    except OSError:  # it has just ended
-        holder = ""
+        return (path or _path(store)).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def refusal(store: Path, path: Path | None = None) -> StoreLockedError:
+    """Return the error for a store that others write."""
     return StoreLockedError(
-        f"Cannot write the store {str(store)!r}: {holder or 'another run'} is writing it.",
+        f"Cannot write the store {str(store)!r}: {holder_of(store, path) or 'another run'} is writing it.",
         fix="wait for it, or stop it first.",
     )
 
 
-def _lock(descriptor: int) -> None:
+def _try_lock(descriptor: int, mode: int, store: Path) -> bool:
     """Lock a file, also where someone who looks whether it is locked has it for a moment."""
-    for _ in range(LOOKS):
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(LOOK_S)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for look in range(LOOKS):
+        try:
+            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if look < LOOKS - 1:
+                time.sleep(LOOK_S)
+        except OSError as error:
+            warnings.warn(f"{store} cannot be locked ({error}): run only one at a time.", stacklevel=5)
+            return True
+        else:
+            return True
+    return False
 
 
 def _is_same_file(path: Path, descriptor: int) -> bool:
@@ -103,12 +176,15 @@ def _is_same_file(path: Path, descriptor: int) -> bool:
 
 def is_locked(store: Path) -> bool:
     """Return whether a run is writing a store."""
+    mode = fcntl.LOCK_EX
     try:
-        descriptor = os.open(_path(store), os.O_RDONLY)
+        descriptor = os.open(_path(store), os.O_RDWR)
+    except PermissionError:  # the store of somebody else
+        descriptor, mode = os.open(_path(store), os.O_RDONLY), fcntl.LOCK_SH
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from simherd.engine.block import Numbers
 
-__all__ = ["FOLDER", "Mark", "Marks", "read_marks"]
+__all__ = ["FOLDER", "Mark", "Marks", "read_marks", "remove_marks"]
 
 FOLDER = ".running"
+SIGN = "run"
 WIDTH = 8
 
 
@@ -37,9 +38,10 @@ class Marks:
         self._sign.touch()
 
     def remove(self) -> None:
-        """Remove the folder of the marks, and those of workers that were killed."""
+        """Remove what says that the run goes on, and the folder of the marks if it was the last one."""
         self._sign.unlink(missing_ok=True)
-        shutil.rmtree(self.store / FOLDER, ignore_errors=True)
+        if not any((self.store / FOLDER).glob(f"{SIGN}.*")):
+            remove_marks(self.store)
 
     @property
     def is_running(self) -> bool:
@@ -48,7 +50,7 @@ class Marks:
 
     @property
     def _sign(self) -> Path:
-        return self.store / FOLDER / f"run.{self.token}"
+        return self.store / FOLDER / f"{SIGN}.{self.token}"
 
     def begin(self, numbers: Numbers) -> Mark:
         """Return the mark of a block that begins."""
@@ -89,6 +91,11 @@ class Mark:
         """Remove the mark: the block ended as it should."""
         os.close(self._file)
         self._path.unlink(missing_ok=True)
+
+
+def remove_marks(store: Path) -> None:
+    """Remove the marks of all runs of a store."""
+    shutil.rmtree(store / FOLDER, ignore_errors=True)
 
 
 def read_marks(store: Path) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from simherd.store.marks import FOLDER
 
 __all__ = ["NoteKeeper", "RunNote", "read_note"]
 
-NAME = "run.json"
+NOTE = "note"
 INTERVAL_S = 0.2
 
 
@@ -44,10 +45,12 @@ class NoteKeeper:
     ----------
     store : Path
         Folder of the store, with a folder for marks in it.
+    part : str, optional
+        Tells it from other runs that write the same store.
     """
 
-    def __init__(self, store: Path) -> None:
-        self._path = store / FOLDER / NAME
+    def __init__(self, store: Path, part: str = "") -> None:
+        self._path = store / FOLDER / f"{NOTE}{part and '-' + part}.json"
         self._tally = Tally(0)
         self._started = time.time()
         self._where = ""
@@ -82,8 +85,24 @@ class NoteKeeper:
 
 
 def read_note(store: Path) -> RunNote | None:
-    """Return the note of the run that writes a store, or was killed while it did; None if there is none."""
-    try:
-        return RunNote(**json.loads((store / FOLDER / NAME).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
+    """Return the note of the run that writes a store, or was killed while it did; None if there is none.
+
+    Several that share the work are taken together.
+    """
+    notes = []
+    for path in (store / FOLDER).glob(f"{NOTE}*.json"):
+        with suppress(OSError, ValueError, TypeError):
+            notes.append(RunNote(**json.loads(path.read_text())))
+    return _together(notes) if notes else None
+
+
+def _together(notes: Sequence[RunNote]) -> RunNote:
+    rates = [note.rate_per_s for note in notes if note.rate_per_s is not None]
+    runs = "" if len(notes) == 1 else f"{len(notes)} runs, each on "
+    return RunNote(
+        started=min(note.started for note in notes),
+        where=runs + notes[0].where,
+        simulations=sum(note.simulations for note in notes),
+        workers=sum(note.workers for note in notes),
+        rate_per_s=sum(rates) if rates else None,
+    )

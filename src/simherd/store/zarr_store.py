@@ -10,7 +10,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from simherd.setup.objects import decode_objects, encode_objects
 from simherd.store.concatenated import ROOM, ConcatenatedArray
 from simherd.store.inputs import aligned, without_huge
 from simherd.store.layout import ArrayLayout, concatenated
+from simherd.store.shares import metadata_lock
 from simherd.store.writer import STATUS, ArrayWriter
 
 __all__ = ["ZarrStore", "as_folder", "as_target", "check_writable", "read_status", "store_size"]
@@ -229,17 +230,21 @@ class ZarrStore:
         Making arrays longer changes their metadata only: the chunks that others write meanwhile stay
         where they are.
         """
-        writer = self.writer()
-        longer = writer.longer(result)
-        for number, shape in longer.items():
+        if self.writer().longer(result):
+            with nullcontext() if self.folder is None else metadata_lock(self.folder):
+                self._make_longer(result)
+        self.writer().write(result)
+
+    def _make_longer(self, result: BlockResult) -> None:
+        """Let arrays have room for a block; another run may have made them longer meanwhile."""
+        self.arrays = [_opened(self.group, one) for one in self.layouts]
+        for number, shape in self.writer().longer(result).items():
             array = self.arrays[number]
             if isinstance(array, ConcatenatedArray):
                 array.make_room(shape[1])
             else:
                 array.resize(shape)
-        if longer:
-            self.consolidate()
-        writer.write(result)
+        self.consolidate()
 
     def make_room(self) -> None:
         """Let rows of concatenated values have much more room than they use, before workers write to them."""
@@ -251,6 +256,7 @@ class ZarrStore:
 
     def _set_room(self, items: Callable[[ConcatenatedArray], int]) -> None:
         """Change metadata only: what is beyond has no files, or no simulation that it belongs to."""
+        self.arrays = [_opened(self.group, one) for one in self.layouts]
         found = [array for array in self.arrays if isinstance(array, ConcatenatedArray)]
         for array in found:
             shape = (array.values.shape[0], max(items(array), 1))

@@ -1,0 +1,278 @@
+"""A batch in a store: making or opening it, what is left to run, who may write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simherd.api.batch import RERUN, Going, discovered, run_blocks
+from simherd.api.prepare import Prepared
+from simherd.engine.block import Numbers, Status, Stopped
+from simherd.engine.plan import Array
+from simherd.engine.schema import OutputSchema, Schema
+from simherd.ensemble.agreement import check_agreement
+from simherd.ensemble.interrupts import Interrupts
+from simherd.ensemble.run import Batch, Outcome
+from simherd.errors import RunInterruptedError, StoreLockedError, StoreMismatchError
+from simherd.events import Subscriber
+from simherd.setup.fingerprint import differences
+from simherd.store.checkpoints import CheckpointFolder
+from simherd.store.concatenated import OWN_DIMS
+from simherd.store.marks import Marks
+from simherd.store.shares import Claim, Share
+
+__all__ = ["check_is_same", "claimed", "run_in_store", "stored_schema", "stored_seed"]
+
+
+def stored_seed(store: Any) -> int | None:
+    """Return the seed that the run in a folder has, which one that goes on in it has too."""
+    from simherd.store.batch_store import FINGERPRINT, read_fingerprint
+    from simherd.store.zarr_store import as_folder
+
+    if not isinstance(store, str | Path) or not ((folder := as_folder(store)) / FINGERPRINT).exists():
+        return None
+    seed: int | None = read_fingerprint(folder).get("seed")
+    return seed
+
+
+def run_in_store(
+    prepared: Prepared,
+    batch: Batch,
+    target: Any,
+    decoding: Mapping[str, Any] | None,
+    going: Going,
+    claim: Claim | None = None,
+) -> xr.Dataset:
+    """Run a batch, or what is left of it, and return its result, opened in its store.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What was decided before.
+    batch : Batch
+        The simulations.
+    target : Path or zarr.Group
+        Where the store is.
+    decoding : mapping, optional
+        Arguments of `xarray.open_zarr` for the result.
+    going : Going
+        How the run goes on, and which share of the batch it is.
+    claim : Claim, optional
+        The right to write a share, which is held already.
+
+    Raises
+    ------
+    StoreLockedError
+        If another run writes to the store.
+    StoreExistsError
+        If there is something already, and the run is not to go on with it.
+    StoreMismatchError
+        If it is to, and that is of another model or of other inputs.
+    RunInterruptedError
+        If a signal ended the run before it was complete.
+    """
+    from simherd.store.zarr_store import ZarrStore
+
+    if not isinstance(target, Path):
+        schema = discovered(prepared, batch)
+        chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
+        store = ZarrStore(target, prepared.base(schema), prepared.layouts(schema, chunk))
+        run_blocks(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
+        store.close_up()
+        return prepared.finish(store.open(decoding))
+    with nullcontext() if claim else claimed(target), Interrupts(going.grace_s) as interrupts:
+        try:
+            with interrupts.leaving_at_once():
+                store, schema, numbers = _begun(prepared, batch, target, going, claim)
+        except Stopped:
+            raise RunInterruptedError(
+                f"The run was interrupted by {interrupts.name} before its first block.",
+                fix="run it again with resume=True, which starts it too.",
+            ) from None
+        outcome = Outcome()
+        if len(numbers):
+            chunk = store.writer().chunk
+            with _marked(target, going.share) as (marks, keeper):
+                batch = replace(batch, subscribers=(*batch.subscribers, keeper))
+                outcome = run_blocks(prepared, batch, schema, store, chunk, numbers, interrupts, marks)
+        if claim is None or claim.be_last():
+            _close_up(store)
+    if outcome.pending:
+        raise _interrupted(interrupts, outcome, target)
+    return prepared.finish(store.open(decoding))
+
+
+def _begun(
+    prepared: Prepared, batch: Batch, target: Path, going: Going, claim: Claim | None
+) -> tuple[Any, Schema, Numbers]:
+    """Return the store of a run, made or opened, what its outputs look like, and what is to run."""
+    from simherd.store.batch_store import clean_up
+
+    if claim is not None and claim.is_alone:
+        clean_up(target)
+    is_alone = claim is None or claim.is_alone
+    opened = _reopened(prepared, batch, target, going, is_alone) if going.resume else None
+    store, schema, numbers = opened or _created(prepared, batch, target, going)
+    if claim is not None:
+        claim.let_others_in()
+    return store, schema, numbers
+
+
+def _close_up(store: Any) -> None:
+    """Leave nothing in a store that only runs need."""
+    from simherd.store.batch_store import status_of
+
+    store.close_up()
+    if not (status_of(store) == Status.PENDING).any():
+        CheckpointFolder(store.folder).clear()
+
+
+@contextmanager
+def claimed(target: Path) -> Iterator[None]:
+    """Hold the lock of a store and begin with what killed runs left of it removed."""
+    from simherd.store.batch_store import clean_up
+    from simherd.store.lock import locked
+
+    with locked(target):
+        clean_up(target)
+        yield
+
+
+@contextmanager
+def _marked(folder: Path, share: Share | None) -> Iterator[tuple[Marks, Subscriber]]:
+    """Let it be seen in the store how far the run is, by its workers' marks and by what is yielded."""
+    from simherd.store.run_note import NoteKeeper
+
+    marks = Marks(folder)
+    marks.prepare()
+    try:
+        yield marks, NoteKeeper(folder, "" if share is None else str(share.number))
+    finally:
+        marks.remove()
+
+
+def _created(prepared: Prepared, batch: Batch, target: Path, going: Going) -> tuple[Any, Schema, Numbers]:
+    from simherd.store.batch_store import create_batch_store
+    from simherd.store.zarr_store import check_writable
+
+    check_writable(target)
+    schema = discovered(prepared, batch)
+    runs = 1 if going.share is None else going.share.count
+    chunk = prepared.choose_chunk_size(schema, runs * batch.executor.workers)
+    layouts = prepared.layouts(schema, chunk)
+    store = create_batch_store(target, prepared.base(schema), layouts, prepared.fingerprint())
+    return store, schema, _own(range(prepared.setup.simulations), store, going)
+
+
+def _own(numbers: Numbers, store: Any, going: Going) -> Numbers:
+    """Return those of some simulations that are in the share of a run."""
+    if going.share is None:
+        return numbers
+    status = store.arrays[-2]
+    return going.share.part_of(numbers, status.shape[0], status.chunks[0])
+
+
+def _reopened(
+    prepared: Prepared, batch: Batch, target: Path, going: Going, is_alone: bool
+) -> tuple[Any, Schema, Numbers] | None:
+    """Return the store of an earlier run, its schema and what is left to run; None if there is none."""
+    from simherd.store.batch_store import (
+        is_begun,
+        lengthen,
+        read_fingerprint,
+        reopen_batch_store,
+        set_pending,
+        status_of,
+    )
+
+    if not is_begun(target):
+        return None
+    taps, setup = prepared.setup.plan.taps, prepared.setup
+    has_clock = {tap.name: tap.clock is not None for tap in taps}
+    stored = read_fingerprint(target)
+    before = int(stored["simulations"])
+    now = prepared.fingerprint(before)
+    check_is_same(target, stored, now)
+    store = reopen_batch_store(target, setup.dataset, has_clock)
+    schema = stored_schema(prepared, store)
+    status = status_of(store)
+    is_as_long = before == len(status) == setup.simulations
+    if batch.rtol is not None and (not is_as_long or len(_numbers(status, going.rerun))):
+        schema = check_agreement(batch, schema)
+    if not is_as_long:
+        if not is_alone:
+            raise StoreLockedError(
+                f"Cannot make the store {str(target)!r} longer while other shares of its batch run.",
+                fix="wait until they have ended.",
+            )
+        lengthen(store, prepared.base(schema), str(setup.batch_dim), prepared.fingerprint())
+        store = reopen_batch_store(target, setup.dataset, has_clock)
+    numbers = _own(_numbers(status_of(store), going.rerun), store, going)
+    if len(numbers):
+        if is_alone:
+            store.make_room()
+        batch.executor.expect(_expected_s(store, numbers))
+        if going.rerun == "all":
+            CheckpointFolder(target).remove(numbers)
+        set_pending(store, numbers)
+    return store, schema, numbers
+
+
+def check_is_same(target: Path, stored: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise an error if the fingerprint of a store is not that of the run which is to go on in it.
+
+    Raises
+    ------
+    StoreMismatchError
+        If so; names the differences.
+    """
+    if found := differences(stored, now):
+        raise StoreMismatchError(
+            f"Cannot go on in the store {str(target)!r}, it is of another run: {'; '.join(found)}.",
+            fix="run with what it was made with, or write to another store (--store PATH).",
+        )
+
+
+def stored_schema(prepared: Prepared, store: Any) -> Schema:
+    """Return what the outputs look like, as the arrays of a store tell it."""
+    front = 1
+    outputs = []
+    for tap, one in zip(prepared.setup.plan.taps, store.layouts[:-2], strict=True):
+        own = front + (tap.clock is not None)
+        dims, shape = one.dims[own:], one.shape[own:]
+        if one.parts:
+            dims = tuple(one.attrs[OWN_DIMS])
+            shape = (0,) * len(dims)
+        outputs.append(
+            OutputSchema(tap=tap, dims=dims, shape=shape, dtype=one.dtype, is_concatenated=bool(one.parts))
+        )
+    names = {key: key[1] for key in prepared.setup.plan.indexes if key[1] in store.group}
+    labels = store.read(names.values())
+    return Schema(outputs=tuple(outputs), indexes={key: labels[name] for key, name in names.items()})
+
+
+def _numbers(status: Array, rerun: str) -> Numbers:
+    """Return the simulations that are to run."""
+    chosen = np.flatnonzero(np.isin(status, RERUN[rerun]))
+    return range(len(status)) if len(chosen) == len(status) else chosen
+
+
+def _expected_s(store: Any, numbers: Numbers) -> float | None:
+    """Return the time that simulations will take if they are like those that are done, in s."""
+    seconds = np.asarray(store.arrays[-1])
+    known = seconds[np.isfinite(seconds)]
+    return float(known.mean()) * len(numbers) if len(known) else None
+
+
+def _interrupted(interrupts: Interrupts, outcome: Outcome, target: Path) -> RunInterruptedError:
+    return RunInterruptedError(
+        f"The run was interrupted by {interrupts.name}: {outcome.done} simulations done, {outcome.failed} "
+        f"failed, {outcome.pending} pending in {str(target)!r}.",
+        fix="run it again with resume=True to go on from there.",
+    )
