@@ -19,8 +19,10 @@ COMMANDS = {
     "info": "Show the processes, variables and inputs of a model.",
     "new": "Write a commented starting file.",
     "run": "Run an experiment file.",
+    "script": "Print the job script of an experiment.",
     "session": "Keep runs, or a cluster for them, going after a logout.",
     "status": "Show how far the simulations of a store are.",
+    "submit": "Submit the job script of an experiment.",
 }
 
 

@@ -173,8 +173,17 @@ class BatchScheduler(ABC):
         """Return whether its commands are on this machine."""
 
     @abstractmethod
-    def submit(self, script: Path, arguments: Sequence[str] = ()) -> str:
+    def submit(self, script: Path, arguments: Sequence[str] = (), of_script: Sequence[str] = ()) -> str:
         """Submit a job script and return the job id.
+
+        Parameters
+        ----------
+        script : Path
+            The script.
+        arguments : sequence of str, optional
+            Options of the submitting command; they count more than the script's directives.
+        of_script : sequence of str, optional
+            Arguments of the script itself.
 
         Raises
         ------

@@ -46,7 +46,7 @@ class GridEngine(BatchScheduler):
         """Return whether its commands are on this machine."""
         return shutil.which("qsub") is not None and shutil.which("qconf") is not None
 
-    def submit(self, script: Path, arguments: Sequence[str] = ()) -> str:
+    def submit(self, script: Path, arguments: Sequence[str] = (), of_script: Sequence[str] = ()) -> str:
         """Submit a job script and return the job id, of an array job the array's.
 
         Raises
@@ -54,7 +54,7 @@ class GridEngine(BatchScheduler):
         SubmitError
             If it is refused.
         """
-        argv = ["qsub", "-terse", *arguments, str(script)]
+        argv = ["qsub", "-terse", *arguments, str(script), *of_script]
         said = submit_with(argv, str(script))
         job_id = parse_submitted(said)
         if job_id is None:

@@ -48,7 +48,7 @@ class Slurm(BatchScheduler):
         """Return whether its commands are on this machine."""
         return shutil.which("sbatch") is not None
 
-    def submit(self, script: Path, arguments: Sequence[str] = ()) -> str:
+    def submit(self, script: Path, arguments: Sequence[str] = (), of_script: Sequence[str] = ()) -> str:
         """Submit a job script and return the job id, of an array job the array's.
 
         Raises
@@ -56,7 +56,7 @@ class Slurm(BatchScheduler):
         SubmitError
             If it is refused.
         """
-        argv = ["sbatch", "--parsable", *arguments, str(script)]
+        argv = ["sbatch", "--parsable", *arguments, str(script), *of_script]
         said = submit_with(argv, str(script))
         job_id = parse_submitted(said)
         if job_id is None:

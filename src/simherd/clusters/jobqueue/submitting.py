@@ -42,9 +42,9 @@ class PlainScheduler(BatchScheduler):
         """Return whether its command is on this machine."""
         return shutil.which(self._submit[0]) is not None
 
-    def submit(self, script: Path, arguments: Sequence[str] = ()) -> str:
+    def submit(self, script: Path, arguments: Sequence[str] = (), of_script: Sequence[str] = ()) -> str:
         """Submit a job script and return the job id."""
-        argv = [*self._submit, *arguments, *([] if self._reads_stdin else [str(script)])]
+        argv = [*self._submit, *arguments, *([] if self._reads_stdin else [str(script), *of_script])]
         text = script.read_text() if self._reads_stdin else None
         try:
             done = subprocess.run(

@@ -1,0 +1,220 @@
+"""What ``simherd script`` and ``simherd submit`` have in common: their options, and the plan made of them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from simherd.experiment.schema import Experiment
+    from simherd.jobs import JobPlan
+    from simherd.jobs.planning import Asked
+    from simherd.schedulers import JobRequest
+
+__all__ = ["Job", "job_options", "read_job", "with_array_limit"]
+
+_OPTIONS = (
+    click.argument("experiment"),
+    click.option("--scheduler", type=click.Choice(["slurm", "sge"]), help="Default: the one that is here."),
+    click.option(
+        "--mode",
+        type=click.Choice(["mpi", "jobqueue", "array"]),
+        default="array",
+        show_default=True,
+        help="One job of many ranks, a job that submits workers, or an array job.",
+    ),
+    click.option("--ntasks", type=int, metavar="N", help="mpi: number of ranks."),
+    click.option("--nodes", type=int, metavar="N", help="mpi: number of nodes.  [default: 1]"),
+    click.option(
+        "--jobs", type=int, metavar="N", help="jobqueue: worker jobs; array: its tasks (default 4)."
+    ),
+    click.option("--concurrent", type=int, metavar="N", help="array: most tasks that run at once."),
+    click.option("--cores", type=int, metavar="N", help="Cores of each rank, worker job or array task."),
+    click.option("--threads", type=int, metavar="N", help="Threads of numerical libraries in a simulation."),
+    click.option("--memory", metavar="SIZE", help="Memory on each node: '48 GiB' (48G) or '48 GB'."),
+    click.option("--disk", metavar="SIZE", help="Local disk on each node."),
+    click.option("--walltime", metavar="TIME", help="HH:MM:SS, D-HH:MM:SS, or minutes."),
+    click.option("--partition", "--queue", "queue", metavar="NAME", help="Partition or queue."),
+    click.option("--account", "--project", "account", metavar="NAME", help="Account or project."),
+    click.option("--parallel-environment", metavar="NAME", help="Grid Engine: what books several slots."),
+    click.option(
+        "--environment",
+        metavar="all|none|NAMES",
+        default="all",
+        show_default=True,
+        help="Variables that the job takes over; thread guards never are.",
+    ),
+    click.option("--strict", is_flag=True, help="Failed simulations make the job fail."),
+    click.option("--no-requeue", is_flag=True, help="A job that did not finish stays as it is."),
+    click.option("--name", metavar="NAME", help="Name of the job.  [default: the experiment's]"),
+    click.option("--store", metavar="PATH", help="Folder of the results."),
+    click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any field; repeatable."),
+    click.option("--config", metavar="FILE", help="Settings of clusters and sites, as in jobqueue.yaml."),
+)
+_ASKED = (
+    "nodes",
+    "ntasks",
+    "jobs",
+    "cores",
+    "threads",
+    "memory",
+    "disk",
+    "walltime",
+    "queue",
+    "account",
+    "parallel_environment",
+    "concurrent",
+    "environment",
+)
+
+
+def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that describe a job."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A job that was asked for on the command line."""
+
+    plan: JobPlan
+    """What its script says."""
+    requests: list[JobRequest]
+    """What it, and the jobs that it submits, ask for."""
+    experiment: Experiment
+    """What it runs."""
+
+
+def read_job(given: dict[str, Any]) -> Job:
+    """Return the job that the options of a command describe.
+
+    Raises
+    ------
+    ExperimentError
+        If the experiment is wrong, or cannot run as a job.
+    ClusterOptionError
+        If an option is.
+    MissingDependencyError
+        If the job would need MPI for Python, which is not there.
+    """
+    from simherd.config import job_settings, site_settings
+    from simherd.jobs import Mode
+    from simherd.jobs.planning import Asked, plan_job, requests_of
+
+    scheduler = given["scheduler"] or _scheduler_here()
+    asked = Asked(
+        scheduler=scheduler,
+        mode=Mode(given["mode"]),
+        is_strict=given["strict"],
+        requeues=not given["no_requeue"],
+        **{name: given[name] for name in _ASKED},
+    )
+    experiment = _read_experiment(given)
+    _refuse_what_cannot_be_a_job(experiment, asked)
+    site = site_settings(scheduler)
+    configured = {**job_settings(scheduler), **experiment.cluster.options_for(scheduler)}
+    plan = plan_job(asked, _call(given, experiment, bool(site.activation)), configured, site)
+    _need_mpi(plan)
+    return Job(plan=plan, requests=requests_of(plan, asked, configured), experiment=experiment)
+
+
+def _scheduler_here() -> str:
+    from simherd.schedulers import find_installed
+
+    found = [scheduler.name for scheduler in find_installed()]
+    if len(found) == 1:
+        return found[0]
+    there = (
+        "Neither SLURM's nor Grid Engine's commands are"
+        if not found
+        else "SLURM's and Grid Engine's are both"
+    )
+    raise click.UsageError(f"{there} on this machine: say which is meant with --scheduler slurm or sge.")
+
+
+def _read_experiment(given: dict[str, Any]) -> Experiment:
+    from simherd.experiment.document import apply_overrides, read_document
+    from simherd.experiment.schema import check
+
+    store = given["store"]
+    where = [f"run.store={os.path.abspath(store)}"] if store is not None and "://" not in store else []
+    elsewhere = [f"run.store={store}"] if store is not None and "://" in store else []
+    return check(
+        apply_overrides(read_document(given["experiment"]), [*given["settings"], *where, *elsewhere])
+    )
+
+
+def _refuse_what_cannot_be_a_job(experiment: Experiment, asked: Asked) -> None:
+    from simherd.jobs import Mode
+
+    if experiment.run.store is None:
+        raise experiment.fault(
+            "run",
+            message="a job needs a store, or its results are lost.",
+            fix="set run.store, or give --store.",
+        )
+    if asked.mode is Mode.ARRAY and experiment.batch is None:
+        raise experiment.fault(
+            message="an array job shares out a batch, and there is only one simulation.",
+            fix="choose --mode jobqueue or mpi, or add a batch.",
+        )
+
+
+def _call(given: dict[str, Any], experiment: Experiment, is_activated: bool) -> Any:
+    from simherd.jobs.planning import Call
+
+    options = [*(["--store", given["store"]] if given["store"] is not None else [])]
+    options += [word for setting in given["settings"] for word in ("--set", setting)]
+    options += ["--config", given["config"]] if given["config"] is not None else []
+    return Call(
+        program=("simherd",) if is_activated else _program(given["environment"] == "all"),
+        experiment=given["experiment"],
+        arguments=tuple(options),
+        name=given["name"] or Path(given["experiment"]).stem,
+        grace_s=experiment.run.grace_s,
+    )
+
+
+def _program(is_found: bool) -> tuple[str, ...]:
+    """Return how simherd is called here; by its path if the job does not take over where programs are."""
+    import shutil
+
+    from simherd.cli.called import simherd_command
+
+    first, *more = shlex.split(simherd_command())
+    if not is_found:
+        first = shutil.which(first) or first
+    return (os.path.abspath(first) if os.sep in first else first, *more)
+
+
+def _need_mpi(plan: JobPlan) -> None:
+    from importlib.util import find_spec
+
+    from simherd.errors import MissingDependencyError
+    from simherd.jobs.launching import cluster_kind
+
+    if cluster_kind(plan) == "mpi" and find_spec("mpi4py") is None:
+        raise MissingDependencyError(
+            "The mode mpi needs mpi4py, which is not installed here.",
+            fix="pip install 'simherd[mpi]', or choose another --mode"
+            + (
+                ", or the launcher srun (simherd.launcher in jobqueue.yaml)."
+                if plan.scheduler == "slurm"
+                else "."
+            ),
+        )
+
+
+def with_array_limit(job: Job, limit: int | None) -> Job:
+    """Return a job whose array jobs are no larger than a batch scheduler takes."""
+    limits = [one for one in (limit, job.plan.site.array_limit) if one is not None]
+    site = replace(job.plan.site, array_limit=min(limits, default=None))
+    return replace(job, plan=replace(job.plan, site=site))

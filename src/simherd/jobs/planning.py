@@ -1,0 +1,294 @@
+"""From what is asked for, and what is configured, to the plan of a job script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from simherd.config import SiteSettings
+from simherd.errors import ClusterOptionError
+from simherd.jobs.base import dialect_of
+from simherd.jobs.plan import JobPlan, Mode, Resources
+from simherd.jobs.quoting import safe_name
+from simherd.resources import is_count, parse_bytes, parse_walltime
+from simherd.schedulers import JobRequest
+
+__all__ = ["Asked", "Call", "plan_job", "requests_of"]
+
+LEADER_MEMORY = 4 * 1024**3
+"""Memory of a job with Dask's scheduler and client only."""
+SHARES = 4
+"""Tasks of an array job, unless others are asked for."""
+LEAD_S = 90
+"""Time before the walltime at which a run is told to stop, in s, unless its grace is long."""
+MARGIN_S = 60
+"""Time to write what is done, beyond the grace, in s."""
+LOGS = "logs"
+
+ONLY_FOR = {
+    "nodes": (Mode.MPI,),
+    "ntasks": (Mode.MPI,),
+    "jobs": (Mode.JOBQUEUE, Mode.ARRAY),
+    "concurrent": (Mode.ARRAY,),
+    "threads": (Mode.MPI, Mode.ARRAY),
+}
+"""What only some modes have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """What a job runs."""
+
+    program: tuple[str, ...] = ("simherd",)
+    """How simherd is called there."""
+    experiment: str
+    """Path of the experiment, as seen from the folder where the job starts."""
+    arguments: tuple[str, ...] = ()
+    """Further arguments of ``simherd run``."""
+    name: str
+    """What the job's name is made of."""
+    grace_s: float = 30.0
+    """Time that the run takes to stop once it is told to, in s."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What is asked for a job; None leaves it to the configuration."""
+
+    scheduler: str
+    """ "slurm" or "sge"."""
+    mode: Mode
+    """How the experiment runs."""
+    nodes: int | None = None
+    """Number of nodes."""
+    ntasks: int | None = None
+    """Number of ranks."""
+    jobs: int | None = None
+    """Tasks of the array, or worker jobs."""
+    cores: int | None = None
+    """Cores of each rank, array task or worker job."""
+    threads: int | None = None
+    """Threads of numerical libraries in each simulation."""
+    memory: str | None = None
+    """Memory on each node, of an array task or of a worker job."""
+    disk: str | None = None
+    """Local disk on each node."""
+    walltime: str | None = None
+    """Walltime of each job."""
+    queue: str | None = None
+    """Partition or queue."""
+    account: str | None = None
+    """Account or project."""
+    parallel_environment: str | None = None
+    """Grid Engine's parallel environment."""
+    concurrent: int | None = None
+    """Most array tasks that run at once."""
+    environment: str = "all"
+    """Variables that the job takes over: "all", "none" or names."""
+    is_strict: bool = False
+    """Whether failed simulations make the job fail."""
+    requeues: bool = True
+    """Whether a job that did not finish goes back into the queue."""
+
+
+def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: SiteSettings) -> JobPlan:
+    """Return the plan of a job.
+
+    Parameters
+    ----------
+    asked : Asked
+        What the command line says.
+    call : Call
+        What the job runs.
+    configured : mapping of str to object
+        Options of worker jobs from jobqueue.yaml and the experiment, under simherd's names.
+    site : SiteSettings
+        What section ``simherd`` of jobqueue.yaml says.
+
+    Raises
+    ------
+    ClusterOptionError
+        If something asked for contradicts itself, or the mode has no use for it.
+    """
+    _refuse_what_does_not_apply(asked)
+    resources = _resources(asked, configured, site)
+    threads = asked.threads or (resources.cores if asked.mode is Mode.MPI else 1)
+    if threads > resources.cores:
+        raise ClusterOptionError(
+            f"{threads} threads in each simulation are over the {resources.cores} cores that it may use.",
+            fix="raise --cores, or lower --threads.",
+        )
+    signal_s, arguments = _signal(resources.walltime_s, call.grace_s)
+    return JobPlan(
+        scheduler=asked.scheduler,
+        mode=asked.mode,
+        name=safe_name(call.name),
+        program=call.program,
+        arguments=(call.experiment, *call.arguments, *_of_workers(asked), *arguments),
+        resources=resources,
+        site=site,
+        threads=threads,
+        shares=asked.jobs or SHARES if asked.mode is Mode.ARRAY else 1,
+        concurrent=asked.concurrent,
+        prologue=_lines(configured.get("prologue", ())),
+        directives=_lines(configured.get("directives", ())),
+        environment=asked.environment,
+        log_directory=str(configured.get("log_directory") or LOGS),
+        shebang=str(configured.get("shebang") or "#!/bin/bash"),
+        signal_s=signal_s,
+        is_strict=asked.is_strict,
+        requeues=asked.requeues,
+    )
+
+
+def _refuse_what_does_not_apply(asked: Asked) -> None:
+    for one in fields(asked):
+        value = getattr(asked, one.name)
+        if value is None:
+            continue
+        if asked.mode not in ONLY_FOR.get(one.name, tuple(Mode)):
+            raise ClusterOptionError(
+                f"--{one.name} is not for the mode {asked.mode}.",
+                fix=f"leave it out, or choose --mode {' or '.join(ONLY_FOR[one.name])}.",
+            )
+        if one.name in ("nodes", "ntasks", "jobs", "cores", "threads", "concurrent") and not is_count(
+            value, 1
+        ):
+            raise ClusterOptionError(f"--{one.name}={value} is not allowed: 1 or more is needed.")
+    if asked.parallel_environment is not None and not dialect_of(asked.scheduler).is_booked_by_slots:
+        raise ClusterOptionError("--parallel-environment is for Grid Engine only.", fix="leave it out.")
+
+
+def _resources(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) -> Resources:
+    ntasks, cores = _counts(asked, configured)
+    nodes = asked.nodes or 1
+    if ntasks < nodes:
+        raise ClusterOptionError(
+            f"{ntasks} ranks cannot be on {nodes} nodes.", fix="ask for at least one rank per node."
+        )
+    if dialect_of(asked.scheduler).is_booked_by_slots:
+        _check_resource("memory", asked.memory, site.memory_resource)
+        _check_resource("disk", asked.disk, site.disk_resource)
+    walltime = asked.walltime or configured.get("walltime")
+    return Resources(
+        nodes=nodes,
+        ntasks=ntasks,
+        cores=cores,
+        memory_bytes=_memory(asked, configured),
+        disk_bytes=parse_bytes(asked.disk) if asked.disk is not None else None,
+        walltime_s=parse_walltime(walltime) if walltime is not None else None,
+        queue=asked.queue or configured.get("partition") or configured.get("queue"),
+        account=asked.account or configured.get("account") or configured.get("project"),
+        parallel_environment=_environment(asked, configured, site, ntasks * cores),
+    )
+
+
+def _counts(asked: Asked, configured: Mapping[str, Any]) -> tuple[int, int]:
+    """Return ranks and cores of each: by default a job has the size of a worker job."""
+    if asked.mode is Mode.JOBQUEUE:
+        return 1, 1
+    job_cores = int(configured.get("cores") or 1)
+    if asked.mode is Mode.ARRAY:
+        return 1, asked.cores or job_cores
+    processes = int(configured.get("processes") or job_cores)
+    return asked.ntasks or processes, asked.cores or max(1, job_cores // processes)
+
+
+def _memory(asked: Asked, configured: Mapping[str, Any]) -> int | None:
+    if asked.mode is Mode.JOBQUEUE:
+        return LEADER_MEMORY
+    memory = asked.memory or configured.get("memory")
+    return parse_bytes(memory) if memory is not None else None
+
+
+def _check_resource(what: str, value: str | None, resource: str | None) -> None:
+    """Refuse what Grid Engine has no name for at this site: it would silently not be asked for."""
+    if value is not None and resource is None:
+        raise ClusterOptionError(
+            f"--{what} {value} cannot be asked for: what the resource for it is called here is not known.",
+            fix=f"set simherd.sge.{what}-resource in jobqueue.yaml ('qconf -sc' lists them).",
+        )
+
+
+def _environment(asked: Asked, configured: Mapping[str, Any], site: SiteSettings, slots: int) -> str | None:
+    if not dialect_of(asked.scheduler).is_booked_by_slots or asked.parallel_environment is not None:
+        return asked.parallel_environment
+    if slots == 1:
+        return None
+    of_site = site.mpi_parallel_environment if (asked.nodes or 1) > 1 else site.parallel_environment
+    name = (
+        of_site
+        or configured.get("parallel_environment")
+        or _named_in(_lines(configured.get("directives", ())))
+    )
+    if name is None:
+        which = "mpi-parallel-environment" if (asked.nodes or 1) > 1 else "parallel-environment"
+        raise ClusterOptionError(
+            f"{slots} slots need a parallel environment, without which Grid Engine books one.",
+            fix=f"give --parallel-environment, or set simherd.sge.{which} in jobqueue.yaml ('qconf -spl').",
+        )
+    return str(name)
+
+
+def _named_in(directives: Sequence[str]) -> str | None:
+    """Return the parallel environment of the worker jobs, which stands among their directives."""
+    for line in directives:
+        words = line.split()
+        if words[:1] == ["-pe"] and len(words) > 1:
+            return words[1]
+    return None
+
+
+def _signal(walltime_s: int | None, grace_s: float) -> tuple[int, list[str]]:
+    """Return how long before its walltime a job is told to stop, and what the run must know of it."""
+    lead = max(LEAD_S, round(grace_s) + MARGIN_S)
+    if walltime_s is None or lead <= walltime_s // 2:
+        return lead, []
+    short = max(1, walltime_s // 3)
+    return short, ["--set", f"run.grace_s={min(grace_s, max(1, short // 2)):g}"]
+
+
+def _of_workers(asked: Asked) -> Iterator[str]:
+    """Give the arguments that say what the worker jobs of a mode jobqueue are."""
+    if asked.mode is not Mode.JOBQUEUE:
+        return
+    if asked.jobs is not None:
+        yield from ("--jobs", str(asked.jobs))
+    for name, value in _worker_options(asked).items():
+        yield from ("--set", f"cluster.{asked.scheduler}.{name}={json.dumps(value)}")
+
+
+def _worker_options(asked: Asked) -> dict[str, Any]:
+    queue, account = dialect_of(asked.scheduler).worker_names
+    given = {
+        "cores": asked.cores,
+        "memory": asked.memory,
+        "walltime": asked.walltime,
+        queue: asked.queue,
+        account: asked.account,
+        "parallel_environment": asked.parallel_environment,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _lines(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+
+def requests_of(plan: JobPlan, asked: Asked, configured: Mapping[str, Any]) -> list[JobRequest]:
+    """Return what the jobs of a plan ask for: its own and, in the mode jobqueue, its worker jobs'."""
+    own = dialect_of(plan.scheduler).request(plan)
+    if plan.mode is not Mode.JOBQUEUE:
+        return [own]
+    memory = asked.memory or configured.get("memory")
+    cores = asked.cores or int(configured.get("cores") or 1)
+    worker = JobRequest(
+        queue=own.queue,
+        cpus_per_task=cores,
+        memory_bytes=parse_bytes(memory) if memory is not None else None,
+        walltime_s=own.walltime_s,
+        parallel_environment=_environment(asked, configured, plan.site, cores),
+    )
+    return [own, worker]

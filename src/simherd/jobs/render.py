@@ -1,0 +1,178 @@
+"""A plan written out as a job script: pure text."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import string
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+
+from simherd.errors import ClusterOptionError, close_matches
+from simherd.jobs.base import Dialect, dialect_of
+from simherd.jobs.launching import cluster_arguments, launch_words
+from simherd.jobs.plan import JobPlan, Mode
+from simherd.jobs.quoting import quote_words, refuse_control
+from simherd.jobs.templates_check import check_script
+from simherd.resources import format_walltime
+from simherd.threads import GUARD_VARIABLES
+
+__all__ = ["command_words", "render", "submit_commands"]
+
+TITLES = {
+    Mode.MPI: "The whole run in one job: {ntasks} of {cores}, started by {launcher}.",
+    Mode.JOBQUEUE: "Dask's scheduler and client as a small job, which submits its workers as jobs.",
+    Mode.ARRAY: "An array job: each of {shares} tasks runs its share of the simulations into the same store.",
+}
+PARTS = ("supervise", "ending")
+"""What all scripts have in common: how the run is watched, and what its end means."""
+
+
+class _Template(string.Template):
+    """Text with placeholders such as ``@{name}``; all else, ``$`` too, stays as it is."""
+
+    pattern = r"@\{(?:(?P<braced>[a-z_]+)|(?P<named>(?!))|(?P<escaped>(?!))|(?P<invalid>(?!)))\}"  # type: ignore[assignment]
+
+
+def render(plan: JobPlan, script_name: str = "SCRIPT") -> str:
+    """Return the job script of a plan.
+
+    Parameters
+    ----------
+    plan : JobPlan
+        What the job is.
+    script_name : str, optional
+        Name of the script's file, for the comment that says how to submit it.
+
+    Returns
+    -------
+    str
+        The script, which ends with a line break.
+
+    Raises
+    ------
+    ClusterOptionError
+        If a value cannot stand in a script, or the site's own template cannot be used.
+    """
+    own = plan.site.templates.get(plan.mode)
+    text = _site_template(own) if own is not None else _packaged(f"{plan.scheduler}-{plan.mode}.sh")
+    values = _values(plan, dialect_of(plan.scheduler), script_name)
+    parts = {name: _fill(_packaged(f"{name}.sh").rstrip("\n"), values, None) for name in PARTS}
+    filled = _fill(text, {**values, **parts}, own)
+    script = re.sub(r"\n{3,}", "\n\n", filled)
+    if own is not None:
+        check_script(script, plan, own)
+    return script
+
+
+def _packaged(name: str) -> str:
+    return files("simherd.jobs").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _site_template(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClusterOptionError(
+            f"Cannot read the site's template {path!r}: {error}.",
+            fix="correct simherd.templates in jobqueue.yaml.",
+        ) from error
+
+
+def _fill(text: str, values: dict[str, str], own: str | None) -> str:
+    try:
+        return _Template(text).substitute(values)
+    except KeyError as error:
+        raise ClusterOptionError(
+            f"The site's template {own!r} has the unknown placeholder @{{{error.args[0]}}}. "
+            + close_matches(str(error.args[0]), values)
+        ) from error
+
+
+def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]:
+    """Return what stands for each placeholder; docs/job-scripts.md has the list."""
+    return {
+        "shebang": refuse_control(plan.shebang, "shebang"),
+        "title": _title(plan),
+        "experiment_name": refuse_control(plan.arguments[0], "experiment"),
+        "how_to_submit": "\n".join(f"#     {line}" for line in _how_to_submit(plan, script_name)),
+        "about": "\n".join(f"# {line}" for line in _about(plan, dialect)),
+        "directives": "\n".join(f"{dialect.marker} {line}" for line in _directives(plan, dialect)),
+        "activation": _lines(plan.site.activation, "activation"),
+        "prologue": _lines(plan.prologue, "prologue"),
+        "guards": "\n".join(f"export {name}={plan.threads}" for name in GUARD_VARIABLES),
+        "guard_names": " ".join(GUARD_VARIABLES),
+        "nodes": str(plan.resources.nodes),
+        "ntasks": str(plan.resources.ntasks),
+        "cores": str(plan.resources.cores),
+        "threads": str(plan.threads),
+        "shares": str(plan.shares),
+        "launch": shlex.join(launch_words(plan)) if plan.mode is Mode.MPI else "",
+        "command": quote_words(command_words(plan), "command"),
+        "if_some_failed": ": # the job fails too" if plan.is_strict else "code=0",
+        "cancelled_by": dialect.cancelled_by,
+        "go_back": dialect.go_back(plan) if plan.requeues else ": # it was submitted not to",
+    }
+
+
+def _lines(lines: Iterable[str], what: str) -> str:
+    return "\n".join(refuse_control(line.rstrip("\n"), what) for line in lines)
+
+
+def _directives(plan: JobPlan, dialect: Dialect) -> list[str]:
+    own = [refuse_control(line, "directives") for line in plan.directives if not dialect.owns(line)]
+    return [*dialect.directives(plan), *own]
+
+
+def command_words(plan: JobPlan) -> list[str]:
+    """Return the command that runs the experiment, without launcher and share."""
+    return [*plan.program, "run", *plan.arguments, *cluster_arguments(plan), "--resume"]
+
+
+def submit_commands(plan: JobPlan, script_name: str) -> list[str]:
+    """Return the commands that submit a plan's script: several where one array job is too small."""
+    dialect = dialect_of(plan.scheduler)
+    jobs = list(plan.array_jobs(plan.site.array_limit)) if plan.is_array else []
+    if len(jobs) <= 1:
+        return [shlex.join([dialect.submits, script_name])]
+    return [
+        shlex.join([dialect.submits, *dialect.array_arguments(plan, job), script_name, str(job.offset)])
+        for job in jobs
+    ]
+
+
+def _how_to_submit(plan: JobPlan, script_name: str) -> list[str]:
+    """Return all commands: the folder of the logs must be there before a job starts."""
+    folder = quote_words([plan.log_directory], "log_directory")
+    return [f"mkdir -p {folder}", *submit_commands(plan, script_name)]
+
+
+def _title(plan: JobPlan) -> str:
+    wanted = plan.resources
+    return TITLES[plan.mode].format(
+        ntasks=_count(wanted.ntasks, "rank"),
+        cores=_count(wanted.cores, "core"),
+        launcher=plan.site.launcher.split()[0],
+        shares=plan.shares,
+    )
+
+
+def _about(plan: JobPlan, dialect: Dialect) -> list[str]:
+    lines = [
+        "Once submitted it needs no care: it is told before its walltime ends, finishes what it is at,",
+        "goes back into the queue and goes on from the store. Submit it again after a failure: what is",
+        "done is not done twice.",
+    ]
+    walltime = plan.resources.walltime_s
+    if walltime is not None:
+        cores = plan.resources.slots * (plan.shares if plan.is_array else 1)
+        lines.append(
+            f"At most {format_walltime(walltime)} on {_count(cores, 'core')}:"
+            f" {cores * walltime / 3600:.3g} core-hours each time."
+        )
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,14 @@
+case $code in
+    3)
+        echo "Some simulations failed: 'simherd failures STORE' shows them." >&2
+        @{if_some_failed}
+        ;;
+    4)
+        # Not done. A run that ends at once would only do so again, and one that was cancelled stays so.
+        if [ "$told" != @{cancelled_by} ] && [ "$SECONDS" -ge 10 ]; then
+            echo "The run is not finished: the job goes back into the queue." >&2
+            @{go_back}
+        fi
+        ;;
+esac
+exit "$code"
