@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from simherd.api.prepare import guess_schema
+from simherd.cli.cost_text import cost_lines, jobs_of, script_lines
 from simherd.cli.paths import shown
 from simherd.clusters import split_options
+from simherd.clusters.launching import launched
 from simherd.ensemble.pending import count_blocks
 from simherd.executors.choose import choose_executor
 from simherd.model.runtime import STAGES
@@ -21,9 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["describe_plan", "place_of"]
 
 
+RANKS = ("mpi", "slurm-runner")
+"""Kinds whose workers are started by a launcher."""
+
+
 def describe_plan(assembled: Assembled) -> str:
     """Return what a run would do."""
-    return "\n".join([*_model_lines(assembled), *_batch_lines(assembled)])
+    return "\n".join([*_model_lines(assembled), *_batch_lines(assembled), *script_lines(assembled)])
 
 
 def _model_lines(assembled: Assembled) -> Iterator[str]:
@@ -56,6 +63,7 @@ def _batch_lines(assembled: Assembled) -> Iterator[str]:
         yield "Batch       none: 1 simulation"
     yield f"Runs on     {place}"
     yield from _unused_options(assembled)
+    yield from _job_lines(assembled)
     store = experiment.run.store
     yield f"Store       {'none, the result stays in memory' if store is None else shown(store)}"
     yield from _table(layouts, unknown)
@@ -69,6 +77,16 @@ def _batch_lines(assembled: Assembled) -> Iterator[str]:
         )
 
 
+def _job_lines(assembled: Assembled) -> Iterator[str]:
+    cluster = assembled.experiment.cluster
+    if not assembled.runs_on_cluster:
+        return
+    options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
+    jobs = jobs_of(cluster.kind, options)
+    if jobs is not None:
+        yield from cost_lines(jobs)
+
+
 def _sampling(assembled: Assembled) -> str:
     batch = assembled.experiment.batch
     assert batch is not None
@@ -79,16 +97,37 @@ def _sampling(assembled: Assembled) -> str:
 
 
 def place_of(assembled: Assembled) -> tuple[int, str]:
-    """Return how many blocks run at once, and on what, without starting it."""
+    """Return how many blocks run at once, and on what, without starting or asking anything."""
     experiment = assembled.experiment
     run, cluster = experiment.run, experiment.cluster
-    if assembled.runs_on_cluster:
-        options = cluster.options_for(cluster.kind)
-        threads: int = options.get("threads_per_worker", 1)
-        workers: int = (options.get("workers") or max(1, usable_cores() // threads)) * threads
-        return workers, f"a cluster of kind {cluster.kind!r}, {counted(workers, 'block')} at once"
-    with choose_executor(assembled.is_parallel, run.scheduler, cluster.workers) as executor:
-        return executor.workers, executor.description
+    if not assembled.runs_on_cluster:
+        with choose_executor(assembled.is_parallel, run.scheduler, cluster.workers) as executor:
+            return executor.workers, executor.description
+    options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
+    jobs = jobs_of(cluster.kind, options)
+    what = f"a cluster of kind {cluster.kind!r}"
+    if jobs is not None:
+        return jobs.count * jobs.cores, f"{what}, {counted(jobs.count * jobs.cores, 'block')} at once"
+    if cluster.kind == "local":
+        workers = _local_workers(options)
+        return workers, f"{what}, {counted(workers, 'block')} at once"
+    return _unknown_workers(cluster.kind, what)
+
+
+def _local_workers(options: Mapping[str, Any]) -> int:
+    threads: int = options.get("threads_per_worker", 1)
+    workers: int = options.get("workers") or max(1, usable_cores() // threads)
+    return workers * threads
+
+
+def _unknown_workers(kind: str, what: str) -> tuple[int, str]:
+    """Return a guess for what only the cluster knows."""
+    started = launched(os.environ)
+    if kind in RANKS and started.size > 1:
+        return started.size, f"{what}, {counted(started.size, 'rank')} started by {started.by}"
+    workers = usable_cores()
+    by = "mpirun or srun" if kind in RANKS else "it"
+    return workers, f"{what}; {by} will tell how many blocks at once, {workers} are assumed here"
 
 
 def _unused_options(assembled: Assembled) -> Iterator[str]:

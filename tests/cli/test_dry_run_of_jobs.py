@@ -1,0 +1,91 @@
+"""``simherd run --dry-run`` for clusters of jobs: script, resources and cost, with no scheduler around."""
+
+from __future__ import annotations
+
+import pytest
+
+from simherd.cli.cost_text import Jobs, cost_lines, jobs_of
+
+SLURM = {
+    "kind": "slurm",
+    "slurm": {"jobs": 4, "cores": 8, "memory": "16 GiB", "walltime": "02:00:00", "partition": "short"},
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(monkeypatch, tmp_path):
+    """Take away all commands of batch schedulers, and all configuration."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    yield
+    assert not (tmp_path / "state").exists()
+
+
+def test_script_resources_and_cost_are_shown_and_nobody_is_asked(simherd, experiment, tmp_path):
+    shown = simherd("run", experiment(cluster=SLURM, run={"store": "out.zarr"}), "--dry-run")
+
+    assert shown.code == 0, shown.err
+    assert "Runs on     a cluster of kind 'slurm', 32 blocks at once\n" in shown.out
+    assert (
+        "Jobs        4 jobs of SLURM, each with 8 cores, 16.0 GiB, 02:00:00\n"
+        "In all      32 cores, 64.0 GiB\n"
+        "Cost        64 core-hours, if all run to the end of their walltime;\n"
+        "            jobs that reach it are replaced while work is left\n"
+    ) in shown.out
+    assert "Job script  of each job:\n  #!" in shown.out
+    assert "  #SBATCH --cpus-per-task=8\n" in shown.out
+    assert "  #SBATCH -p short\n" in shown.out
+    assert "  #SBATCH -t 02:00:00\n" in shown.out
+    assert "  export OMP_NUM_THREADS=1\n" in shown.out
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_one_changed_option_shows_another_scheduler(simherd, experiment):
+    cluster = {**SLURM, "sge": {"parallel_environment": "smp", "cores": 2}}
+    path = experiment(cluster=cluster, run={"store": "out.zarr"})
+
+    shown = simherd("run", path, "--cluster", "sge", "--jobs", 3, "--dry-run")
+
+    assert shown.code == 0, shown.err
+    assert "3 jobs of SGE, each with 2 cores, 4.0 GiB, 01:00:00\n" in shown.out
+    assert "Cost        6 core-hours" in shown.out
+    assert "  #$ -pe smp 2\n" in shown.out
+
+
+def test_the_most_jobs_that_there_may_be_are_counted():
+    assert jobs_of("slurm", {"adapt": (1, 5), "cores": 2}).count == 5
+
+
+def test_a_wrong_option_is_found_without_asking_anybody(simherd, experiment):
+    path = experiment(cluster=SLURM, run={"store": "out.zarr"})
+
+    shown = simherd("run", path, "--set", "cluster.slurm.walltime=soon", "--dry-run")
+
+    assert shown.code == 2
+    assert "'soon'" in shown.err
+
+
+@pytest.mark.parametrize("kind", ["local", "mpi", "session:pool", "tcp://10.0.0.1:8786"])
+def test_clusters_that_submit_nothing_have_no_job_script(simherd, experiment, kind):
+    shown = simherd("run", experiment(run={"store": "out.zarr"}), "--cluster", kind, "--dry-run")
+
+    assert shown.code == 0, shown.err
+    assert f"Runs on     a cluster of kind '{kind}'" in shown.out
+    assert "Job script" not in shown.out
+    assert "Cost" not in shown.out
+
+
+def test_options_of_the_file_are_no_error_where_a_session_is_used(simherd, experiment):
+    path = experiment(cluster={"workers": 2, "memory": "1 GiB"}, run={"store": "out.zarr"})
+
+    shown = simherd("run", path, "--cluster", "session:pool", "--dry-run")
+
+    assert "not used: workers, memory (a cluster of kind 'session:pool' has no use for it)" in shown.out
+
+
+def test_core_hours_are_jobs_times_cores_times_walltime():
+    jobs = Jobs(scheduler="SLURM", count=3, cores=4, memory=2**30, walltime=5400)
+
+    assert jobs.core_hours == 18
+    assert list(cost_lines(jobs))[1] == "In all      12 cores, 3.0 GiB"
