@@ -93,6 +93,11 @@ class Keeper:
         self._threads = GUARD_THREADS
         self._folder: str | None = None
         self._thread: threading.Thread | None = None
+        self._grace_s = GRACE_S
+        self.most_threads = 0
+        """Blocks that all ranks run at once; rank 0 knows."""
+        self.failure: ClusterError | None = None
+        """Why no worker is kept any more; see `simherd.executors.losses`."""
 
     def __enter__(self) -> Keeper:
         return self
@@ -114,6 +119,10 @@ class Keeper:
             start_new_session=True,  # so that what a simulation started can be ended with it
         )
 
+    def hurry(self) -> None:
+        """Leave the worker no time once the lifeline breaks: the launcher gives this rank none."""
+        self._grace_s = 0
+
     def start(self, invitation: Invitation) -> None:
         """Keep a worker in a thread, until the lifeline breaks."""
         self._thread = threading.Thread(
@@ -125,7 +134,11 @@ class Keeper:
         try:
             self.keep(invitation)
         except ClusterError as error:
+            self.failure = error
             logging.getLogger("simherd").error("%s", error)
+
+    def end_of(self, worker: str) -> None:
+        """Say nothing of how a worker ended: it starts again."""
 
     def keep(self, invitation: Invitation) -> None:
         """Keep a worker until the lifeline breaks.
@@ -143,7 +156,7 @@ class Keeper:
             lifeline.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._folder = self._make_folder(invitation.local_directory)
             self._keep_while(lifeline, invitation)
-        self._end(GRACE_S)
+        self._end(self._grace_s)
 
     def _make_folder(self, parent: str | None) -> str:
         try:

@@ -16,9 +16,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from simherd.clusters.keeper import Invitation, Keeper
+from simherd.clusters.security import address_of, as_security
 from simherd.errors import ClusterError, ClusterOptionError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -220,19 +221,19 @@ def lead(ranks: Ranks, **given: Any) -> OwningClient:
         cluster, invitation, keeper = _invite(ranks, RankOptions.of(**given), stack)
         ranks.share(invitation.to_json())
         keeper.start(invitation)
-        client = OwningClient(cluster, stack)
-    atexit.register(client.close)
-    return client
+        return OwningClient(cluster, stack, keeper)
 
 
 def _invite(ranks: Ranks, options: RankOptions, stack: ExitStack) -> tuple[SpecCluster, Invitation, Keeper]:
     """Start what the ranks connect to; it ends in the order scheduler, lifeline, own worker."""
     import dask
 
-    host = _host(ranks, options.interface)
-    security = _security(options.security, host)
+    is_local = ranks.is_one_node and options.interface is None
+    host = LOOPBACK if is_local else address_of(options.interface)
+    security = as_security(options.security, host)
     memory = {f"distributed.worker.memory.{name}": v for name, v in (options.worker_memory or {}).items()}
     keeper = stack.enter_context(Keeper(ranks.rank, ranks.neighbors))
+    keeper.most_threads = ranks.size * options.threads_per_worker
     lifeline = stack.enter_context(socket.create_server((host, 0), backlog=BACKLOG))
     stack.enter_context(dask.config.set({ALLOWED_FAILURES: 0, **memory}))
     cluster = stack.enter_context(closing(_start_scheduler(host, security, options)))
@@ -243,7 +244,7 @@ def _invite(ranks: Ranks, options: RankOptions, stack: ExitStack) -> tuple[SpecC
         threads=options.threads_per_worker,
         memory_bytes=options.memory_bytes,
         interface=options.interface,
-        is_loopback=host == LOOPBACK,
+        is_loopback=is_local,
         local_directory=options.local_directory,
         death_timeout_s=options.death_timeout_s,
         guard_threads=options.guard_threads,
@@ -262,7 +263,7 @@ def serve(ranks: Ranks, keeper: Keeper) -> NoReturn:
     ClusterError
         If no worker can be started here.
     """
-    _leave_signals_to_rank_0()
+    _leave_signals_to_rank_0(keeper)
     with keeper:
         keeper.rank, keeper.neighbors = ranks.rank, ranks.neighbors
         message = ranks.share(None)
@@ -272,32 +273,10 @@ def serve(ranks: Ranks, keeper: Keeper) -> NoReturn:
     raise SystemExit(0)
 
 
-def _leave_signals_to_rank_0() -> None:
+def _leave_signals_to_rank_0(keeper: Keeper) -> None:
     """Work on when a launcher signals all ranks: rank 0 decides what of the work is still to end."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-        signal.signal(getattr(signal, name), lambda number, frame: None)
-
-
-def _host(ranks: Ranks, interface: str | None) -> str:
-    from distributed.utils import get_ip, get_ip_interface
-
-    if interface is None:
-        return LOOPBACK if ranks.is_one_node else str(get_ip())  # type: ignore[no-untyped-call]
-    try:
-        return str(get_ip_interface(interface))  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise ClusterError(f"The interface {interface!r} cannot be used: {error}.") from error
-
-
-def _security(wanted: Any, host: str) -> Security | None:
-    """Return the credentials of all connections, made for this run where none are given."""
-    from distributed.security import Security
-
-    if wanted == "none" or (wanted is None and host.startswith("127.")):
-        return None
-    if isinstance(wanted, Security):
-        return wanted
-    return cast("Security", Security.temporary())  # type: ignore[no-untyped-call]
+        signal.signal(getattr(signal, name), lambda number, frame: keeper.hurry())
 
 
 def _credentials(security: Security | None) -> dict[str, str]:
