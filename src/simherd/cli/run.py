@@ -14,6 +14,7 @@ import click
 
 from simherd.cli.called import command_again, command_to_resume
 from simherd.cli.exits import Exit
+from simherd.cli.rehearsal import Rehearsal
 from simherd.cli.summary import Counts, summarize
 from simherd.errors import RunInterruptedError, SimherdError
 
@@ -126,7 +127,7 @@ def _check_report(path: str | None) -> None:
 class _Watcher:
     """Shows progress and counts what the summary needs."""
 
-    def __init__(self, simulations: int, store: str | None) -> None:
+    def __init__(self, simulations: int, store: str | None, rehearsal: Rehearsal) -> None:
         from simherd.progress import progress_on
         from simherd.progress.rate import Tally
 
@@ -134,6 +135,7 @@ class _Watcher:
         self.tally = Tally(simulations)
         self.store = store
         self.has_begun = False
+        self.rehearsal = rehearsal
 
     def __call__(self, event: Event) -> None:
         from simherd.events import BlockFinished, RunStarted
@@ -145,6 +147,7 @@ class _Watcher:
             self.has_begun = True
         elif isinstance(event, BlockFinished):
             self.tally.add(event)
+        self.rehearsal(event)
         self.show(event)
 
     def _say_what_was_done(self, simulations: int) -> None:
@@ -157,7 +160,7 @@ class _Watcher:
 
 def _run(assembled: Assembled, performance_report: str | None, going: dict[str, Any]) -> Exit:
     store = assembled.experiment.run.store
-    watcher = _Watcher(assembled.prepared.setup.simulations, store)
+    watcher = _Watcher(assembled.prepared.setup.simulations, store, Rehearsal(assembled))
     try:
         result = _result(assembled, watcher, performance_report, going)
     except (KeyboardInterrupt, RunInterruptedError):
@@ -172,6 +175,7 @@ def _run(assembled: Assembled, performance_report: str | None, going: dict[str, 
     if going["resume"] and not watcher.has_begun and assembled.experiment.batch is not None:
         click.echo("Nothing is left to run.", err=True)
     counts = summarize(watcher.tally, store)
+    click.echo("".join(f"{line}\n" for line in watcher.rehearsal.lines()), nl=False)
     if store is None:
         click.echo(str(result))
     return Exit.SOME_FAILED if counts.failed else Exit.DONE
