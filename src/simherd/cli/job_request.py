@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from collections.abc import Callable
@@ -123,6 +124,7 @@ def read_job(given: dict[str, Any]) -> Job:
     configured = {**job_settings(scheduler), **experiment.cluster.options_for(scheduler)}
     plan = plan_job(asked, _call(given, experiment, bool(site.activation)), configured, site)
     _need_mpi(plan)
+    _check_workers(plan, experiment)
     return Job(plan=plan, requests=requests_of(plan, asked, configured), experiment=experiment)
 
 
@@ -161,11 +163,40 @@ def _refuse_what_cannot_be_a_job(experiment: Experiment, asked: Asked) -> None:
             message="a job needs a store, or its results are lost.",
             fix="set run.store, or give --store.",
         )
+    if _needs_seed(experiment):
+        raise experiment.fault(
+            "batch",
+            message="a job that starts again, or one of several, would draw other inputs.",
+            fix="set batch.seed, here or with --set batch.seed=1.",
+        )
     if asked.mode is Mode.ARRAY and experiment.batch is None:
         raise experiment.fault(
             message="an array job shares out a batch, and there is only one simulation.",
             fix="choose --mode jobqueue or mpi, or add a batch.",
         )
+
+
+def _needs_seed(experiment: Experiment) -> bool:
+    """Return whether each start of the run would draw other inputs."""
+    batch = experiment.batch
+    is_drawn = batch is not None and batch.table is None and batch.sampling not in ("grid", "zip")
+    return is_drawn and batch is not None and batch.seed is None
+
+
+def _check_workers(plan: JobPlan, experiment: Experiment) -> None:
+    """Find wrong options of the worker jobs now, and not when the job that submits them has begun."""
+    from simherd.clusters import job_script, split_options
+    from simherd.experiment.document import apply_overrides
+    from simherd.experiment.schema import check
+    from simherd.jobs import Mode
+
+    if plan.mode is not Mode.JOBQUEUE:
+        return
+    words = plan.arguments
+    settings = [value for word, value in itertools.pairwise(words) if word == "--set"]
+    cluster = check(apply_overrides(experiment.document, settings)).cluster
+    options, _ = split_options(plan.scheduler, cluster.options_for(plan.scheduler))
+    job_script(plan.scheduler, **options)
 
 
 def _call(given: dict[str, Any], experiment: Experiment, is_activated: bool) -> Any:
@@ -175,7 +206,7 @@ def _call(given: dict[str, Any], experiment: Experiment, is_activated: bool) -> 
     options += [word for setting in given["settings"] for word in ("--set", setting)]
     options += ["--config", given["config"]] if given["config"] is not None else []
     return Call(
-        program=("simherd",) if is_activated else _program(given["environment"] == "all"),
+        program=("simherd",) if is_activated else _program(),
         experiment=given["experiment"],
         arguments=tuple(options),
         name=given["name"] or Path(given["experiment"]).stem,
@@ -183,16 +214,14 @@ def _call(given: dict[str, Any], experiment: Experiment, is_activated: bool) -> 
     )
 
 
-def _program(is_found: bool) -> tuple[str, ...]:
-    """Return how simherd is called here; by its path if the job does not take over where programs are."""
+def _program() -> tuple[str, ...]:
+    """Return how simherd is called here, by its path: a login shell may look for programs elsewhere."""
     import shutil
 
     from simherd.cli.called import simherd_command
 
     first, *more = shlex.split(simherd_command())
-    if not is_found:
-        first = shutil.which(first) or first
-    return (os.path.abspath(first) if os.sep in first else first, *more)
+    return (os.path.abspath(shutil.which(first) or first), *more)
 
 
 def _need_mpi(plan: JobPlan) -> None:

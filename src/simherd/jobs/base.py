@@ -31,6 +31,8 @@ class Dialect(ABC):
 
     worker_names: tuple[str, str]
     """Options of its worker jobs for the queue and the account."""
+    no_directive: str = ""
+    """A directive of worker jobs that changes nothing, for where one is needed."""
     has_srun: bool
     """Whether srun can start its ranks."""
     is_booked_by_slots: bool

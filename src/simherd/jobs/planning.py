@@ -126,7 +126,7 @@ def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: Site
         mode=asked.mode,
         name=safe_name(call.name),
         program=call.program,
-        arguments=(call.experiment, *call.arguments, *_of_workers(asked), *arguments),
+        arguments=(call.experiment, *call.arguments, *_of_workers(asked, configured, site), *arguments),
         resources=resources,
         site=site,
         threads=threads,
@@ -250,17 +250,17 @@ def _signal(walltime_s: int | None, grace_s: float) -> tuple[int, list[str]]:
     return short, ["--set", f"run.grace_s={min(grace_s, max(1, short // 2)):g}"]
 
 
-def _of_workers(asked: Asked) -> Iterator[str]:
+def _of_workers(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) -> Iterator[str]:
     """Give the arguments that say what the worker jobs of a mode jobqueue are."""
     if asked.mode is not Mode.JOBQUEUE:
         return
     if asked.jobs is not None:
         yield from ("--jobs", str(asked.jobs))
-    for name, value in _worker_options(asked).items():
+    for name, value in _worker_options(asked, configured, site).items():
         yield from ("--set", f"cluster.{asked.scheduler}.{name}={json.dumps(value)}")
 
 
-def _worker_options(asked: Asked) -> dict[str, Any]:
+def _worker_options(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) -> dict[str, Any]:
     queue, account = dialect_of(asked.scheduler).worker_names
     given = {
         "cores": asked.cores,
@@ -270,7 +270,31 @@ def _worker_options(asked: Asked) -> dict[str, Any]:
         account: asked.account,
         "parallel_environment": asked.parallel_environment,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name, value in given.items() if value is not None}
+    if not options.keys().isdisjoint(("cores", "parallel_environment")):
+        options |= _processes_of_workers(asked, configured) | _slots_of_workers(asked, configured, site)
+    return options
+
+
+def _processes_of_workers(asked: Asked, configured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return worker processes with as many threads as configured, where theirs do not fit the cores."""
+    processes = int(configured.get("processes") or 0)
+    if asked.cores is None or not processes or asked.cores % processes == 0:
+        return {}
+    threads = int(configured.get("cores") or processes) // processes
+    return {"processes": asked.cores // threads if threads and asked.cores % threads == 0 else asked.cores}
+
+
+def _slots_of_workers(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) -> dict[str, Any]:
+    """Return what books other slots than the directives in jobqueue.yaml do."""
+    cores = asked.cores or int(configured.get("cores") or 1)
+    directives = _lines(configured.get("directives", ()))
+    others = [line for line in directives if _named_in([line]) is None]
+    options: dict[str, Any] = {}
+    if len(others) < len(directives):
+        options["directives"] = others or [dialect_of(asked.scheduler).no_directive]
+    environment = _environment(asked, configured, site, cores)
+    return {**options, "parallel_environment": environment} if environment is not None else options
 
 
 def _lines(value: Any) -> tuple[str, ...]:

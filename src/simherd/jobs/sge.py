@@ -20,6 +20,7 @@ class GridEngineDialect(Dialect):
     submits = "qsub"
     cancelled_by = "USR2"
     worker_names = ("queue", "project")
+    no_directive = "-cwd"
     has_srun = False
     is_booked_by_slots = True
     owned = frozenset(
