@@ -55,6 +55,9 @@ slurm_prepare() {
         (umask 077 && head -c 1024 /dev/urandom >"$SLURM/munge/key")
     fi
     slurm_conf >"$SLURM/slurm.conf"
+    # Nothing is confined to control groups. Otherwise slurmd looks for them, and for systemd, which
+    # containers may lack.
+    echo "CgroupPlugin=cgroup/v1" >"$SLURM/cgroup.conf"
     # It holds a password, and slurmdbd insists.
     (umask 077 && slurmdbd_conf >"$SLURM/slurmdbd.conf")
 }
@@ -123,9 +126,13 @@ slurmdbd_conf() {
 # The nodes claim more processors than the machine may have (config_overrides), nothing is confined to
 # them, and the walltime is the only limit that is enforced: soon after it (KillWait), without grace.
 slurm_conf() {
+    # With NoInAddrAny daemons listen on the address of the host's name alone: 127.0.0.1, or a container's own.
+    local address
+    address=$(getent ahostsv4 "$HOST" | awk 'NR == 1 { print $1 }')
+    [ -n "$address" ] || die "the name of this host, $HOST, has no address: add it to /etc/hosts."
     cat <<-CONF
 		ClusterName=testbed
-		SlurmctldHost=$HOST(127.0.0.1)
+		SlurmctldHost=$HOST($address)
 		SlurmctldPort=$((PORT + 2))
 		SlurmUser=root
 		SlurmdUser=root
@@ -161,8 +168,8 @@ slurm_conf() {
 		MessageTimeout=30
 		SlurmctldDebug=info
 		SlurmdDebug=info
-		NodeName=n1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((PORT + 11)) CPUs=4 RealMemory=8000 TmpDisk=10000
-		NodeName=n2 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((PORT + 12)) CPUs=4 RealMemory=8000 TmpDisk=10000
+		NodeName=n1 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 11)) CPUs=4 RealMemory=8000 TmpDisk=10000
+		NodeName=n2 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 12)) CPUs=4 RealMemory=8000 TmpDisk=10000
 		PartitionName=short Nodes=n1,n2 Default=YES DefaultTime=10 MaxTime=60
 		PartitionName=long Nodes=n1,n2 DefaultTime=60 MaxTime=7-00:00:00
 	CONF
