@@ -33,7 +33,7 @@ from simherd.store.layout import (
     required_multiple,
 )
 from simherd.store.writer import SECONDS, STATUS
-from simherd.threads import GUARD_THREADS
+from simherd.threads import guard_threads
 
 __all__ = ["Prepared", "guess_schema", "prepare"]
 
@@ -127,14 +127,15 @@ class Prepared:
         base = self._without_outputs(self.setup.dataset)
         base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
         seed = self.setup.plan.seed
-        return base.assign_attrs(_provenance() if seed is None else {**_provenance(), "seed": seed})
+        seeded = {} if seed is None else {"seed": seed}
+        return base.assign_attrs({**_provenance(), "threads_per_simulation": guard_threads(), **seeded})
 
 
 @cache
 def _provenance() -> dict[str, str | int]:
     """Return what a result may depend on besides its inputs."""
     found = {f"{name}_version": version(name) for name in ("simherd", "numpy", "xarray", "zarr")}
-    return {**found, "python_version": platform.python_version(), "threads_per_simulation": GUARD_THREADS}
+    return {**found, "python_version": platform.python_version()}
 
 
 def _index_dims(declared: Sequence[tuple[str, ...]], values: np.ndarray[Any, Any]) -> tuple[str, ...]:

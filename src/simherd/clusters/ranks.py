@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from simherd.clusters.keeper import Invitation, Keeper
 from simherd.clusters.security import address_of, as_security
 from simherd.errors import ClusterError, ClusterOptionError, MissingDependencyError
+from simherd.threads import guarding
 
 if TYPE_CHECKING:
     from distributed import SpecCluster
@@ -235,6 +236,7 @@ def _invite(ranks: Ranks, options: RankOptions, stack: ExitStack) -> tuple[SpecC
     keeper = stack.enter_context(Keeper(ranks.rank, ranks.neighbors))
     keeper.most_threads = ranks.size * options.threads_per_worker
     lifeline = stack.enter_context(socket.create_server((host, 0), backlog=BACKLOG))
+    stack.enter_context(guarding(options.guard_threads))
     stack.enter_context(dask.config.set({ALLOWED_FAILURES: 0, **memory}))
     cluster = stack.enter_context(closing(_start_scheduler(host, security, options)))
     invitation = Invitation(

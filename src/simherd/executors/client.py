@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from simherd.errors import ClusterError
@@ -13,7 +13,9 @@ from simherd.executors.base import Executor, QueuedTasks, TaskFunction, Tasks
 from simherd.executors.leaving import Refused, call_in_time
 from simherd.executors.losses import Keeper, loss_of
 from simherd.executors.payload import Payload, pack
+from simherd.executors.thread_watch import ThreadWatch
 from simherd.progress.words import counted
+from simherd.threads import guarded_here
 
 __all__ = ["ClientExecutor"]
 
@@ -77,10 +79,16 @@ class ClientExecutor(Executor):
         carried = self._carry_to_workers(payload)
         tasks = _ClientTasks(self, function, carried)
         try:
-            yield tasks
+            with tasks.threads.listening(), self._guarded():
+                yield tasks
         finally:
             tasks.close()
             carried.release()
+
+    def _guarded(self) -> AbstractContextManager[None]:
+        """Return the context of tasks that run in threads of this process."""
+        is_here = any(address.startswith("inproc:") for address in self.client.nthreads())
+        return guarded_here() if is_here else nullcontext()
 
     def _carry_to_workers(self, payload: Payload) -> Any:
         """Return a future of the payload that all workers hold: tasks go first to those that do."""
@@ -105,6 +113,7 @@ class _ClientTasks(QueuedTasks[Any]):
         self._function = function
         self._carried = carried
         self._seen_workers = time.monotonic()
+        self.threads = ThreadWatch(self._client)
 
     def _start(self, item: Any) -> Any:
         return self._client.submit(call_in_time, self._function, self._carried, item, pure=False)
@@ -115,6 +124,7 @@ class _ClientTasks(QueuedTasks[Any]):
         for item, _ in (pair for pair in ended if isinstance(pair[1], Refused)):
             self.submit(item)
         self._look_after_workers(bool(ended))
+        self.threads.warn()
         return [pair for pair in ended if not isinstance(pair[1], Refused)]
 
     def _look_after_workers(self, are_working: bool) -> None:

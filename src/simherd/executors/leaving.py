@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from simherd.executors.payload import Payload, call_packed
+from simherd.executors.thread_watch import report_threads
+from simherd.threads import guard_task
 
 __all__ = ["ENDS_AT", "Refused", "call_in_time", "leave_when_due"]
 
@@ -59,7 +61,9 @@ def call_in_time(function: Callable[[Any, Any], Any], payload: Payload, item: An
         _leave()
         return Refused()
     begun = time.perf_counter()
+    guard_task()
     result = call_packed(function, payload, item)
+    report_threads()
     _pace.add(size, time.perf_counter() - begun)
     return result
 

@@ -75,6 +75,7 @@ OPTION_RULES: dict[str, Rule] = {
     "jobs": integer(minimum=1),
     "workers": optional(integer(minimum=1)),
     "threads_per_worker": optional(integer(minimum=1)),
+    "guard_threads": integer(minimum=1),
     "cores": integer(minimum=1),
     "processes": integer(minimum=0),
     "memory": _memory,

@@ -1,0 +1,66 @@
+"""Hearing from workers what threads their libraries use, and saying it where that is too many."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from simherd.thread_use import ThreadUse, first_use_of, overused
+
+__all__ = ["ThreadWatch", "report_threads"]
+
+TOPIC = "simherd-threads"
+FIX = "start the workers through simherd, or export OMP_NUM_THREADS=1 and its like before they start."
+
+
+def report_threads() -> None:
+    """Tell the client, after a worker's first task, when its libraries are loaded, what threads they use."""
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:
+        return  # no task of Dask
+    use = first_use_of(str(worker.name), worker.state.nthreads)
+    if use is not None:
+        worker.log_event(TOPIC, use.as_message())
+
+
+class ThreadWatch:
+    """Gathers what workers report.
+
+    Parameters
+    ----------
+    client : dask.distributed.Client
+        Of their scheduler.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._uses: dict[str, ThreadUse] = {}
+        self._said: set[tuple[str, str]] = set()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear what comes while this lasts."""
+        self._client.subscribe_topic(TOPIC, self._hear)
+        try:
+            yield
+        finally:
+            with suppress(OSError, ValueError):  # the scheduler is gone
+                self._client.unsubscribe_topic(TOPIC)
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        _, message = event
+        with suppress(KeyError, TypeError):  # of another version
+            use = ThreadUse.from_message(message)
+            self._uses[use.worker] = use
+
+    def warn(self) -> None:
+        """Warn of what was heard since the last time."""
+        for key, sentence in overused(list(self._uses.values())).items():
+            if key not in self._said:
+                self._said.add(key)
+                warnings.warn(f"{sentence} Fix: {FIX}", RuntimeWarning, stacklevel=2)
