@@ -8,6 +8,7 @@ that has come to take minutes is a fault too, but a busy machine is none.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Generator
 
 import pytest
 
@@ -23,7 +24,8 @@ class TimeBudgets:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add the time of a test's set-up, call or tear-down."""
-        for marker in self.budgets_s.keys() & report.keywords.keys():
+        # The report of a worker that crashed has none.
+        for marker in self.budgets_s.keys() & set(getattr(report, "markers", ())):
             self.spent_s[marker] += report.duration
 
     @pytest.hookimpl(trylast=True)
@@ -55,6 +57,14 @@ class TimeBudgets:
 def read_budgets(lines: list[str]) -> dict[str, float]:
     """Read lines such as ``slurm: 300`` (seconds)."""
     return {marker.strip(): float(seconds) for marker, seconds in (line.split(":") for line in lines)}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write a test's markers into its reports: their keywords mix them with names of parameters."""
+    report = yield
+    report.markers = sorted({marker.name for marker in item.iter_markers()})
+    return report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
