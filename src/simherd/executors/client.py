@@ -95,7 +95,8 @@ class ClientExecutor(Executor):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
             carried = self.client.submit(_carry, payload, pure=False)
-        self.client.replicate([carried])
+        with suppress(ValueError):  # all workers are gone at this moment: new ones fetch it with their tasks
+            self.client.replicate([carried])
         return carried
 
     def __enter__(self) -> ClientExecutor:
