@@ -185,9 +185,9 @@ def test_a_library_that_no_guard_reached_is_a_warning_that_names_it():
     )
     free = dict.fromkeys(GUARD_VARIABLES, "64")
     options = {"n_workers": 1, "threads_per_worker": 2, "env": free, "dashboard_address": "127.0.0.1:0"}
-    said = r"Worker 0 on .*: openblas .* runs \d+ threads in each of 2 simulations"
+    said = r"Worker \S+ on .*: openblas .* runs \d+ threads in each of 2 simulations"
     with LocalCluster(**options) as cluster, Client(cluster) as client, pytest.warns(RuntimeWarning) as seen:
-        sh.run(setup, model, batch_dim="member", scheduler=client)
+        sh.run(setup, model, batch_dim="member", parallel=True, scheduler=client)
 
     assert [1 for warning in seen if re.match(said, str(warning.message))] == [1]
 
@@ -213,7 +213,7 @@ def test_workers_that_are_threads_are_guarded_and_give_the_threads_back(two_blas
         output_vars={"counts__threads": None},
     )
     with sh.open_client("local", workers=1, threads_per_worker=2, processes=0) as client:
-        found = sh.run(setup, model, batch_dim="member", scheduler=client)
+        found = sh.run(setup, model, batch_dim="member", parallel=True, scheduler=client)
 
     assert found.counts__threads.values.tolist() == [1, 1]
     assert blas_threads() == 2
