@@ -96,11 +96,33 @@ def _end_like_ctrl_c() -> None:
     import signal
 
     def interrupt(number: int, frame: object) -> None:
+        if number == getattr(signal, "SIGHUP", None):
+            _leave_terminal()
         raise KeyboardInterrupt
 
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
             signal.signal(getattr(signal, name), interrupt)
+
+
+def _leave_terminal() -> None:
+    """Write to nowhere from here on, where it would be to the terminal: that is gone."""
+    import os
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if os.isatty(descriptor) or not _is_writable(descriptor):
+            os.dup2(nowhere, descriptor)
+
+
+def _is_writable(descriptor: int) -> bool:
+    import os
+
+    try:
+        os.write(descriptor, b"")
+    except OSError:
+        return False
+    return True
 
 
 def main() -> None:

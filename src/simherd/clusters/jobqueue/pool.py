@@ -29,7 +29,7 @@ IDLE_S = 15.0
 """Time that a job must have been idle before it is given back, with `adapt`."""
 END_S = 40.0
 """Time that jobs have to end when the cluster closes."""
-LEAVE_S = 3.0
+LEAVE_S = 2.0
 """Time that they have to end by themselves before they are cancelled."""
 
 

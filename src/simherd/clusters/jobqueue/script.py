@@ -147,7 +147,7 @@ def _variable(key: str) -> str:
 def _changed_settings() -> dict[str, Any]:
     """Return the settings of workers in which Dask's configuration differs from its defaults."""
     default = yaml.safe_load(files("distributed").joinpath("distributed.yaml").read_text())["distributed"]
-    now = dask.config.get("distributed")
+    now = dask.config.get("distributed", {})
     changed: dict[str, Any] = {}
     for section in PASSED_ON:
         first = dict(_leaves(default[section]))
