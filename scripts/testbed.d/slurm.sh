@@ -1,8 +1,11 @@
 # shellcheck shell=bash
-# SLURM of the test bed: munge, MariaDB, slurmdbd, slurmctld and two slurmd. Read by scripts/testbed.
+# SLURM of the test bed: munge, MariaDB, slurmdbd, slurmctld and four slurmd. Read by scripts/testbed.
 
 SLURM=$BED/slurm
 SLURM_NODES=(n1 n2)
+# Nodes of a partition of their own, which tests set down: whether they are up says nothing of the bed.
+SLURM_FRAIL_NODES=(n3 n4)
+SLURM_DAEMONS=("${SLURM_NODES[@]/#/slurmd-}" "${SLURM_FRAIL_NODES[@]/#/slurmd-}")
 
 slurm_install() {
     say "installing SLURM, munge and MariaDB"
@@ -17,14 +20,14 @@ slurm_env() {
 slurm_ready() {
     [ -e "$SLURM/slurm.conf" ] || return 1
     local name
-    for name in munged mariadbd slurmdbd slurmctld "${SLURM_NODES[@]/#/slurmd-}"; do
+    for name in munged mariadbd slurmdbd slurmctld "${SLURM_DAEMONS[@]}"; do
         pid_of "$name" >/dev/null || return 1
     done
     for name in "${SLURM_NODES[@]}"; do slurm_node_is_up "$name" || return 1; done
 }
 
 slurm_node_is_up() {
-    slurm_run sinfo --noheader --node "$1" --partition short --format %T | grep -qE '^(idle|mixed|allocated|completing)$'
+    slurm_run sinfo --noheader --node "$1" --format %T | grep -qE '^(idle|mixed|allocated|completing)$'
 }
 
 slurm_run() { SLURM_CONF=$SLURM/slurm.conf timeout 10 "$@"; }
@@ -41,11 +44,11 @@ slurm_start() {
     launch slurmctld $((PORT + 2)) slurmctld -D -f "$SLURM_CONF"
     wait_for slurmctld slurm_run scontrol ping
     local node
-    for node in "${SLURM_NODES[@]}"; do
+    for node in "${SLURM_NODES[@]}" "${SLURM_FRAIL_NODES[@]}"; do
         launch "slurmd-$node" $((PORT + 10 + ${node#n})) slurmd -D -N "$node" -f "$SLURM_CONF"
     done
     for node in "${SLURM_NODES[@]}"; do wait_for "slurmd-$node" slurm_node_is_up "$node"; done
-    say "slurm is up: nodes ${SLURM_NODES[*]}, partitions short and long"
+    say "slurm is up: nodes ${SLURM_NODES[*]}, partitions short and long; ${SLURM_FRAIL_NODES[*]}, partition frail"
 }
 
 slurm_prepare() {
@@ -99,7 +102,7 @@ slurm_stop() {
         done
     fi
     # What happened goes to the database first.
-    halt "${SLURM_NODES[@]/#/slurmd-}" slurmctld
+    halt "${SLURM_DAEMONS[@]}" slurmctld
     halt slurmdbd
     halt mariadbd munged
 }
@@ -170,7 +173,10 @@ slurm_conf() {
 		SlurmdDebug=info
 		NodeName=n1 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 11)) CPUs=4 RealMemory=8000 TmpDisk=10000
 		NodeName=n2 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 12)) CPUs=4 RealMemory=8000 TmpDisk=10000
+		NodeName=n3 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 13)) CPUs=2 RealMemory=4000 TmpDisk=10000
+		NodeName=n4 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 14)) CPUs=2 RealMemory=4000 TmpDisk=10000
 		PartitionName=short Nodes=n1,n2 Default=YES DefaultTime=10 MaxTime=60
 		PartitionName=long Nodes=n1,n2 DefaultTime=60 MaxTime=7-00:00:00
+		PartitionName=frail Nodes=n3,n4 DefaultTime=10 MaxTime=60
 	CONF
 }
