@@ -13,6 +13,9 @@ from simherd.errors import SchedulerError
 
 __all__ = ["command"]
 
+SMALL_ARRAY = 1000
+"""Tasks of an array job that any site takes: SLURM's own default."""
+
 
 @click.command()
 @job_options
@@ -33,7 +36,7 @@ def command(ctx: click.Context, /, output: str | None, **given: Any) -> None:
     ctx.with_resource(using_file(given["config"]))
     job = read_job(given)
     scheduler = find(job.plan.scheduler)
-    if job.plan.is_array and scheduler.is_installed():
+    if job.plan.shares > SMALL_ARRAY and scheduler.is_installed():
         with suppress(SchedulerError):
             job = with_array_limit(job, scheduler.site().max_array_tasks)
     if output is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import string
+import textwrap
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -81,6 +82,10 @@ def _site_template(path: str) -> str:
 
 
 def _fill(text: str, values: dict[str, str], own: str | None) -> str:
+    """Return a template with its placeholders filled; a line for nothing but an empty one is left out."""
+    for name, value in values.items():
+        if not value:
+            text = re.sub(rf"^[ \t]*@\{{{name}\}}\n", "", text, flags=re.MULTILINE)
     try:
         return _Template(text).substitute(values)
     except KeyError as error:
@@ -102,7 +107,7 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
         "activation": _lines(plan.site.activation, "activation"),
         "prologue": _lines(plan.prologue, "prologue"),
         "guards": "\n".join(f"export {name}={plan.threads}" for name in GUARD_VARIABLES),
-        "guard_names": " ".join(GUARD_VARIABLES),
+        "guard_names": _wrapped(GUARD_VARIABLES),
         "nodes": str(plan.resources.nodes),
         "ntasks": str(plan.resources.ntasks),
         "cores": str(plan.resources.cores),
@@ -116,13 +121,18 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
     }
 
 
+def _wrapped(words: Iterable[str]) -> str:
+    """Return words over several lines of a shell's ``for``."""
+    return " \\\n".join(textwrap.wrap(" ".join(words), 96, subsequent_indent=" " * 8))
+
+
 def _lines(lines: Iterable[str], what: str) -> str:
     return "\n".join(refuse_control(line.rstrip("\n"), what) for line in lines)
 
 
 def _directives(plan: JobPlan, dialect: Dialect) -> list[str]:
-    own = [refuse_control(line, "directives") for line in plan.directives if not dialect.owns(line)]
-    return [*dialect.directives(plan), *own]
+    own = [refuse_control(line, "directives") for line in plan.directives]
+    return [*dialect.directives(plan), *(line for line in own if not dialect.owns(line))]
 
 
 def command_words(plan: JobPlan) -> list[str]:

@@ -13,6 +13,7 @@ from simherd.threads import GUARD_VARIABLES
 __all__ = ["check_script", "find_faults"]
 
 _EXPORT = re.compile(r"^\s*(?:export\s+)?([A-Z_]+)=(\S*)", re.MULTILINE)
+_LAUNCHER = re.compile(r"(?:mpirun|mpiexec|srun)\b")
 _LAUNCHED = re.compile(r"(?:^|\s)(?:-np|-n|--ntasks|-ntasks)[=\s]+(\S+)")
 
 
@@ -75,8 +76,8 @@ def _of_directives(lines: list[str], plan: JobPlan) -> Iterator[str]:
 
 
 def _of_launcher(script: str, plan: JobPlan) -> Iterator[str]:
-    marker = dialect_of(plan.scheduler).marker
-    body = "\n".join(line for line in script.splitlines() if not line.startswith(("#", marker)))
+    code = (line for line in script.splitlines() if not line.lstrip().startswith("#"))
+    body = "\n".join(line for line in code if _LAUNCHER.search(line))
     counts = {count for count in _LAUNCHED.findall(body) if count != str(plan.resources.ntasks)}
     if counts or not _LAUNCHED.search(body):
         found = ", ".join(sorted(counts)) or "none"

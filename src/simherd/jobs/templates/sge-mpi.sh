@@ -25,7 +25,8 @@ if [ "$(id -u)" -eq 0 ]; then # Open MPI refuses to run as root, such as in a co
 fi
 to_others=()
 if mpirun --version 2>/dev/null | grep -q "Open MPI"; then # it hands on to other nodes what it is told to
-    for name in PATH LD_LIBRARY_PATH PYTHONPATH VIRTUAL_ENV CONDA_PREFIX @{guard_names}; do
+    for name in PATH LD_LIBRARY_PATH PYTHONPATH VIRTUAL_ENV CONDA_PREFIX \
+        @{guard_names}; do
         if [ -n "${!name-}" ]; then to_others+=(-x "$name"); fi
     done
 fi

@@ -1,0 +1,89 @@
+#!/bin/bash
+# An array job: each of 4 tasks runs its share of the simulations into the same store.
+# Written by 'simherd script'. Submit it from the folder that holds examples/influenza.yaml:
+#
+#     mkdir -p logs
+#     sbatch jobscripts/influenza-slurm-array.sh
+#
+# Once submitted it needs no care: it is told before its walltime ends, finishes what it is at,
+# goes back into the queue and goes on from the store. Submit it again after a failure: what is
+# done is not done twice.
+# At most 00:15:00 on 4 cores: 1 core-hours each time.
+#SBATCH --job-name=influenza
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=4096M
+#SBATCH --time=00:15:00
+#SBATCH --signal=B:USR1@90
+#SBATCH --requeue
+#SBATCH --array=1-4%2
+#SBATCH --export=ALL
+#SBATCH --output=logs/influenza-%A_%a.log
+#SBATCH --open-mode=append
+
+set -euo pipefail
+
+# What makes simherd available here: modules, conda or a virtual environment, then your own lines
+# (simherd.activation and jobqueue.slurm.job-script-prologue in jobqueue.yaml).
+set +u # such lines may use variables that are not set
+source .venv/bin/activate
+set -u
+
+# Thread guards, after all that could change them: numerical libraries start no more threads than this.
+export OMP_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
+export GOTO_NUM_THREADS=1
+export MKL_NUM_THREADS=1
+export BLIS_NUM_THREADS=1
+export VECLIB_MAXIMUM_THREADS=1
+export NUMEXPR_NUM_THREADS=1
+export NUMEXPR_MAX_THREADS=1
+export NUMBA_NUM_THREADS=1
+export POLARS_MAX_THREADS=1
+export RAYON_NUM_THREADS=1
+export JULIA_NUM_THREADS=1
+export TF_NUM_INTRAOP_THREADS=1
+export TF_NUM_INTEROP_THREADS=1
+
+# This task's share, counted over all array jobs: where there are several, the first argument of the
+# script says how many tasks come before.
+share=$((SLURM_ARRAY_TASK_ID + ${1:-0}))
+run=(simherd run examples/influenza.yaml --store influenza.zarr --config jobscripts/jobqueue.yaml --cluster local --workers 1 --resume --share "$share/4")
+
+# The run gets a process group of its own, so that signals reach it once, from here. SIGUSR1 comes before
+# the walltime ends: the run then finishes what it is at, and goes on when the job runs again.
+told=
+tell() {
+    told=$1
+    signalled=yes
+    if [ -n "${runner:-}" ]; then kill -USR1 "$runner" 2>/dev/null || true; fi
+}
+trap 'tell USR1' USR1
+trap 'tell USR2' USR2
+trap 'told=TERM signalled=yes' TERM
+set -m
+"${run[@]}" &
+runner=$!
+set +m
+code=0
+while true; do
+    signalled=
+    wait "$runner" && code=0 || code=$?
+    [ -n "$signalled" ] || break # else a signal ended the wait, not the run
+done
+
+case $code in
+    3)
+        echo "Some simulations failed: 'simherd failures STORE' shows them." >&2
+        code=0
+        ;;
+    4)
+        # Not done. A run that ends at once would only do so again, and one that was cancelled stays so.
+        if [ "$told" != TERM ] && [ "$SECONDS" -ge 10 ]; then
+            echo "The run is not finished: the job goes back into the queue." >&2
+            scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" && exit 0
+        fi
+        ;;
+esac
+exit "$code"

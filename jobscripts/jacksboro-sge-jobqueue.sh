@@ -1,0 +1,85 @@
+#!/bin/bash
+# Dask's scheduler and client as a small job, which submits its workers as jobs.
+# Written by 'simherd script'. Submit it from the folder that holds examples/jacksboro.yaml:
+#
+#     mkdir -p logs
+#     qsub jobscripts/jacksboro-sge-jobqueue.sh
+#
+# Once submitted it needs no care: it is told before its walltime ends, finishes what it is at,
+# goes back into the queue and goes on from the store. Submit it again after a failure: what is
+# done is not done twice.
+# At most 00:15:00 on 1 core: 0.25 core-hours each time.
+#$ -N jacksboro
+#$ -S /bin/bash
+#$ -cwd
+#$ -l h_vmem=4096M
+#$ -l h_rt=00:15:00
+#$ -l s_rt=00:13:30
+#$ -notify
+#$ -r y
+#$ -V
+#$ -j y
+#$ -o logs/jacksboro-$JOB_ID.log
+
+set -euo pipefail
+
+# What makes simherd available here: modules, conda or a virtual environment, then your own lines
+# (simherd.activation and jobqueue.sge.job-script-prologue in jobqueue.yaml).
+set +u # such lines may use variables that are not set
+source .venv/bin/activate
+set -u
+
+# Thread guards, after all that could change them: numerical libraries start no more threads than this.
+export OMP_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
+export GOTO_NUM_THREADS=1
+export MKL_NUM_THREADS=1
+export BLIS_NUM_THREADS=1
+export VECLIB_MAXIMUM_THREADS=1
+export NUMEXPR_NUM_THREADS=1
+export NUMEXPR_MAX_THREADS=1
+export NUMBA_NUM_THREADS=1
+export POLARS_MAX_THREADS=1
+export RAYON_NUM_THREADS=1
+export JULIA_NUM_THREADS=1
+export TF_NUM_INTRAOP_THREADS=1
+export TF_NUM_INTEROP_THREADS=1
+
+run=(simherd run examples/jacksboro.yaml --store jacksboro.zarr --config jobscripts/jobqueue.yaml --jobs 2 --set cluster.sge.cores=2 --set 'cluster.sge.memory="8GiB"' --set 'cluster.sge.walltime="00:15:00"' --set 'cluster.sge.parallel_environment="smp"' --cluster sge --resume)
+
+# The run gets a process group of its own, so that signals reach it once, from here. SIGUSR1 comes before
+# the walltime ends: the run then finishes what it is at, and goes on when the job runs again.
+told=
+tell() {
+    told=$1
+    signalled=yes
+    if [ -n "${runner:-}" ]; then kill -USR1 "$runner" 2>/dev/null || true; fi
+}
+trap 'tell USR1' USR1
+trap 'tell USR2' USR2
+trap 'told=TERM signalled=yes' TERM
+set -m
+"${run[@]}" &
+runner=$!
+set +m
+code=0
+while true; do
+    signalled=
+    wait "$runner" && code=0 || code=$?
+    [ -n "$signalled" ] || break # else a signal ended the wait, not the run
+done
+
+case $code in
+    3)
+        echo "Some simulations failed: 'simherd failures STORE' shows them." >&2
+        code=0
+        ;;
+    4)
+        # Not done. A run that ends at once would only do so again, and one that was cancelled stays so.
+        if [ "$told" != USR2 ] && [ "$SECONDS" -ge 10 ]; then
+            echo "The run is not finished: the job goes back into the queue." >&2
+            exit 99 # for Grid Engine this means: run it again
+        fi
+        ;;
+esac
+exit "$code"

@@ -1,0 +1,74 @@
+"""A site's own template is taken if it keeps guards and counts, and refused otherwise."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+
+from simherd.errors import ClusterOptionError
+from simherd.jobs import render
+
+GOOD = """@{shebang}
+@{directives}
+@{activation}
+@{guards}
+echo "at our site"
+exec @{launch} @{command}
+"""
+
+
+@pytest.fixture
+def own(plan, tmp_path):
+    """Return a function that renders a site's template."""
+
+    def make(text, scheduler="slurm", mode="mpi", **changes):
+        path = tmp_path / "own.sh"
+        path.write_text(text)
+        return render(plan(scheduler, mode, templates={mode: str(path)}, ntasks=4, **changes))
+
+    return make
+
+
+def test_a_template_that_keeps_guards_and_counts_is_taken(own):
+    script = own(GOOD)
+
+    assert "at our site" in script
+    assert "-np 4" in script
+
+
+@pytest.mark.parametrize("scheduler", ["slurm", "sge"])
+@pytest.mark.parametrize("mode", ["mpi", "jobqueue", "array"])
+def test_the_packaged_templates_pass_as_a_sites_own(own, scheduler, mode):
+    text = files("simherd.jobs").joinpath("templates", f"{scheduler}-{mode}.sh").read_text()
+
+    assert own(text, scheduler, mode)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (GOOD.replace("@{guards}", ""), "does not set OMP_NUM_THREADS"),
+        (GOOD.replace("@{guards}", "@{guards}\nexport MKL_NUM_THREADS=8"), "does not set MKL_NUM_THREADS"),
+        (GOOD.replace("@{guards}\n", "") + "@{guards}\n", "does not set OMP_NUM_THREADS"),
+        (GOOD.replace("@{directives}", ""), "lacks the directives"),
+        (GOOD.replace("@{directives}", "@{directives}\n#SBATCH --ntasks=8"), "other counts .*--ntasks=8"),
+        (GOOD.replace("@{launch}", "mpirun -np 8"), "starts other ranks than 4: 8"),
+        (GOOD.replace("@{launch}", "srun"), "starts other ranks than 4: none"),
+        (GOOD.replace("@{command}", ""), "does not run the experiment"),
+        (GOOD + "@{gaurds}", "unknown placeholder @{gaurds}.*'guards'"),
+    ],
+)
+def test_a_template_without_them_is_refused(own, text, fault):
+    with pytest.raises(ClusterOptionError, match=fault):
+        own(text)
+
+
+def test_counts_of_grid_engine_are_checked_too(own):
+    with pytest.raises(ClusterOptionError, match=r"other counts .*-pe smp 8"):
+        own(GOOD.replace("@{guards}", "@{guards}\n#$ -pe smp 8"), "sge", parallel_environment="smp")
+
+
+def test_a_template_that_is_not_there_is_named(plan, tmp_path):
+    with pytest.raises(ClusterOptionError, match=r"Cannot read the site's template .*none\.sh"):
+        render(plan(templates={"mpi": str(tmp_path / "none.sh")}))
