@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
 from simherd.errors import ClusterError
 from simherd.threads import GUARD_THREADS, guard_environment
 
-__all__ = ["CONNECTED", "FOLDER", "Invitation", "Keeper", "worker_environment"]
+__all__ = ["CONNECTED", "Invitation", "Keeper", "worker_environment"]
 
-FOLDER = "simherd-worker-"
 CONNECTED = "connected"
 """File that a worker makes in its folder when it has reached the scheduler."""
 POLL_S = 0.2
@@ -159,6 +159,7 @@ class Keeper:
         self._end(self._grace_s)
 
     def _make_folder(self, parent: str | None) -> str:
+        remove_folders_of_killed_runs()
         try:
             if parent is not None:
                 os.makedirs(parent, exist_ok=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import dask
@@ -15,12 +13,12 @@ from distributed import LocalCluster, Worker
 from distributed.system import MEMORY_LIMIT
 
 from simherd.clusters.base import GuardedNanny, OwningClient, positive
+from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.resources import parse_bytes, usable_cores
 
 __all__ = ["open"]
 
-FOLDER = "simherd-worker-"
 ALLOWED_FAILURES = "distributed.scheduler.allowed-failures"
 """Other workers that a task may end before the client hears of it, who knows better what to do."""
 
@@ -69,7 +67,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         )
     count = positive("workers", max(1, usable_cores() // threads) if workers is None else workers)
     limit = (MEMORY_LIMIT if memory is None else parse_bytes(memory)) // count
-    _remove_folders_of_killed_runs()
+    remove_folders_of_killed_runs()
     with ExitStack() as stack:
         folder = local_directory or stack.enter_context(
             tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
@@ -89,24 +87,6 @@ def open(  # noqa: A001 (the one verb that all adapters have)
                 )
             )
         return OwningClient(cluster, stack)
-
-
-def _remove_folders_of_killed_runs() -> None:
-    """Remove the temporary folders of processes that ended before they could do so."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
-        process = folder.name.removeprefix(FOLDER).partition("-")[0]
-        if process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # of another user
-    return True
 
 
 def _start(**options: Any) -> LocalCluster:

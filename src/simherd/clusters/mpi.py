@@ -48,10 +48,15 @@ def mismatch(found: Launched, library: str, size: int | None = None) -> ClusterE
     sees = "cannot be started by it" if size is None else f"sees {size}"
     return ClusterError(
         f"{found.by} started {found.size} processes, but the MPI library that mpi4py uses "
-        f"({library.split(',')[0].strip()}) {sees}: they do not belong together.",
+        f"({_short(library)}) {sees}: they do not belong together.",
         fix="use the mpirun that belongs to this library, or set MPI4PY_MPIABI or MPI4PY_LIBMPI to the "
         "library of your mpirun.",
     )
+
+
+def _short(library: str) -> str:
+    """Return name and version of a library that says much of itself."""
+    return " ".join(library.splitlines()[0].split(",")[0].split())
 
 
 def _without_pmi(found: Launched, mpi: Any, environment: Mapping[str, str]) -> ClusterError | None:
