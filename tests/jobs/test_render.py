@@ -209,7 +209,7 @@ def test_array_jobs_over_the_sites_limit_are_split(plan, scheduler):
     )
 
 
-@given(shares=st.integers(1, 10**6), limit=st.one_of(st.none(), st.integers(1, 10**5)))
+@given(shares=st.integers(1, 300), limit=st.one_of(st.none(), st.integers(1, 400)))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_array_jobs_have_each_share_once(plan, shares, limit):
     jobs = list(plan(mode="array", shares=shares).array_jobs(limit))
