@@ -4,6 +4,8 @@ import os
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,28 @@ def test_the_dashboard_and_the_scheduler_listen_on_this_machine_only(two_workers
 def test_a_wrong_option_is_one_clear_error(options, message, nothing_left):
     with pytest.raises(ClusterOptionError, match=message):
         sh.open_client(**options)
+
+
+@pytest.mark.cluster
+def test_workers_keep_to_the_shares_of_memory_and_to_tls_that_are_asked_for():
+    def shares(dask_worker):
+        manager = dask_worker.memory_manager
+        return manager.memory_target_fraction, manager.memory_pause_fraction
+
+    with sh.open_client(
+        "local", workers=1, security="tls", worker_memory={"target": 0.4, "pause": False}
+    ) as one:
+        assert list(one.run(shares).values()) == [(0.4, False)]
+        assert one.scheduler.address.startswith("tls://127.0.0.1:")
+
+
+@pytest.mark.cluster
+def test_there_can_be_no_dashboard():
+    with sh.open_client("local", workers=1, dashboard_address=None) as client:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{client.dashboard_port}/status", timeout=10)
+
+
+def test_an_interface_that_the_machine_lacks_is_an_error_that_names_those_it_has():
+    with pytest.raises(ClusterOptionError, match=r"interface='ib7'.*It has .*lo \(127\.0\.0\.1\)"):
+        sh.open_client("local", workers=1, interface="ib7")

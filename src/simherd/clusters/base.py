@@ -12,12 +12,10 @@ from typing import Any
 
 from distributed import Client, Nanny
 
-from simherd.errors import ClusterOptionError
 from simherd.executors.mainless import without_main
-from simherd.resources import is_count
 from simherd.threads import guard_environment, lent_environment
 
-__all__ = ["GuardedNanny", "OwningClient", "positive"]
+__all__ = ["GuardedNanny", "OwningClient"]
 
 
 class OwningClient(Client):
@@ -104,19 +102,3 @@ class GuardedNanny(Nanny):
         """Start the worker process, also when it starts again after a crash."""
         with without_main(), lent_environment(self.pre_spawn_env):
             return await super().instantiate()
-
-
-def positive(name: str, value: Any) -> int:
-    """Return a whole number of at least 1.
-
-    Raises
-    ------
-    ClusterOptionError
-        If it is something else.
-    """
-    if is_count(value, 1):
-        return value
-    raise ClusterOptionError(
-        f"{name}={value!r} is not allowed: a whole number, 1 or more, is needed.",
-        fix=f"give {name} as 1 or more, or leave it out.",
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,8 +13,10 @@ import dask
 from distributed import LocalCluster, Worker
 from distributed.system import MEMORY_LIMIT
 
-from simherd.clusters.base import GuardedNanny, OwningClient, positive
+from simherd.clusters.base import GuardedNanny, OwningClient
+from simherd.clusters.checks import positive, shares
 from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
+from simherd.clusters.security import address_of, as_security
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.resources import parse_bytes, usable_cores
 
@@ -29,8 +32,11 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     threads_per_worker: int | None = None,
     memory: str | int | None = None,
     processes: int | None = None,
+    interface: str | None = None,
     local_directory: str | None = None,
-    dashboard_address: str = "127.0.0.1:0",
+    dashboard_address: str | None = "127.0.0.1:0",
+    security: Any = None,
+    worker_memory: Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> OwningClient:
     """Start worker processes on this machine and return a client.
@@ -45,10 +51,16 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         Memory of all workers together, as "4 GiB" or in bytes; all of this machine's by default.
     processes : int, optional
         0 runs the workers as threads of this process.
+    interface : str, optional
+        Network interface at which the Dask scheduler listens; this machine only by default.
     local_directory : str, optional
         Folder in which workers put what does not fit into memory; a temporary one by default.
     dashboard_address : str, optional
-        Where the dashboard listens; this machine only, at a free port, by default.
+        Where the dashboard listens; this machine only, at a free port, by default. None is off.
+    security : object, optional
+        "tls", "none" or credentials; by default TLS if other machines reach the interface.
+    worker_memory : mapping, optional
+        Shares of a worker's memory at which Dask acts: target, spill, pause, terminate.
     name : str, optional
         Name of the cluster.
 
@@ -65,6 +77,12 @@ def open(  # noqa: A001 (the one verb that all adapters have)
             f"processes={processes!r} is not allowed for a local cluster: 0, for threads only.",
             fix="give the number of worker processes as workers.",
         )
+    host = "127.0.0.1" if interface is None else address_of(interface)
+    listening = {} if processes == 0 else {"host": host}
+    kept = shares("worker_memory", worker_memory or {})
+    settings = {f"distributed.worker.memory.{what}": share for what, share in kept.items()}
+    credentials = as_security(security, host)
+    secured = {} if credentials is None else {"security": credentials, "protocol": "tls://"}
     count = positive("workers", max(1, usable_cores() // threads) if workers is None else workers)
     limit = (MEMORY_LIMIT if memory is None else parse_bytes(memory)) // count
     remove_folders_of_killed_runs()
@@ -72,7 +90,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         folder = local_directory or stack.enter_context(
             tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
         )
-        with dask.config.set({"temporary-directory": folder, ALLOWED_FAILURES: 0}):
+        with dask.config.set({"temporary-directory": folder, ALLOWED_FAILURES: 0, **settings}):
             cluster = stack.enter_context(
                 _start(
                     name=name,
@@ -81,7 +99,10 @@ def open(  # noqa: A001 (the one verb that all adapters have)
                     processes=processes is None,
                     worker_class=GuardedNanny if processes is None else Worker,
                     memory_limit=limit,
-                    dashboard_address=dashboard_address,
+                    **listening,
+                    **secured,
+                    dashboard_address=dashboard_address or "127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": dashboard_address is not None},
                     local_directory=folder,
                     silence_logs=logging.CRITICAL,  # what matters comes back as an exception
                 )

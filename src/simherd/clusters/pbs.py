@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simherd.clusters.base import OwningClient
 from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_script
+
+if TYPE_CHECKING:
+    from simherd.clusters.base import OwningClient
 
 __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 

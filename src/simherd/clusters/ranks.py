@@ -139,7 +139,7 @@ class RankOptions:
         """
         from dask.utils import parse_timedelta
 
-        from simherd.clusters.base import positive
+        from simherd.clusters.checks import positive
         from simherd.resources import parse_bytes
 
         try:

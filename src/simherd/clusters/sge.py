@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simherd.clusters.base import OwningClient
 from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_script
 from simherd.clusters.jobqueue.options import JobOptions
 from simherd.config import site_settings
 from simherd.errors import ClusterOptionError
+
+if TYPE_CHECKING:
+    from simherd.clusters.base import OwningClient
 
 __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 

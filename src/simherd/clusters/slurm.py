@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simherd.clusters.base import OwningClient
 from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_script
 from simherd.clusters.jobqueue.options import JobOptions
+
+if TYPE_CHECKING:
+    from simherd.clusters.base import OwningClient
 
 __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 

@@ -10,9 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simherd.clusters.base import OwningClient
 from simherd.clusters.jobqueue.herd import Herd
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.clusters.jobqueue.options import JobOptions, read_options
@@ -27,6 +26,9 @@ from simherd.progress.words import counted, format_duration
 from simherd.resources import format_bytes, format_walltime
 from simherd.schedulers import SCHEDULERS, BatchScheduler, JobRequest, Site, find
 from simherd.schedulers.limits import check_request
+
+if TYPE_CHECKING:
+    from simherd.clusters.base import OwningClient
 
 __all__ = ["open_jobs", "worker_script"]
 
@@ -105,6 +107,8 @@ def _start(
     journal: Journal,
     stack: ExitStack,
 ) -> tuple[OwningClient, JobPool]:
+    from simherd.clusters.base import OwningClient
+
     host = _host(options)
     security = as_security(options.security, host)
     scripts = Scripts(
@@ -198,7 +202,7 @@ def _wait(pool: JobPool, client: OwningClient, options: JobOptions) -> None:
             )
         if waited > SAY_AFTER_S:
             notices.say(f"Waiting for the first worker. Jobs: {pool.describe()}.")
-    if (hint := _dashboard_hint(client)) is not None:
+    if options.dashboard_address is not None and (hint := _dashboard_hint(client)) is not None:
         notice(hint)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from simherd.clusters.base import positive
+from simherd.clusters.checks import lines, positive, seconds, shares
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.config import job_settings
 from simherd.errors import ClusterOptionError, close_matches
@@ -17,7 +17,6 @@ __all__ = ["JobOptions", "option_names", "read_options"]
 
 MEMORY_PER_CORE = 2 * 2**30
 _WORD = re.compile(r"[\w.,:@%/+=-]+")
-MEMORY_SHARES = ("target", "spill", "pause", "terminate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,22 +194,15 @@ def _word(name: str, value: Any) -> str:
     )
 
 
-def _lines(name: str, value: Any) -> tuple[str, ...]:
-    lines = (value,) if isinstance(value, str) else tuple(value)
-    if all(isinstance(line, str) for line in lines):
-        return lines
-    raise ClusterOptionError(f"{name}={value!r} is not allowed: lines of text are needed.")
-
-
 def _directives(name: str, value: Any) -> Any:
     """Return directives: lines, or for HTCondor keys with values."""
     if isinstance(value, Mapping):
         return dict(value)
-    lines = _lines(name, value)
-    for line in lines:
+    found = lines(name, value)
+    for line in found:
         if "\n" in line:
             raise ClusterOptionError(f"{name}: {line!r} is more than one line.", fix="give them one by one.")
-    return lines
+    return found
 
 
 def _adapt(name: str, value: Any) -> tuple[int, int]:
@@ -223,34 +215,6 @@ def _adapt(name: str, value: Any) -> tuple[int, int]:
     )
 
 
-def _seconds(name: str, value: Any) -> float:
-    if isinstance(value, str):
-        from dask.utils import parse_timedelta
-
-        try:
-            return float(parse_timedelta(value))
-        except (ValueError, KeyError):
-            value = None
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    raise ClusterOptionError(f"{name} is not a time above 0.", fix="write seconds, or for instance '5 min'.")
-
-
-def _shares(name: str, value: Any) -> dict[str, float | bool]:
-    if not isinstance(value, Mapping):
-        raise ClusterOptionError(f"{name}={value!r} is not allowed: keys with shares are needed.")
-    for key, share in value.items():
-        if key not in MEMORY_SHARES:
-            raise ClusterOptionError(
-                f"{name}: {key!r} is not known. {close_matches(str(key), MEMORY_SHARES)}"
-            )
-        if share is not False and (share is True or not isinstance(share, int | float) or not 0 < share <= 1):
-            raise ClusterOptionError(
-                f"{name}: {key}={share!r} is not allowed: a share above 0 and up to 1, or false."
-            )
-    return dict(value)
-
-
 _CHECKS = {
     **dict.fromkeys(
         ("jobs", "workers", "threads_per_worker", "cores", "processes", "guard_threads"), positive
@@ -261,9 +225,9 @@ _CHECKS = {
     ),
     "memory": _memory,
     "walltime": _walltime,
-    **dict.fromkeys(("prologue", "directives_skip", "worker_arguments"), _lines),
+    **dict.fromkeys(("prologue", "directives_skip", "worker_arguments"), lines),
     "directives": _directives,
     "adapt": _adapt,
-    **dict.fromkeys(("death_timeout", "wait_timeout"), _seconds),
-    "worker_memory": _shares,
+    **dict.fromkeys(("death_timeout", "wait_timeout"), seconds),
+    "worker_memory": shares,
 }

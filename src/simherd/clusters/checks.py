@@ -1,0 +1,85 @@
+"""Options that several kinds of clusters have, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simherd.errors import ClusterOptionError, close_matches
+from simherd.resources import is_count
+
+__all__ = ["lines", "positive", "seconds", "shares"]
+
+MEMORY_SHARES = ("target", "spill", "pause", "terminate")
+
+
+def positive(name: str, value: Any) -> int:
+    """Return a whole number of at least 1.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it is something else.
+    """
+    if is_count(value, 1):
+        return value
+    raise ClusterOptionError(
+        f"{name}={value!r} is not allowed: a whole number, 1 or more, is needed.",
+        fix=f"give {name} as 1 or more, or leave it out.",
+    )
+
+
+def lines(name: str, value: Any) -> tuple[str, ...]:
+    """Return lines of text, of which a single one may be given as it is.
+
+    Raises
+    ------
+    ClusterOptionError
+        If they are something else.
+    """
+    found = (value,) if isinstance(value, str) else tuple(value)
+    if all(isinstance(line, str) for line in found):
+        return found
+    raise ClusterOptionError(f"{name}={value!r} is not allowed: lines of text are needed.")
+
+
+def seconds(name: str, value: Any) -> float:
+    """Return a time in s, which may be given as a text such as ``"5 min"``.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it is none, or not above 0.
+    """
+    if isinstance(value, str):
+        from dask.utils import parse_timedelta
+
+        try:
+            return float(parse_timedelta(value))
+        except (ValueError, KeyError):
+            value = None
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    raise ClusterOptionError(f"{name} is not a time above 0.", fix="write seconds, or for instance '5 min'.")
+
+
+def shares(name: str, value: Any) -> dict[str, float | bool]:
+    """Return shares of a worker's memory at which Dask acts, by what it does then; false for never.
+
+    Raises
+    ------
+    ClusterOptionError
+        If one is unknown, or no share.
+    """
+    if not isinstance(value, Mapping):
+        raise ClusterOptionError(f"{name}={value!r} is not allowed: keys with shares are needed.")
+    for key, share in value.items():
+        if key not in MEMORY_SHARES:
+            raise ClusterOptionError(
+                f"{name}: {key!r} is not known. {close_matches(str(key), MEMORY_SHARES)}"
+            )
+        if share is not False and (share is True or not isinstance(share, int | float) or not 0 < share <= 1):
+            raise ClusterOptionError(
+                f"{name}: {key}={share!r} is not allowed: a share above 0 and up to 1, or false."
+            )
+    return dict(value)
