@@ -166,9 +166,11 @@ def test_workers_keep_to_the_shares_of_memory_and_to_tls_that_are_asked_for():
 
 @pytest.mark.cluster
 def test_there_can_be_no_dashboard():
-    with sh.open_client("local", workers=1, dashboard_address=None) as client:
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(f"http://127.0.0.1:{client.dashboard_port}/status", timeout=10)
+    with (
+        sh.open_client("local", workers=1, dashboard_address=None) as client,
+        pytest.raises(urllib.error.HTTPError, match="404"),
+    ):
+        urllib.request.urlopen(f"http://127.0.0.1:{client.dashboard_port}/status", timeout=10)
 
 
 def test_an_interface_that_the_machine_lacks_is_an_error_that_names_those_it_has():
