@@ -37,11 +37,20 @@ def command(ctx: click.Context, address: str | None, orphans: bool, yes: bool, a
         raise click.UsageError("--client and --orphans are two things: run one after the other.")
     if yes and not orphans:
         raise click.UsageError("--yes goes with --orphans.")
+    if address is not None and not _is_there(address):
+        raise click.UsageError(f"--client {address}: an address, session:NAME or a scheduler file is needed.")
     if orphans:
         from simherd.cli.orphans import cancel_orphans
 
         ctx.exit(cancel_orphans(yes, as_json))
     ctx.exit(_show(_of_cluster(address) if address is not None else _of_machine(), as_json))
+
+
+def _is_there(address: str) -> bool:
+    """Return whether something stands for a scheduler that runs: nothing is started to be looked at."""
+    from simherd.clusters import is_given
+
+    return is_given(address) and (":" in address or address.endswith(".json"))
 
 
 def _of_machine() -> Iterator[Finding]:

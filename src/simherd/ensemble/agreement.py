@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from simherd.ensemble.run import Batch, raised, share
 from simherd.ensemble.sizing import part_size
 from simherd.ensemble.task import limited, limited_part, portable
 from simherd.errors import SimulationError, VectorizeError
-from simherd.executors.base import Lost
+from simherd.executors.base import JOB_LOSSES, Lost, Tasks
 
 __all__ = ["check_agreement", "parts_for"]
 
@@ -81,10 +82,7 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
         client=os.getpid(),
     )
     with batch.executor.tasks(_compare, share(batch, batch.plan)) as tasks:
-        tasks.submit(comparison)
-        while not (ended := tasks.finished()):
-            pass
-    (_, result), *_ = ended
+        result = _outcome(tasks, comparison)
     if isinstance(result, Agreement):
         among = parts_for(batch, schema).size
         return replace(schema, seconds=result.seconds_among(among), loop_seconds=result.loop_seconds)
@@ -97,6 +95,18 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
         f"there is nothing to compare. The first one raised {result.error!r}.",
         fix="say vectorize=False to record what fails.",
     ) from result.error
+
+
+def _outcome(tasks: Tasks, comparison: Comparison) -> Any:
+    """Return what came of a comparison; one whose worker was lost with its job begins anew."""
+    for _ in range(JOB_LOSSES):
+        tasks.submit(comparison)
+        while not (ended := tasks.finished()):
+            pass
+        (_, result), *_ = ended
+        if not (isinstance(result, Lost) and result.is_innocent):
+            break
+    return result
 
 
 def _compare(plan: Plan, comparison: Comparison) -> Agreement | Failure:

@@ -12,7 +12,7 @@ from simherd.engine.schema import Schema
 from simherd.ensemble.run import Batch, raised, share
 from simherd.ensemble.task import Trial, find_schema
 from simherd.errors import PicklingError, SimulationError
-from simherd.executors.base import Lost, Tasks
+from simherd.executors.base import JOB_LOSSES, Lost, Tasks
 
 __all__ = ["discover_more", "discover_schema", "spread"]
 
@@ -76,7 +76,7 @@ def spread(simulations: int) -> list[int]:
 
 def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Failure:
     """Return the first schema that one of some simulations gives, else the last failure."""
-    waiting = list(numbers)
+    waiting, losses = list(numbers), 0
     with batch.executor.tasks(find_schema, shared) as tasks:
         while True:
             while waiting and tasks.room:
@@ -84,6 +84,10 @@ def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Fail
             for trial, result in tasks.finished():
                 if isinstance(result, Schema):
                     return result
+                if isinstance(result, Lost) and result.is_innocent and losses < JOB_LOSSES:
+                    losses += 1
+                    waiting.insert(0, trial.number)
+                    continue
                 last = _killer(trial, result) if isinstance(result, Lost) else result
             if not waiting and not tasks.running:
                 return last

@@ -21,7 +21,7 @@ from simherd.ensemble.sizing import Pace, TaskSizer
 from simherd.ensemble.task import BlockReport, Job, run_task
 from simherd.errors import SimulationError
 from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStarted, Subscriber
-from simherd.executors.base import Executor, Lost, Tasks
+from simherd.executors.base import JOB_LOSSES, Executor, Lost, Tasks
 from simherd.executors.payload import pack
 from simherd.model.graph import Key, join_name
 from simherd.store.checkpoints import CheckpointFolder
@@ -31,8 +31,6 @@ from simherd.store.writer import BlockStore
 __all__ = ["Batch", "Outcome", "run_batch", "share"]
 
 POLL_S = 1.0
-JOB_LOSSES = 20
-"""How often a block may lose its worker with a job or node, before it is under suspicion, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,12 +12,16 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from simherd.errors import ClusterError
 
-__all__ = ["Executor", "Lost", "QueuedTasks", "TaskFunction", "Tasks", "workers_died"]
+__all__ = ["JOB_LOSSES", "Executor", "Lost", "QueuedTasks", "TaskFunction", "Tasks", "workers_died"]
 
 TaskFunction: TypeAlias = Callable[[Any, Any], Any]
 """Called with the shared object and an item; it stands in an importable module."""
 
 F = TypeVar("F")
+
+
+JOB_LOSSES = 20
+"""How often a block may lose its worker with a job or node, before it is under suspicion, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,28 +76,17 @@ class ClientExecutor(Executor):
         repeats elsewhere if the worker that holds it is lost.
         """
         payload = shared if isinstance(shared, Payload) else pack(shared)
-        carried = self._carry_to_workers(payload)
-        tasks = _ClientTasks(self, function, carried)
+        tasks = _ClientTasks(self, function, payload)
         try:
             with tasks.threads.listening(), self._guarded():
                 yield tasks
         finally:
             tasks.close()
-            carried.release()
 
     def _guarded(self) -> AbstractContextManager[None]:
         """Return the context of tasks that run in threads of this process."""
         is_here = any(address.startswith("inproc:") for address in self.client.nthreads())
         return guarded_here() if is_here else nullcontext()
-
-    def _carry_to_workers(self, payload: Payload) -> Any:
-        """Return a future of the payload that all workers hold: tasks go first to those that do."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            carried = self.client.submit(_carry, payload, pure=False)
-        with suppress(ValueError):  # all workers are gone at this moment: new ones fetch it with their tasks
-            self.client.replicate([carried])
-        return carried
 
     def __enter__(self) -> ClientExecutor:
         return self
@@ -107,14 +96,24 @@ class ClientExecutor(Executor):
 
 
 class _ClientTasks(QueuedTasks[Any]):
-    def __init__(self, executor: ClientExecutor, function: TaskFunction, carried: Any) -> None:
+    def __init__(self, executor: ClientExecutor, function: TaskFunction, payload: Payload) -> None:
         super().__init__(AHEAD * executor.workers)
         self._executor = executor
         self._client = executor.client
         self._function = function
-        self._carried = carried
+        self._payload = payload
+        self._carried = self._carry()
+        with suppress(ValueError):  # all workers are gone at this moment: new ones fetch it with their tasks
+            if self._client.nthreads():
+                self._client.replicate([self._carried])
         self._seen_workers = time.monotonic()
         self.threads = ThreadWatch(self._client)
+
+    def _carry(self) -> Any:
+        """Return a future of the payload, which workers have from each other."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            return self._client.submit(_unchanged, self._payload, pure=False)
 
     def _start(self, item: Any) -> Any:
         return self._client.submit(call_in_time, self._function, self._carried, item, pure=False)
@@ -162,6 +161,8 @@ class _ClientTasks(QueuedTasks[Any]):
         try:
             result = future.result()
         except KilledWorker as error:
+            if self._carried.status == "error":  # it was on its way to the worker that was lost
+                self._carried = self._carry()
             return loss_of(self._client, error.last_worker)
         except CancelledError as error:
             raise self._disconnected(error) from error
@@ -175,7 +176,8 @@ class _ClientTasks(QueuedTasks[Any]):
     def close(self) -> None:
         with suppress(OSError):  # a scheduler that is gone has nothing to cancel
             self._client.cancel(list(self._items), force=True)
+        self._carried.release()
 
 
-def _carry(payload: Payload) -> Payload:
+def _unchanged(payload: Payload) -> Payload:
     return payload
