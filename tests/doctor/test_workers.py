@@ -11,9 +11,11 @@ from simherd.doctor.workers import (
     Worker,
     examine_workers,
     look_at_host,
+    look_at_threads_of,
     look_at_versions_of,
     look_at_worker,
 )
+from simherd.thread_use import ThreadUse
 
 GOOD = Worker(
     name="w",
@@ -25,12 +27,12 @@ GOOD = Worker(
     memory_limit=2**30,
     versions={"python": "3.11.7", "numpy": "2.4.6"},
     guards={"OMP_NUM_THREADS": "1"},
-    pools={"openblas": 1},
+    use=ThreadUse(worker="w", place="n1 x", tasks=2, cores=2, shared_cores=2, libraries={"openblas": 1}),
 )
 
 
-def verdicts(worker):
-    return [one.verdict for one in look_at_worker(worker)]
+def with_libraries(**libraries: int) -> Worker:
+    return replace(GOOD, use=replace(GOOD.use, libraries=libraries))
 
 
 def test_a_worker_with_guards_is_fine():
@@ -41,19 +43,22 @@ def test_a_worker_with_guards_is_fine():
 
 
 def test_libraries_with_more_threads_than_cores_are_named():
-    _, found = look_at_worker(replace(GOOD, pools={"openblas": 1, "openmp": 2}))
+    (found,) = look_at_threads_of([with_libraries(openblas=1, openmp=2)])
 
     assert found.verdict is Verdict.WRONG
-    assert found.text == "w: openmp has 2 threads in each of 2, on 2 cores"
+    assert found.text.startswith(
+        "Worker w on n1: openmp runs 2 threads in each of 2 simulations at once, on 2"
+    )
 
 
 def test_threads_that_fill_the_cores_are_fine():
-    assert verdicts(replace(GOOD, threads=1, pools={"openblas": 2})) == [Verdict.FINE]
-    assert verdicts(replace(GOOD, threads=4, pools={"openblas": 1})) == [Verdict.FINE]
+    assert list(look_at_threads_of([with_libraries(openblas=1)])) == []
 
 
-def test_a_worker_without_guard_is_wrong():
-    assert verdicts(replace(GOOD, guards={})) == [Verdict.FINE, Verdict.WRONG]
+def test_a_worker_without_guard_is_noted():
+    _, found = look_at_worker(replace(GOOD, guards={}))
+
+    assert found.verdict is Verdict.NOTE
 
 
 def test_other_versions_on_workers_are_named():

@@ -14,12 +14,20 @@ from simherd.doctor.finding import Finding, Verdict
 from simherd.doctor.software import PACKAGES, versions
 from simherd.progress.words import counted
 from simherd.resources import core_limits, format_bytes, usable_cores
+from simherd.thread_use import ThreadUse, overused, thread_use
 from simherd.threads import GUARD_VARIABLES
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Worker", "examine_workers", "look_at_host", "look_at_versions_of", "look_at_worker"]
+__all__ = [
+    "Worker",
+    "examine_workers",
+    "look_at_host",
+    "look_at_threads_of",
+    "look_at_versions_of",
+    "look_at_worker",
+]
 
 TIMEOUT_S = 60.0
 
@@ -46,18 +54,13 @@ class Worker:
     """Versions of Python and packages."""
     guards: Mapping[str, str]
     """Variables of numerical libraries in its environment."""
-    pools: Mapping[str, int]
-    """Threads of each numerical library that it has loaded."""
+    use: ThreadUse
+    """Threads of the numerical libraries that it has loaded."""
 
 
 def describe_this_worker(dask_worker: Any = None) -> Worker:
     """Return what this process, a worker, is; the argument is given by Dask."""
-    from threadpoolctl import threadpool_info
-
     limits = core_limits()
-    pools: dict[str, int] = {}
-    for pool in threadpool_info():
-        pools[pool["internal_api"]] = max(pools.get(pool["internal_api"], 0), pool["num_threads"])
     return Worker(
         name=str(dask_worker.name),
         address=dask_worker.address,
@@ -68,7 +71,7 @@ def describe_this_worker(dask_worker: Any = None) -> Worker:
         memory_limit=dask_worker.memory_manager.memory_limit or 0,
         versions=_versions_here(),
         guards={name: os.environ[name] for name in GUARD_VARIABLES if name in os.environ},
-        pools=pools,
+        use=thread_use(str(dask_worker.name), dask_worker.state.nthreads),
     )
 
 
@@ -98,6 +101,7 @@ def examine_workers(client: Client) -> Iterator[Finding]:
             yield _silent(address, answer)
     for worker in workers:
         yield from look_at_worker(worker)
+    yield from look_at_threads_of(workers)
     yield from look_at_versions_of(workers, _versions_here())
     hosts = defaultdict(list)
     for worker in workers:
@@ -117,29 +121,33 @@ def _silent(address: str, error: Any) -> Finding:
 
 
 def look_at_worker(worker: Worker) -> Iterator[Finding]:
-    """Yield what a worker is, and each numerical library of it that has more threads than cores."""
+    """Yield what a worker is, and whether it is guarded."""
     memory = format_bytes(worker.memory_limit) if worker.memory_limit else "unlimited memory"
+    address = "" if worker.name == worker.address else f" ({worker.address})"
     text = (
-        f"{worker.name} on {worker.host} ({worker.address}): {counted(worker.threads, 'thread')}, "
+        f"{worker.name} on {worker.host}{address}: {counted(worker.threads, 'thread')}, "
         f"{counted(worker.cores, 'usable core')} ({worker.limited_by}), {memory}"
     )
     yield Finding(topic="worker", text=text, data=asdict(worker))
     if not worker.guards:
         yield Finding(
             topic="worker",
-            verdict=Verdict.WRONG,
-            text=f"{worker.name} has no thread guard: numerical libraries start a thread for each core",
-            fix="export OMP_NUM_THREADS=1 and its like in its job script, or start it with simherd.",
+            verdict=Verdict.NOTE,
+            text=f"{worker.name} has no thread guard in its environment: simulations are held to it all the "
+            "same, where threadpoolctl can, but not Numba, Polars and programs that they start",
+            fix="export OMP_NUM_THREADS=1 and its like before Python starts there.",
         )
-    for library, threads in worker.pools.items():
-        if threads * worker.threads > max(worker.cores, worker.threads):
-            yield Finding(
-                topic="worker",
-                verdict=Verdict.WRONG,
-                text=f"{worker.name}: {library} has {threads} threads in each of {worker.threads}, on "
-                f"{counted(worker.cores, 'core')}",
-                fix="export OMP_NUM_THREADS=1 and its like before Python starts there.",
-            )
+
+
+def look_at_threads_of(workers: Iterable[Worker]) -> Iterator[Finding]:
+    """Yield each numerical library that has more threads than there are cores for."""
+    for sentence in overused(worker.use for worker in workers).values():
+        yield Finding(
+            topic="threads",
+            verdict=Verdict.WRONG,
+            text=sentence,
+            fix="export OMP_NUM_THREADS=1 and its like before Python starts there.",
+        )
 
 
 def look_at_versions_of(workers: Iterable[Worker], here: Mapping[str, str | None]) -> Iterator[Finding]:
