@@ -142,6 +142,12 @@ def test_workers_that_cannot_reach_the_scheduler_are_an_error_that_says_so(bed):
         sh.open_client(bed.kind, **lost, **bed.options)
 
 
+def test_workers_with_other_versions_are_an_error_that_names_them(bed, monkeypatch):
+    monkeypatch.setattr("simherd.clusters.jobqueue.script.versions_here", lambda: "simherd=99.0")
+    with pytest.raises(ClusterError, match=r"versions .* differ: simherd 0\.1\.0 here and 99\.0 there\."):
+        sh.open_client(bed.kind, **bed.options)
+
+
 def test_while_a_job_waits_it_is_said_why(bed, capfd):
     held = {"slurm": ["--hold"], "sge": ["-h"]}[bed.kind]
     with pytest.raises(ClusterError, match=r"No worker connected within 6\.0 s\. Jobs: 1 held"):

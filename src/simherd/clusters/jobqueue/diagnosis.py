@@ -21,6 +21,11 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "let the prologue load the environment that has it, or install it where all nodes see it.",
         ),
         (
+            r"versions of worker and client differ: .*?(?=\. Fix)",
+            "the {0}",
+            "let the prologue load the client's environment, or give python=PATH.",
+        ),
+        (
             r"(python[\d.]*|bin/\S+): (No such file|command not found|not found|Permission denied)",
             "Python was not found on the node",
             "give python=PATH as nodes see it, or let the prologue load an environment.",
@@ -82,8 +87,8 @@ def explain(status: JobStatus, scheduler: str, logs: Path) -> ClusterError:
 
 def _cause(status: JobStatus, log: str) -> tuple[str, str]:
     for pattern, cause, fix in _CAUSES:
-        if pattern.search(log):
-            return cause, fix
+        if found := pattern.search(log):
+            return cause.format(found[0]), fix
     return _STATES.get(status.state, ("the reason is not known", "look at the log, and at the node."))
 
 

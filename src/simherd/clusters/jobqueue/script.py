@@ -17,6 +17,7 @@ import yaml
 
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.clusters.jobqueue.options import JobOptions
+from simherd.clusters.versions import EXPECTED, versions_here
 from simherd.config import site_settings
 from simherd.errors import ClusterOptionError
 from simherd.resources import format_walltime
@@ -119,6 +120,7 @@ class Scripts:
             yield f"export {_variable(key)}={shlex.quote(str(value))}"
         for name, threads in guard_environment(self.options.guard_threads).items():
             yield f"export {name}={threads}"
+        yield f"export {EXPECTED}={shlex.quote(versions_here())}"
         if self.kind.has_walltime:
             yield f"export SIMHERD_ENDS_AT=$(( $(date +%s) + {lifetime_s(self.options.walltime)} ))"
 
