@@ -14,9 +14,16 @@ __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 
 
 def _arguments(options: JobOptions) -> dict[str, Any]:
-    """Ask for memory in MiB: dask-jobqueue rounds it up to GiB."""
+    """Ask for memory in MiB, which dask-jobqueue rounds up to GiB, and for no second start of a lost job.
+
+    SLURM starts a job anew only after two minutes; it is replaced at once.
+    """
     own = {"job_mem": f"{options.memory // 2**20}M", **options.own}
-    return {name: value for name, value in own.items() if value is not None}
+    directives = ["--no-requeue", *options.directives]
+    return {
+        "job_extra_directives": directives,
+        **{name: value for name, value in own.items() if value is not None},
+    }
 
 
 KIND = Kind(

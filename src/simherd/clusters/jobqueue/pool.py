@@ -165,9 +165,10 @@ class JobPool:
             self._journal.write(job.job_id for job in self.jobs)
 
     def _take(self, job: WorkerJob, status: JobStatus) -> None:
-        is_silent = job.has_served and time.monotonic() - job.last_seen > SILENT_S
-        if is_silent and not status.state.is_over:
-            self._scheduler.cancel([job.job_id])
+        is_silent = time.monotonic() - job.last_seen > SILENT_S
+        is_requeued = status.state.is_waiting and not job.status.state.is_waiting
+        if job.has_served and (is_silent or is_requeued) and not status.state.is_over:
+            self._scheduler.cancel([job.job_id])  # another job starts sooner than this one again
             status = JobStatus(job_id=job.job_id, state=JobState.GONE, reason="its workers are gone")
         job.status = status
         if status.state.is_over and not job.has_served:
