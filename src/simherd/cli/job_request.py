@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,7 +222,8 @@ def _program() -> tuple[str, ...]:
     from simherd.cli.called import simherd_command
 
     first, *more = shlex.split(simherd_command())
-    return (os.path.abspath(shutil.which(first) or first), *more)
+    path = os.path.abspath(shutil.which(first) or first)
+    return (path, *more) if os.path.exists(path) else (sys.executable, "-m", "simherd")
 
 
 def _need_mpi(plan: JobPlan) -> None:

@@ -1,0 +1,248 @@
+"""``simherd script``: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+BATCH = {"sampling": "random", "size": 8, "seed": 1, "parameters": {"walk__gain": {"low": 1.0, "high": 2.0}}}
+
+CONFIG = """
+jobqueue:
+  slurm: {cores: 8, processes: 4, memory: 16 GiB, walltime: "02:00:00", queue: long, account: p1}
+  sge: {cores: 8, memory: 16 GB, walltime: "02:00:00", queue: long.q, project: p1,
+        job-extra-directives: ["-pe wide 8", "-l gpu=1"]}
+simherd:
+  activation: source env/bin/activate
+  sge: {memory-resource: h_vmem, parallel-environment: smp, mpi-parallel-environment: ib}
+"""
+
+WHOLE = """\
+#!/bin/bash
+# The whole run in one job: 4 ranks of 2 cores, started by mpirun.
+# Written by 'simherd script'. Submit it from the folder that holds walk.yaml:
+#
+#     mkdir -p logs
+#     sbatch SCRIPT
+#
+# Once submitted it needs no care: it is told before its walltime ends, finishes what it is at,
+# goes back into the queue and goes on from the store. Submit it again after a failure: what is
+# done is not done twice.
+# At most 02:00:00 on 8 cores: 16 core-hours each time.
+#SBATCH --job-name=walk
+#SBATCH --partition=long
+#SBATCH --account=p1
+#SBATCH --nodes=1
+#SBATCH --ntasks=4
+#SBATCH --cpus-per-task=2
+#SBATCH --mem=16384M
+#SBATCH --time=02:00:00
+#SBATCH --signal=B:USR1@90
+#SBATCH --requeue
+#SBATCH --export=ALL
+#SBATCH --output=logs/walk-%j.log
+#SBATCH --open-mode=append
+
+set -euo pipefail
+"""
+
+
+@pytest.fixture
+def script(experiment, simherd, tmp_path, monkeypatch):
+    """Return a function that prints the script of a small experiment."""
+    experiment()
+    (tmp_path / "site.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, config="site.yaml", command="script"):
+        return simherd(command, "walk.yaml", *arguments, *(["--config", config] if config else []))
+
+    return run
+
+
+def directives(text, marker):
+    return [line.removeprefix(marker).strip() for line in text.splitlines() if line.startswith(marker)]
+
+
+def test_what_is_printed_begins_with_how_to_submit_it_and_what_it_asks_for(script):
+    done = script("--scheduler", "slurm", "--mode", "mpi")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out[: len(WHOLE)] == WHOLE
+    assert "export OMP_NUM_THREADS=2\n" in done.out
+
+
+def test_the_command_line_counts_more_than_the_experiment_and_that_more_than_the_configuration(
+    script, experiment
+):
+    experiment(cluster={"kind": "local", "slurm": {"walltime": "03:00:00", "partition": "mine"}})
+
+    found = directives(script("--scheduler", "slurm", "--walltime", "30").out, "#SBATCH")
+
+    assert "--time=00:30:00" in found
+    assert "--partition=mine" in found
+    assert "--mem=16384M" in found
+
+
+@pytest.mark.parametrize(
+    ("size", "mebibytes"), [("48 G", 49152), ("48GiB", 49152), ("48 GiB", 49152), ("48GB", 45777)]
+)
+def test_sizes_of_memory_mean_what_is_documented(script, size, mebibytes):
+    found = directives(script("--scheduler", "slurm", "--memory", size).out, "#SBATCH")
+
+    assert f"--mem={mebibytes}M" in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--mode", "mpi"], ["-pe smp 8", "-l h_vmem=1908M"]),
+        (["--mode", "mpi", "--ntasks", "8", "--nodes", "2"], ["-pe ib 8", "-l h_vmem=3815M"]),
+        (["--mode", "mpi", "--ntasks", "4", "--cores", "2"], ["-pe smp 8"]),
+        (["--mode", "mpi", "--parallel-environment", "mine"], ["-pe mine 8"]),
+        (["--mode", "array", "--cores", "1"], ["-t 1-4", "-l h_vmem=15259M"]),
+        (["--mode", "jobqueue"], ["-l h_vmem=4096M", "-l gpu=1"]),
+    ],
+)
+def test_grid_engine_books_slots_of_the_right_parallel_environment(script, arguments, expected):
+    done = script("--scheduler", "sge", *arguments)
+    found = directives(done.out, "#$")
+
+    assert set(expected) <= set(found), done.err
+    assert "-pe wide 8" not in found
+    if "-pe" not in " ".join(expected):
+        assert not any(line.startswith("-pe") for line in found)
+
+
+def test_the_parallel_environment_of_worker_jobs_serves_where_the_site_names_none(script, tmp_path):
+    (tmp_path / "own.yaml").write_text("jobqueue: {sge: {job-extra-directives: ['-pe wide 8']}}")
+
+    done = script("--scheduler", "sge", "--mode", "mpi", "--ntasks", "2", config="own.yaml")
+
+    assert "-pe wide 2" in directives(done.out, "#$")
+
+
+def test_options_of_worker_jobs_go_to_the_command_of_a_mode_jobqueue(script):
+    done = script(
+        *("--scheduler", "sge", "--mode", "jobqueue", "--jobs", "3", "--cores", "4", "--memory", "8GiB"),
+        *("--walltime", "01:00:00", "--queue", "all.q"),
+    )
+
+    assert "--jobs 3" in done.out
+    for setting in (
+        "cluster.sge.cores=4",
+        "'cluster.sge.memory=\"8GiB\"'",
+        "'cluster.sge.queue=\"all.q\"'",
+        "'cluster.sge.directives=[\"-l gpu=1\"]'",
+        "'cluster.sge.parallel_environment=\"smp\"'",
+    ):
+        assert f"--set {setting}" in done.out
+    assert {"-q all.q", "-l h_rt=01:00:00"} <= set(directives(done.out, "#$"))
+
+
+def test_a_short_walltime_leaves_a_short_time_to_stop(script):
+    done = script("--scheduler", "slurm", "--walltime", "00:01:00")
+
+    assert "--signal=B:USR1@20" in directives(done.out, "#SBATCH")
+    assert "--set run.grace_s=10" in done.out
+
+
+def test_a_long_grace_is_told_of_the_end_earlier(script, experiment):
+    experiment(run={"store": "out.zarr", "grace_s": 300})
+
+    assert "--signal=B:USR1@360" in script("--scheduler", "slurm").out
+
+
+def test_a_script_is_written_to_a_file_that_says_how_to_submit_itself(script, tmp_path):
+    done = script("--scheduler", "sge", "--output", "job.sh")
+
+    assert done.out == "wrote job.sh\n"
+    assert "#     qsub job.sh\n" in (tmp_path / "job.sh").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--mode", "mpi", "--jobs", "2"], "--jobs is not for the mode mpi"),
+        (["--mode", "array", "--ntasks", "2"], "--ntasks is not for the mode array"),
+        (["--mode", "mpi", "--ntasks", "1", "--nodes", "2"], "1 ranks cannot be on 2 nodes"),
+        (["--cores", "0"], "--cores=0 is not allowed"),
+        (["--cores", "1", "--threads", "2"], "2 threads in each simulation are over the 1 core"),
+        (["--memory", "much"], "'much' is not a size of memory"),
+        (["--walltime", "soon"], "'soon' is not a walltime"),
+        (["--parallel-environment", "smp"], "for Grid Engine only"),
+        (["--partition", "a\nb"], "line breaks"),
+        (["--mode", "jobqueue", "--set", "cluster.slurm.adapt=[3, 1]"], "adapt=[3, 1]"),
+        (["--set", "batch.sampling=random", "--set", "batch.size=9"], "batch"),
+        (["--mode", "both"], "'both' is not one of"),
+    ],
+)
+def test_wrong_options_are_one_message_and_exit_code_2(script, arguments, text):
+    done = script("--scheduler", "slurm", *arguments)
+
+    assert done.code == 2, done.err
+    assert done.out == ""
+    assert text in done.err
+
+
+def test_memory_that_has_no_name_at_the_site_is_refused(script, tmp_path):
+    (tmp_path / "bare.yaml").write_text("simherd: {sge: {memory-resource: null}}")
+
+    done = script("--scheduler", "sge", "--memory", "4G", config="bare.yaml")
+
+    assert done.code == 2
+    assert "simherd.sge.memory-resource" in done.err
+
+
+def test_a_batch_that_each_start_would_draw_anew_is_refused(script, experiment):
+    experiment(batch={key: value for key, value in BATCH.items() if key != "seed"})
+
+    done = script("--scheduler", "slurm")
+
+    assert done.code == 2
+    assert "set batch.seed" in done.err
+    assert script("--scheduler", "slurm", "--set", "batch.seed=1").code == 0
+
+
+def test_one_simulation_is_no_array(script, experiment):
+    experiment(batch=None, inputs={"walk__gain": 1.0})
+
+    done = script("--scheduler", "slurm")
+
+    assert done.code == 2
+    assert "choose --mode jobqueue or mpi" in done.err
+
+
+def test_results_need_a_store(script, experiment):
+    experiment(run={"parallel": False})
+
+    assert "give --store" in script("--scheduler", "slurm").err
+    assert "--store new.zarr" in script("--scheduler", "slurm", "--store", "new.zarr").out
+
+
+@pytest.mark.parametrize("command", ["script", "submit"])
+def test_mpi_that_is_not_installed_is_said_with_how_to_install_it(script, command, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "mpi4py" else object())
+
+    done = script("--scheduler", "slurm", "--mode", "mpi", command=command)
+
+    assert done.code == 1
+    assert "pip install 'simherd[mpi]'" in done.err
+    assert done.out == ""
+
+
+def test_srun_needs_no_mpi(script, tmp_path, monkeypatch):
+    (tmp_path / "srun.yaml").write_text("simherd: {launcher: srun}")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "mpi4py" else object())
+
+    done = script("--scheduler", "slurm", "--mode", "mpi", config="srun.yaml")
+
+    assert "--cluster slurm-runner" in done.out
+
+
+def test_where_both_or_no_batch_schedulers_are_it_must_be_said_which(script, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    done = script()
+
+    assert done.code == 2
+    assert "--scheduler slurm or sge" in done.err
