@@ -185,7 +185,7 @@ def test_a_library_that_no_guard_reached_is_a_warning_that_names_it():
     )
     free = dict.fromkeys(GUARD_VARIABLES, "64")
     options = {"n_workers": 1, "threads_per_worker": 2, "env": free, "dashboard_address": "127.0.0.1:0"}
-    said = r"Worker \S+ on .*: openblas .* runs \d+ threads in each of 2 simulations"
+    said = r"Worker 0 on .*: openblas .* runs \d+ threads in each of 2 simulations"
     with LocalCluster(**options) as cluster, Client(cluster) as client, pytest.warns(RuntimeWarning) as seen:
         sh.run(setup, model, batch_dim="member", parallel=True, scheduler=client)
 

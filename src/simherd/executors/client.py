@@ -42,6 +42,7 @@ class ClientExecutor(Executor):
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self.threads = ThreadWatch(client)
         self.workers = self._count_threads()
         processes = counted(len(client.nthreads()), "worker")
         threads = f" with {self.workers} threads" if self.workers > len(client.nthreads()) else ""
@@ -78,7 +79,7 @@ class ClientExecutor(Executor):
         payload = shared if isinstance(shared, Payload) else pack(shared)
         tasks = _ClientTasks(self, function, payload)
         try:
-            with tasks.threads.listening(), self._guarded():
+            with self.threads.listening(), self._guarded():
                 yield tasks
         finally:
             tasks.close()
@@ -107,7 +108,6 @@ class _ClientTasks(QueuedTasks[Any]):
             if self._client.nthreads():
                 self._client.replicate([self._carried])
         self._seen_workers = time.monotonic()
-        self.threads = ThreadWatch(self._client)
 
     def _carry(self) -> Any:
         """Return a future of the payload, which workers have from each other."""
@@ -124,7 +124,7 @@ class _ClientTasks(QueuedTasks[Any]):
         for item, _ in (pair for pair in ended if isinstance(pair[1], Refused)):
             self.submit(item)
         self._look_after_workers(bool(ended))
-        self.threads.warn()
+        self._executor.threads.warn()
         return [pair for pair in ended if not isinstance(pair[1], Refused)]
 
     def _look_after_workers(self, are_working: bool) -> None:

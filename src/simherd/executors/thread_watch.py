@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from simherd.thread_use import ThreadUse, first_use_of, overused
@@ -23,7 +24,7 @@ def report_threads() -> None:
         worker = get_worker()
     except ValueError:
         return  # no task of Dask
-    use = first_use_of(str(worker.name), worker.state.nthreads)
+    use = first_use_of(worker.address, worker.state.nthreads)
     if use is not None:
         worker.log_event(TOPIC, use.as_message())
 
@@ -41,11 +42,14 @@ class ThreadWatch:
         self._client = client
         self._uses: dict[str, ThreadUse] = {}
         self._said: set[tuple[str, str]] = set()
+        self._looked_at: set[str] = set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Hear what comes while this lasts."""
         self._client.subscribe_topic(TOPIC, self._hear)
+        for event in self._client.get_events(TOPIC):  # of earlier runs: a worker says it once
+            self._hear(event)
         try:
             yield
         finally:
@@ -60,7 +64,16 @@ class ThreadWatch:
 
     def warn(self) -> None:
         """Warn of what was heard since the last time."""
-        for key, sentence in overused(list(self._uses.values())).items():
+        if self._uses.keys() == self._looked_at:
+            return
+        self._looked_at = set(self._uses)
+        workers = self._client.scheduler_info()["workers"]
+        uses = [
+            replace(use, worker=str(workers[address]["name"]))
+            for address, use in self._uses.items()
+            if address in workers
+        ]
+        for key, sentence in overused(uses).items():
             if key not in self._said:
                 self._said.add(key)
                 warnings.warn(f"{sentence} Fix: {FIX}", RuntimeWarning, stacklevel=2)
