@@ -10,7 +10,7 @@ import pytest
 
 from simherd.schedulers import JobState, find
 
-LIMIT_S = 120
+LIMIT_S = 300
 MEMORY = {"slurm": "1GiB", "sge": "4GiB"}
 SITE = """
 simherd:

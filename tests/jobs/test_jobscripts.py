@@ -22,7 +22,7 @@ examples = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(examples)
 
 NAMES = sorted(examples.SCRIPTS)
-LIMIT_S = 300
+LIMIT_S = 600
 QUIET = {"DASK_CONFIG": os.devnull}
 
 
