@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 
@@ -87,15 +88,12 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     return xr.open_zarr(folder / "influenza.zarr").load()
 
 
-def left_over(since: float) -> list[str]:
-    """Return the programs of this folder's Python that began after a moment and still run."""
-    table = subprocess.run(["ps", "-eo", "etimes=,args="], capture_output=True, text=True, check=True)
-    age = time.time() - since
+def left_over(folder: Path) -> list[str]:
+    """Return the programs that run in a folder."""
     found = []
-    for line in table.stdout.splitlines():
-        seconds, _, command = line.strip().partition(" ")
-        if int(seconds) < age and "influenza.yaml" in command:
-            found.append(command)
+    for process in psutil.process_iter(["cwd", "cmdline"]):
+        if process.info["cwd"] == str(folder):
+            found.append(" ".join(process.info["cmdline"]))
     return found
 
 
@@ -117,7 +115,6 @@ def test_the_values_are_those_of_a_serial_run_and_nothing_is_left(
     folder = tmp_path / "work"
     folder.mkdir()
     shutil.copy(EXPERIMENT, folder)
-    begun = time.time()
     PLACES[place][0](folder)
 
     with xr.open_zarr(folder / "influenza.zarr") as result:
@@ -129,6 +126,6 @@ def test_the_values_are_those_of_a_serial_run_and_nothing_is_left(
     clusters = tmp_path / "state" / "simherd" / "clusters"
     assert not clusters.exists() or not os.listdir(clusters)
     deadline = time.monotonic() + 30
-    while left_over(begun) and time.monotonic() < deadline:
+    while left_over(folder) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert left_over(begun) == []
+    assert left_over(folder) == []
