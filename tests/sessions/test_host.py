@@ -8,6 +8,7 @@ import sys
 
 import psutil
 import pytest
+from distributed import Client, Security
 
 from simherd.clusters import session
 from simherd.clusters.connection import connection_file, read_connection
@@ -37,6 +38,16 @@ def test_several_clients_use_it_at_once_and_one_after_the_other(hosted):
         pids.add(again.submit(os.getpid, pure=False).result(timeout=30))
 
     assert len(pids) == 1
+
+
+def test_only_who_has_the_credentials_of_its_file_gets_in(hosted):
+    connection = read_connection("pool")
+    assert connection.address.startswith("tls://127.0.0.1:")
+
+    with pytest.raises((OSError, TimeoutError)):
+        Client(connection.address, security=Security.temporary(), timeout=2)
+    with pytest.raises((OSError, TimeoutError)):
+        Client(connection.address.replace("tls", "tcp"), timeout=2)
 
 
 def test_it_outlives_a_client_that_is_killed(hosted):

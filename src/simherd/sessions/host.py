@@ -50,7 +50,8 @@ def host_cluster(name: str, hosted: Hosted, say: Callable[[str], None]) -> None:
     from simherd.clusters.session import offer_keeper
 
     say(f"Starting a cluster of kind {hosted.kind!r} ...")
-    with _until_told(say), using_file(hosted.config), open_client(hosted.kind, **hosted.options) as client:
+    options = {**_secured(hosted.kind), **hosted.options}
+    with _until_told(say), using_file(hosted.config), open_client(hosted.kind, **options) as client:
         offer_keeper(client)
         write_connection(name, _connection(client, hosted.kind))
         try:
@@ -59,6 +60,13 @@ def host_cluster(name: str, hosted: Hosted, say: Callable[[str], None]) -> None:
         finally:
             remove_connection(name)
     say("The cluster is closed.")
+
+
+def _secured(kind: str) -> Mapping[str, Any]:
+    """Return the option that lets nobody else in: other users of this machine reach loopback, too."""
+    from simherd.clusters import split_options
+
+    return split_options(kind, {"security": "tls"})[0]
 
 
 @contextmanager
