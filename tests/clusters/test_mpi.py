@@ -521,6 +521,58 @@ def test_failed_simulations_are_the_exit_code_of_mpirun(job):
     assert found.stdout.count("2 done, 1 failed") == 1
 
 
+SLOW = """
+import time
+import simherd as sh
+
+@sh.process
+class Slow:
+    number = sh.variable(default=0.0)
+    root = sh.variable(intent="out")
+
+    def initialize(self):
+        time.sleep(0.2)
+        self.root = self.number ** 0.5
+
+    def run_step(self):
+        pass
+
+model = sh.Model({"slow": Slow})
+"""
+LONG = """
+model: slow.py:model
+clocks: {time: {values: [0, 1]}}
+outputs: {slow__root: null}
+batch: {dim: member, sampling: grid, parameters: {slow__number: {low: 0, high: 99, num: 100}}}
+run: {store: slow.zarr, block_size: 1, grace_s: 3}
+cluster: {kind: mpi}
+"""
+
+
+@needs_mpi
+@pytest.mark.mpi
+def test_a_signal_before_the_walltime_ends_a_run_that_goes_on_later(job):
+    (job.folder / "slow.py").write_text(SLOW)
+    (job.folder / "slow.yaml").write_text(LONG)
+    process = job.start(2, sys.executable, "-m", "simherd", "run", "slow.yaml")
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "(" in line and "of" not in line and "%" in line:  # the first progress
+                break
+        process.send_signal(signal.SIGUSR1)  # mpirun hands it on to the ranks
+        out, err = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+    resumed = simherd(job, 2, "run", "slow.yaml", "--resume")
+
+    assert process.returncode == 4, err
+    assert "0 failed" in out
+    assert resumed.returncode == 0, resumed.stderr
+    with xr.open_zarr(job.folder / "slow.zarr") as found:
+        np.testing.assert_array_equal(found.slow__root.values, np.sqrt(np.arange(100.0)))
+
+
 DASK_MPI = """
 import sys
 from dask_mpi import initialize

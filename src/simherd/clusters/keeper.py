@@ -96,7 +96,7 @@ class Keeper:
         self._grace_s = GRACE_S
         self.most_threads = 0
         """Blocks that all ranks run at once; rank 0 knows."""
-        self.failure: ClusterError | None = None
+        self.failure: Exception | None = None
         """Why no worker is kept any more; see `simherd.executors.losses`."""
 
     def __enter__(self) -> Keeper:
@@ -133,7 +133,7 @@ class Keeper:
     def _keep_aside(self, invitation: Invitation) -> None:
         try:
             self.keep(invitation)
-        except ClusterError as error:
+        except (ClusterError, OSError) as error:
             self.failure = error
             logging.getLogger("simherd").error("%s", error)
 
