@@ -126,7 +126,14 @@ class Scripts:
 
     def _worker_arguments(self) -> list[str]:
         limit = int(self.options.memory * (1 - HEADROOM)) // self.options.processes
-        ours = ["--memory-limit", str(limit), "--preload", "simherd.clusters.worker"]
+        ours = [
+            "--memory-limit",
+            str(limit),
+            "--preload",
+            "simherd.clusters.worker",
+            "--preload-nanny",
+            "simherd.clusters.nanny",
+        ]
         quiet = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
         return [*ours, *quiet, *map(shlex.quote, self.options.worker_arguments)]
 
