@@ -173,3 +173,12 @@ def test_values_for_single_hosts_count_too():
 
     assert set(queue.parallel_environments) == {"smp", "mpi", "ib"}
     assert queue.max_walltime_s == 48 * 3600
+
+
+def test_memory_that_a_site_hands_out_counts_and_not_what_is_built_in():
+    (host,) = sge_site.parse_hosts(read("sge-8.1.9-hosts-h_vmem.xml"))
+
+    assert host.books_memory
+    assert host.memory_bytes is None
+    assert sge_site.parse_capacity(read("sge-8.1.9-host.txt"), "h_vmem") == 64 * 1024**3
+    assert sge_site.parse_capacity(read("sge-8.1.9-host.txt"), "mem_free") is None

@@ -8,10 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from simherd.config import site_settings
 from simherd.errors import SchedulerError, SubmitError
 from simherd.schedulers.base import BatchScheduler, JobStatus, Site, Words
 from simherd.schedulers.commands import run_program, submit_with
-from simherd.schedulers.sge_site import parse_array_limit, parse_environments, parse_hosts, parse_queues
+from simherd.schedulers.sge_site import (
+    Host,
+    parse_array_limit,
+    parse_capacity,
+    parse_environments,
+    parse_hosts,
+    parse_queues,
+)
 from simherd.schedulers.sge_text import (
     belongs,
     parse_accounting,
@@ -27,6 +35,10 @@ _ASKING = "asking Grid Engine for the state of jobs"
 _CANCELLING = "deleting jobs of Grid Engine"
 _LOOKING = "asking Grid Engine for its queues and limits"
 _OVER = ("does not exist", "already in deletion", "registered the job", "has deleted job")
+MEMORY = "h_vmem"
+"""The resource that memory is asked with, unless the site says another."""
+FEW = 20
+"""Hosts that are asked one by one; of more the memory is not known, and not judged."""
 _ACCOUNTING_S = 20.0
 """Longest time for one look into the accounting file, which may be large, in s."""
 
@@ -115,10 +127,10 @@ class GridEngine(BatchScheduler):
         with ThreadPoolExecutor() as asking:  # each of them takes a tenth of a second
             queues = asking.submit(_show_all, "-sql", "-sq")
             environments = asking.submit(_show_all, "-spl", "-sp")
-            hosts = asking.submit(_ask, "qhost", "-q", "-xml")
+            hosts = asking.submit(_hosts, site_settings(self.name).memory_resource or MEMORY)
             settings = asking.submit(_ask, "qconf", "-sconf")
         return Site(
-            partitions=parse_queues(queues.result(), parse_hosts(hosts.result())),
+            partitions=parse_queues(queues.result(), hosts.result()),
             parallel_environments=parse_environments(environments.result()),
             max_array_tasks=parse_array_limit(settings.result()),
         )
@@ -166,6 +178,20 @@ def _show_all(names: str, show: str) -> str:
     found = [] if ran.returncode else ran.stdout.split()
     with ThreadPoolExecutor() as asking:
         return "\n".join(asking.map(lambda name: _ask("qconf", show, name), found))
+
+
+def _hosts(resource: str) -> list[Host]:
+    """Return the execution hosts, with what they have of the resource that memory is asked with."""
+    hosts = parse_hosts(_ask("qhost", "-q", "-F", resource, "-xml"))
+    booked = [host.name for host in hosts if host.books_memory]
+    if len(booked) > FEW:
+        return hosts
+    with ThreadPoolExecutor() as asking:
+        shown = dict(zip(booked, asking.map(lambda name: _ask("qconf", "-se", name), booked), strict=True))
+    return [
+        replace(host, memory_bytes=parse_capacity(shown[host.name], resource)) if host.books_memory else host
+        for host in hosts
+    ]
 
 
 def _ask(*argv: str) -> str:

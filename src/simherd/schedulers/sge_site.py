@@ -10,7 +10,15 @@ from xml.etree import ElementTree
 from simherd.schedulers.base import ParallelEnvironment, Partition
 from simherd.schedulers.sge_text import read_size
 
-__all__ = ["Host", "parse_array_limit", "parse_blocks", "parse_environments", "parse_hosts", "parse_queues"]
+__all__ = [
+    "Host",
+    "parse_array_limit",
+    "parse_blocks",
+    "parse_capacity",
+    "parse_environments",
+    "parse_hosts",
+    "parse_queues",
+]
 
 _OFF = "dEucDCs"
 """Letters of a queue's state at a host that keep jobs from starting there: disabled, error, unknown ..."""
@@ -23,18 +31,20 @@ class Host:
     name: str
     """Its name."""
     memory_bytes: int | None
-    """Its memory."""
+    """Memory that jobs can have there; None if not known."""
     slots: Mapping[str, int]
     """Slots of each queue there."""
     open_queues: frozenset[str]
     """Queues that start jobs there."""
+    books_memory: bool = False
+    """Whether memory is a resource with a capacity of its own there: that counts, not what is built in."""
 
 
 def parse_blocks(text: str) -> list[dict[str, str]]:
     """Return the blocks of ``name value`` lines that qconf prints; the first name begins each anew."""
     blocks: list[dict[str, str]] = []
     first = ""
-    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+    for line in _joined(text).splitlines():
         name, _, value = line.partition(" ")
         if not name:
             continue
@@ -46,7 +56,7 @@ def parse_blocks(text: str) -> list[dict[str, str]]:
 
 
 def parse_hosts(text: str) -> list[Host]:
-    """Return the hosts that ``qhost -q -xml`` lists."""
+    """Return the hosts that ``qhost -q -F RESOURCE -xml`` lists."""
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):
@@ -57,14 +67,26 @@ def parse_hosts(text: str) -> list[Host]:
 def _host(host: ElementTree.Element) -> Host:
     values = {value.get("name"): (value.text or "").strip() for value in host.iter("hostvalue")}
     queues = {queue.get("name", ""): _queue_values(queue) for queue in host.iter("queue")}
+    books = any(value.get("dominance", "").endswith("c") for value in host.iter("resourcevalue"))
     return Host(
         name=host.get("name", ""),
-        memory_bytes=read_size(values.get("mem_total", "")),
+        memory_bytes=None if books else read_size(values.get("mem_total", "")),
+        books_memory=books,
         slots={name: _number(found.get("slots", "")) or 0 for name, found in queues.items()},
         open_queues=frozenset(
             name for name, found in queues.items() if not set(found.get("state_string", "")) & set(_OFF)
         ),
     )
+
+
+def parse_capacity(text: str, resource: str) -> int | None:
+    """Return how much of a resource a host has, in bytes, from what ``qconf -se`` shows of it."""
+    found = re.search(rf"^complex_values\s.*?\b{re.escape(resource)}=([^,\s]+)", _joined(text), re.MULTILINE)
+    return read_size(found[1]) if found else None
+
+
+def _joined(text: str) -> str:
+    return re.sub(r"\\\n\s*", "", text)
 
 
 def _queue_values(queue: ElementTree.Element) -> dict[str, str]:
