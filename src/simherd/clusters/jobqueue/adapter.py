@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from simherd.clusters.jobqueue.script import Scripts, dask_jobqueue
 from simherd.clusters.jobqueue.submitting import PlainScheduler
 from simherd.clusters.journal import Journal
 from simherd.clusters.security import address_of, as_security, write_credentials
-from simherd.errors import ClusterError
+from simherd.errors import ClusterError, ClusterOptionError
 from simherd.progress.notices import Notices, notice
 from simherd.progress.words import counted, format_duration
 from simherd.resources import format_bytes, format_walltime
@@ -115,7 +116,9 @@ def _start(
         kind=kind,
         options=options,
         address=ADDRESS,
-        security=None if security is None else write_credentials(security, _keys_folder(options, journal)),
+        security=None
+        if security is None
+        else write_credentials(security, _keys_folder(options, journal, stack)),
         log_directory=options.log_directory or str(journal.folder),
     )
     scripts.job("job-0")
@@ -146,9 +149,19 @@ def _host(options: JobOptions) -> str:
     return str(given["host"] if "host" in given else address_of(given.get("interface", options.interface)))
 
 
-def _keys_folder(options: JobOptions, journal: Journal) -> Path:
-    shared = options.shared_temp_directory
-    return journal.folder if shared is None else Path(shared).expanduser()
+def _keys_folder(options: JobOptions, journal: Journal, stack: ExitStack) -> Path:
+    """Return a folder that only the user may enter, and that ends with the cluster."""
+    if options.shared_temp_directory is None:
+        return journal.folder
+    parent = Path(options.shared_temp_directory).expanduser()
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="simherd-keys-", dir=parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ClusterOptionError(
+            f"The workers' keys cannot be put into shared_temp_directory={str(parent)!r}: {error.strerror}.",
+            fix="name a folder that you may write and that all nodes see, or leave it out.",
+        ) from error
+    return Path(stack.enter_context(folder))
 
 
 def _scheduler_only(options: JobOptions, host: str, security: Any) -> Any:
