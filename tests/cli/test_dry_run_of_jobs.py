@@ -48,7 +48,7 @@ def test_one_changed_option_shows_another_scheduler(simherd, experiment):
     shown = simherd("run", path, "--cluster", "sge", "--jobs", 3, "--dry-run")
 
     assert shown.code == 0, shown.err
-    assert "3 jobs of SGE, each with 2 cores, 4.0 GiB, 01:00:00\n" in shown.out
+    assert "3 jobs of Grid Engine, each with 2 cores, 4.0 GiB, 01:00:00\n" in shown.out
     assert "Cost        6 core-hours" in shown.out
     assert "  #$ -pe smp 2\n" in shown.out
 
