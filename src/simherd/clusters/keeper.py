@@ -32,6 +32,7 @@ CONNECTED = "connected"
 """File that a worker makes in its folder when it has reached the scheduler."""
 POLL_S = 0.2
 GRACE_S = 2.0
+KILL_S = 10.0
 STARTS = 3
 LAUNCHER_VARIABLES = ("OMPI_", "PMIX_", "PMI_", "ORTE_", "PRTE_", "MPI_LOCAL", "HYDRA_", "HYDI_")
 KEPT_VARIABLES = ("OMPI_ALLOW_RUN_AS_ROOT",)
@@ -230,7 +231,8 @@ class Keeper:
             process.wait(grace_s)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        with suppress(subprocess.TimeoutExpired):  # one that waits for a file system that is gone
+            process.wait(KILL_S)
         if process.stdin is not None:
             with suppress(BrokenPipeError):
                 process.stdin.close()
