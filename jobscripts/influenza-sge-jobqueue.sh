@@ -76,10 +76,11 @@ case $code in
         ;;
     4)
         # Not done. A run that ends at once would only do so again, and one that was cancelled stays so.
-        if [ "$told" != USR2 ] && [ "$SECONDS" -ge 10 ]; then
+        if true && [ "$told" != USR2 ] && [ "$SECONDS" -ge 10 ]; then
             echo "The run is not finished: the job goes back into the queue." >&2
             exit 99 # for Grid Engine this means: run it again
         fi
+        echo "The run is not finished: submit the job again, and it goes on from the store." >&2
         ;;
 esac
 exit "$code"

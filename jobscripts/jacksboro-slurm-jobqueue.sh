@@ -76,10 +76,11 @@ case $code in
         ;;
     4)
         # Not done. A run that ends at once would only do so again, and one that was cancelled stays so.
-        if [ "$told" != TERM ] && [ "$SECONDS" -ge 10 ]; then
+        if true && [ "$told" != TERM ] && [ "$SECONDS" -ge 10 ]; then
             echo "The run is not finished: the job goes back into the queue." >&2
             scontrol requeue "$SLURM_JOB_ID" && exit 0
         fi
+        echo "The run is not finished: submit the job again, and it goes on from the store." >&2
         ;;
 esac
 exit "$code"

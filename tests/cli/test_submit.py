@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from simherd.errors import SubmitError
 from simherd.schedulers import JobState, find
 
 LIMIT_S = 300
@@ -148,3 +149,34 @@ def test_what_can_never_start_is_one_message_before_anything_is_queued(submit, s
         assert done.out == ""
     assert jobs_of_the_test(system) == []
     assert not Path("logs").exists()
+
+
+def test_the_real_schedulers_refuse_it_too_or_let_it_wait_for_ever(submit, system, simherd, tmp_path):
+    scheduler = find(system)
+    (tmp_path / "logs").mkdir()
+    for arguments, text in IMPOSSIBLE[system]:
+        if "jobqueue" in arguments or "one host" in text:  # Grid Engine would give one host, and say nothing
+            continue
+        options = ("--scheduler", system, "--config", "site.yaml", "--output", "job.sh")
+        assert simherd("script", "walk.yaml", *options, *arguments).code == 0, text
+        try:
+            job_id = scheduler.submit(Path("job.sh"))
+        except SubmitError:
+            continue
+        try:
+            assert never_starts(scheduler, job_id), (system, arguments)
+        finally:
+            scheduler.cancel([job_id])
+
+
+def never_starts(scheduler, job_id):
+    """Wait for the reason why a job waits."""
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
+        status = scheduler.query([job_id])[job_id]
+        if not status.state.is_waiting:
+            return False
+        if status.reason and status.reason != "None":
+            return True
+        time.sleep(0.3)
+    return False

@@ -94,7 +94,11 @@ def test_a_run_that_ends_at_once_does_not_start_again_and_again(start):
 
 
 def test_a_job_that_was_submitted_not_to_stays_out_of_the_queue(start):
-    assert end(start("sge", 4, requeues=False))[0] == 4
+    code, _, err = end(start("sge", 4, requeues=False))
+
+    assert code == 4
+    assert "submit the job again" in err
+    assert "goes back" not in err
 
 
 @pytest.mark.parametrize("scheduler", ["slurm", "sge"])

@@ -26,6 +26,15 @@ TITLES = {
     Mode.JOBQUEUE: "Dask's scheduler and client as a small job, which submits its workers as jobs.",
     Mode.ARRAY: "An array job: each of {shares} tasks runs its share of the simulations into the same store.",
 }
+CARE_FREE = (
+    "Once submitted it needs no care: it is told before its walltime ends, finishes what it is at,",
+    "goes back into the queue and goes on from the store. Submit it again after a failure: what is",
+    "done is not done twice.",
+)
+CARE_NEEDED = (
+    "It is told before its walltime ends and finishes what it is at. Submit it again to go on from",
+    "the store, also after a failure: what is done is not done twice.",
+)
 PARTS = ("supervise", "ending")
 """What all scripts have in common: how the run is watched, and what its end means."""
 
@@ -117,7 +126,8 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
         "command": quote_words(command_words(plan), "command"),
         "if_some_failed": ": # the job fails too" if plan.is_strict else "code=0",
         "cancelled_by": dialect.cancelled_by,
-        "go_back": dialect.go_back(plan) if plan.requeues else ": # it was submitted not to",
+        "may_go_back": "true" if plan.requeues else "false",
+        "go_back": dialect.go_back(plan),
     }
 
 
@@ -169,11 +179,7 @@ def _title(plan: JobPlan) -> str:
 
 
 def _about(plan: JobPlan, dialect: Dialect) -> list[str]:
-    lines = [
-        "Once submitted it needs no care: it is told before its walltime ends, finishes what it is at,",
-        "goes back into the queue and goes on from the store. Submit it again after a failure: what is",
-        "done is not done twice.",
-    ]
+    lines = list(CARE_NEEDED if not plan.requeues else CARE_FREE)
     walltime = plan.resources.walltime_s
     if walltime is not None:
         cores = plan.resources.slots * (plan.shares if plan.is_array else 1)

@@ -5,10 +5,11 @@ case $code in
         ;;
     4)
         # Not done. A run that ends at once would only do so again, and one that was cancelled stays so.
-        if [ "$told" != @{cancelled_by} ] && [ "$SECONDS" -ge 10 ]; then
+        if @{may_go_back} && [ "$told" != @{cancelled_by} ] && [ "$SECONDS" -ge 10 ]; then
             echo "The run is not finished: the job goes back into the queue." >&2
             @{go_back}
         fi
+        echo "The run is not finished: submit the job again, and it goes on from the store." >&2
         ;;
 esac
 exit "$code"
