@@ -29,7 +29,7 @@ QUIET = {"DASK_CONFIG": os.devnull}
 def simherd(*arguments, cwd):
     return subprocess.run(
         [sys.executable, "-m", "simherd", *arguments],
-        cwd=cwd, env={**os.environ, **QUIET}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=cwd, env={**os.environ, **QUIET}, capture_output=True, text=True, timeout=LIMIT_S, check=False,
     )  # fmt: skip
 
 
@@ -87,8 +87,7 @@ def wait_until_over(scheduler, job_id):
         if status.state.is_over and status.state is not JobState.GONE:
             return status
         time.sleep(1)
-    scheduler.cancel([job_id])
-    pytest.fail(f"job {job_id} took more than {LIMIT_S} s: {status}")
+    return pytest.fail(f"job {job_id} took more than {LIMIT_S} s: {status}")
 
 
 def check_that_it_runs(name, folder, serial):
@@ -96,7 +95,10 @@ def check_that_it_runs(name, folder, serial):
     scheduler = find(system)
 
     job_id = submit(scheduler, folder, f"jobscripts/{name}")
-    status = wait_until_over(scheduler, job_id)
+    try:
+        status = wait_until_over(scheduler, job_id)
+    finally:
+        scheduler.cancel([job_id])
 
     logs = "\n".join(path.read_text() for path in (folder / "logs").iterdir())
     assert status.state is JobState.DONE, f"{status}\n{logs}"
