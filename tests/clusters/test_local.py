@@ -176,3 +176,12 @@ def test_there_can_be_no_dashboard():
 def test_an_interface_that_the_machine_lacks_is_an_error_that_names_those_it_has():
     with pytest.raises(ClusterOptionError, match=r"interface='ib7'.*It has .*lo \(127\.0\.0\.1\)"):
         sh.open_client("local", workers=1, interface="ib7")
+
+
+@pytest.mark.cluster
+def test_simulations_get_the_threads_that_are_asked_for():
+    def threads():
+        return os.environ["OMP_NUM_THREADS"]
+
+    with sh.open_client("local", workers=1, guard_threads=2) as client:
+        assert client.submit(threads).result() == "2"

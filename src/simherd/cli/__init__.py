@@ -92,7 +92,7 @@ _keep_lines(group)
 
 
 def _end_like_ctrl_c() -> None:
-    """Let SIGTERM and SIGHUP end a run as Ctrl-C does: tidily, with its summary."""
+    """Let signals that would kill a run end it as Ctrl-C does: tidily, with its summary."""
     import signal
 
     def interrupt(number: int, frame: object) -> None:
@@ -100,7 +100,7 @@ def _end_like_ctrl_c() -> None:
             _leave_terminal()
         raise KeyboardInterrupt
 
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
             signal.signal(getattr(signal, name), interrupt)
 

@@ -19,6 +19,7 @@ from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
 from simherd.clusters.security import address_of, as_security
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.resources import parse_bytes, usable_cores
+from simherd.threads import guarding
 
 __all__ = ["open"]
 
@@ -37,6 +38,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     dashboard_address: str | None = "127.0.0.1:0",
     security: Any = None,
     worker_memory: Mapping[str, Any] | None = None,
+    guard_threads: int = 1,
     name: str | None = None,
 ) -> OwningClient:
     """Start worker processes on this machine and return a client.
@@ -61,6 +63,8 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         "tls", "none" or credentials; by default TLS if other machines reach the interface.
     worker_memory : mapping, optional
         Shares of a worker's memory at which Dask acts: target, spill, pause, terminate.
+    guard_threads : int, optional
+        Threads of numerical libraries in each simulation.
     name : str, optional
         Name of the cluster.
 
@@ -90,6 +94,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         folder = local_directory or stack.enter_context(
             tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
         )
+        stack.enter_context(guarding(positive("guard_threads", guard_threads)))
         with dask.config.set({"temporary-directory": folder, ALLOWED_FAILURES: 0, **settings}):
             cluster = stack.enter_context(
                 _start(

@@ -44,9 +44,13 @@ class ClientExecutor(Executor):
         self.client = client
         self.threads = ThreadWatch(client)
         self.workers = self._count_threads()
-        processes = counted(len(client.nthreads()), "worker")
-        threads = f" with {self.workers} threads" if self.workers > len(client.nthreads()) else ""
-        self.description = f"{processes}{threads} of the Dask scheduler at {client.scheduler.address}"
+        there = len(client.nthreads())
+        if self.keeper is not None:
+            size = f"up to {counted(self.workers, 'thread')} of workers ({there} connected so far)"
+        else:
+            threads = f" with {self.workers} threads" if self.workers > there else ""
+            size = f"{counted(there, 'worker')}{threads}"
+        self.description = f"{size} of the Dask scheduler at {client.scheduler.address}"
 
     def _count_threads(self) -> int:
         threads = sum(self.client.nthreads().values())

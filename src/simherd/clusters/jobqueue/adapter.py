@@ -27,6 +27,7 @@ from simherd.progress.words import counted, format_duration
 from simherd.resources import format_bytes, format_walltime
 from simherd.schedulers import SCHEDULERS, BatchScheduler, JobRequest, Site, find
 from simherd.schedulers.limits import check_request
+from simherd.threads import guarding
 
 if TYPE_CHECKING:
     from simherd.clusters.base import OwningClient
@@ -78,6 +79,7 @@ def open_jobs(kind: Kind, given: Mapping[str, Any]) -> OwningClient:
         site = asking.submit(scheduler.site)  # while Dask is imported
         journal = Journal(kind.name)
         stack.callback(journal.remove)
+        stack.enter_context(guarding(options.guard_threads))
         client, pool = _start(kind, options, scheduler, site, journal, stack)
     try:
         _wait(pool, client, options)
