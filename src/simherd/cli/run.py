@@ -224,7 +224,7 @@ def _place(assembled: Assembled, needs_client: bool, is_idle: bool) -> Iterator[
     options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
 
     def started() -> Any:
-        click.echo(f"Starting a cluster of kind {cluster.kind!r} ...", err=True)
+        click.echo(_opening(cluster.kind), err=True)
         return open_client(cluster.kind, **options)
 
     if cluster.kind == "local" and not options and not needs_client:
@@ -234,6 +234,12 @@ def _place(assembled: Assembled, needs_client: bool, is_idle: bool) -> Iterator[
         return
     with started() as client:
         yield {"parallel": True, "scheduler": client}
+
+
+def _opening(kind: str) -> str:
+    from simherd.clusters import is_given
+
+    return f"Connecting to {kind} ..." if is_given(kind) else f"Starting a cluster of kind {kind!r} ..."
 
 
 def _report(where: dict[str, Any], path: str | None) -> AbstractContextManager[Any]:
