@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from simherd.experiment.schema import Experiment
     from simherd.jobs import JobPlan
-    from simherd.jobs.planning import Asked
+    from simherd.jobs.asked import Asked
     from simherd.schedulers import JobRequest
 
 __all__ = ["Job", "job_options", "read_job", "with_array_limit"]
@@ -109,7 +109,8 @@ def read_job(given: dict[str, Any]) -> Job:
     """
     from simherd.config import job_settings, site_settings
     from simherd.jobs import Mode
-    from simherd.jobs.planning import Asked, plan_job, requests_of
+    from simherd.jobs.asked import Asked
+    from simherd.jobs.planning import plan_job, requests_of
 
     scheduler = given["scheduler"] or _scheduler_here()
     asked = Asked(
@@ -201,7 +202,7 @@ def _check_workers(plan: JobPlan, experiment: Experiment) -> None:
 
 
 def _call(given: dict[str, Any], experiment: Experiment, is_activated: bool) -> Any:
-    from simherd.jobs.planning import Call
+    from simherd.jobs.asked import Call
 
     options = [*(["--store", given["store"]] if given["store"] is not None else [])]
     options += [word for setting in given["settings"] for word in ("--set", setting)]
