@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.engine import Block, Simulator, Status, run_block
+from simherd.engine import Block, BlockRun, Simulator, Status
 from simherd.engine.block import Stopped
 
 X, Y = ("p", "x"), ("p", "y")
@@ -44,7 +44,7 @@ def run_values(make_plan, reciprocal):
         values = np.array(values)
         plan = make_plan(reciprocal, 1, {Y: None}, batched=(X,), batch_size=20)
         block = Block(numbers=range(10, 10 + len(values)), inputs={X: values})
-        return run_block(Simulator(plan), block, **options)
+        return BlockRun(Simulator(plan), block, **options).run()
 
     return run
 
@@ -117,7 +117,7 @@ def test_what_a_failed_simulation_had_saved_is_forgotten(make_plan):
             self.y = 1 / (self.x - step)
 
     plan = make_plan(sh.process(P), 3, {Y: (0, 1)})
-    result = run_block(Simulator(plan), Block(numbers=range(2), inputs={X: np.array([1, 7])}))
+    result = BlockRun(Simulator(plan), Block(numbers=range(2), inputs={X: np.array([1, 7])})).run()
 
     np.testing.assert_array_equal(result.values[0], [[np.nan, np.nan], [1 / 7, 1 / 6]])
 
@@ -131,7 +131,7 @@ def test_simulations_do_not_see_each_other(make_plan):
             self.other = 5
 
     plan = make_plan(sh.process(P), 0, {Y: None})
-    result = run_block(Simulator(plan), Block(numbers=range(3), inputs={}))
+    result = BlockRun(Simulator(plan), Block(numbers=range(3), inputs={})).run()
 
     assert result.values[0].tolist() == [[1], [1], [1]]
 
@@ -143,7 +143,7 @@ def test_an_interrupt_ends_the_block(make_plan):
     plan = make_plan(sh.process(type("P", (), {"initialize": initialize})))
 
     with pytest.raises(KeyboardInterrupt):
-        run_block(Simulator(plan), Block(numbers=range(1), inputs={}), retries=3)
+        BlockRun(Simulator(plan), Block(numbers=range(1), inputs={}), retries=3).run()
 
 
 def test_a_block_that_is_stopped_keeps_what_it_did(run_values):

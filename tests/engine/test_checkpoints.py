@@ -12,7 +12,7 @@ import pytest
 
 import simherd as sh
 from simherd.engine import Simulator
-from simherd.engine.block import Block, Status, run_block
+from simherd.engine.block import Block, BlockRun, Status
 from simherd.engine.checkpoints import Keeper, Stopped
 from simherd.errors import PicklingError
 
@@ -391,11 +391,11 @@ def test_a_block_that_was_cut_off_loses_nothing_that_was_computed():
     shelf = Shelf()
     simulator, block = counting(["", "", "break", ""])
     with pytest.raises(Broken):
-        run_block(simulator, block, keeper=Keeper(store=shelf, every=2))
+        BlockRun(simulator, block, keeper=Keeper(store=shelf, every=2)).run()
     assert sorted(shelf) == [0, 1, 2]
 
     simulator, block = counting(["", "", "", ""])
-    result = run_block(simulator, block, keeper=Keeper(store=shelf, every=2))
+    result = BlockRun(simulator, block, keeper=Keeper(store=shelf, every=2)).run()
 
     assert Counter.ran == [*[(2, step) for step in (2, 3, 4)], *[(3, step) for step in range(5)]]
     assert result.status.tolist() == [Status.DONE] * 4
@@ -406,7 +406,7 @@ def test_a_block_that_was_cut_off_loses_nothing_that_was_computed():
 def test_a_simulation_that_failed_begins_anew():
     shelf = Shelf()
     simulator, block = counting(["", "fail", ""])
-    result = run_block(simulator, block, retries=1, keeper=Keeper(store=shelf, every=2))
+    result = BlockRun(simulator, block, retries=1, keeper=Keeper(store=shelf, every=2)).run()
 
     assert result.status.tolist() == [1, 2, 1]
     assert [step for number, step in Counter.ran if number == 1] == [0, 1, 2, 0, 1, 2]
@@ -416,7 +416,7 @@ def test_a_simulation_that_failed_begins_anew():
 def test_the_last_simulation_of_a_block_is_written_at_once_so_not_kept():
     shelf = Shelf()
     simulator, block = counting(["", ""])
-    run_block(simulator, block, keeper=Keeper(store=shelf, every=100))
+    BlockRun(simulator, block, keeper=Keeper(store=shelf, every=100)).run()
 
     assert sorted(shelf) == [0]
 
@@ -424,7 +424,7 @@ def test_the_last_simulation_of_a_block_is_written_at_once_so_not_kept():
 def test_nothing_is_kept_where_one_only_goes_on():
     shelf = Shelf()
     simulator, block = counting(["", ""])
-    run_block(simulator, block, keeper=Keeper(store=shelf, every=None))
+    BlockRun(simulator, block, keeper=Keeper(store=shelf, every=None)).run()
 
     assert not shelf
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 import simherd as sh
-from simherd.engine import Block, Column, Plan, Simulator, Status, Tap, run_block
+from simherd.engine import Block, BlockRun, Column, Plan, Simulator, Status, Tap
 from simherd.engine.agreement import Agreement, compare_ways
-from simherd.engine.block import BlockRun, Stopped
+from simherd.engine.block import Stopped
 from simherd.engine.looped import looped_processes
 from simherd.engine.rows import EachRow, RowColumn, has_rows, rows_of, stack
 from simherd.engine.vectorized import SMALLEST, BlockSimulator, Parts, run_as_arrays
@@ -27,7 +27,7 @@ def run_both(plan, inputs, part_size=8, **options):
     """Return what a block gives simulation by simulation, as arrays, and the errors that parts raised."""
     size = len(next(iter(inputs.values())))
     block = Block(numbers=range(5, 5 + size), inputs=inputs)
-    alone = run_block(Simulator(plan), block, **options)
+    alone = BlockRun(Simulator(plan), block, **options).run()
     errors = []
 
     class Noting(BlockSimulator):

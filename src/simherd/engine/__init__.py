@@ -3,7 +3,7 @@
 Knows no Dask, Zarr or xarray: values come in as plain arrays and go out as plain arrays.
 """
 
-from simherd.engine.block import Block, BlockResult, Failure, Status, run_block
+from simherd.engine.block import Block, BlockResult, BlockRun, Failure, Status
 from simherd.engine.columns import Column, fill_value_for
 from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.schema import OutputSchema, Schema, hold_to, output_schema, schema_of, scout
@@ -13,6 +13,7 @@ __all__ = [
     "Array",
     "Block",
     "BlockResult",
+    "BlockRun",
     "Column",
     "Failure",
     "OutputSchema",
@@ -25,7 +26,6 @@ __all__ = [
     "fill_value_for",
     "hold_to",
     "output_schema",
-    "run_block",
     "schema_of",
     "scout",
 ]

@@ -30,7 +30,6 @@ __all__ = [
     "Stopped",
     "Watch",
     "as_failure",
-    "run_block",
 ]
 
 Numbers: TypeAlias = range | Array
@@ -130,17 +129,8 @@ Watch: TypeAlias = Callable[[int], AbstractContextManager[Any]]
 """Called with the position of a simulation, gives the context in which it runs."""
 
 
-def run_block(
-    simulator: Simulator,
-    block: Block,
-    *,
-    retries: int = 0,
-    stop_on_failure: bool = False,
-    watch: Watch = nullcontext,
-    is_stopped: Callable[[], bool] = bool,
-    keeper: Keeper | None = None,
-) -> BlockResult:
-    """Run the simulations of a block.
+class BlockRun:
+    """A block while it runs: what its simulations gave so far.
 
     Parameters
     ----------
@@ -158,27 +148,7 @@ def run_block(
         Says before each simulation whether the rest stays pending.
     keeper : Keeper, optional
         Keeps checkpoints of simulations, and the results of those that are finished.
-
-    Returns
-    -------
-    BlockResult
-        Outcomes are data: a simulation that raises costs one simulation.
     """
-    run = BlockRun(
-        simulator,
-        block,
-        retries=retries,
-        stop_on_failure=stop_on_failure,
-        watch=watch,
-        is_stopped=is_stopped,
-        keeper=keeper,
-    )
-    run.one_by_one(block.size)
-    return run.result()
-
-
-class BlockRun:
-    """A block while it runs: what its simulations gave so far. See `run_block` for the parameters."""
 
     def __init__(
         self,
@@ -203,6 +173,11 @@ class BlockRun:
         self.seconds = np.full(block.size, np.nan)
         self.failures: list[Failure] = []
         self.ran = 0
+
+    def run(self) -> BlockResult:
+        """Run all simulations, one after another; one that raises costs one simulation."""
+        self.one_by_one(self.block.size)
+        return self.result()
 
     def is_over(self) -> bool:
         """Return whether the simulations that are left stay pending."""

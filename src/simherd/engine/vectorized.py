@@ -228,7 +228,7 @@ def run_as_arrays(
     Returns
     -------
     BlockResult
-        As `run_block` gives it. The time of a part is shared among its simulations.
+        As `BlockRun.run` gives it. The time of a part is shared among its simulations.
     """
     parts_run = _PartsRun(simulator, run, parts.axes, watch_part)
     for start, stop in parts.of(run.block.size):

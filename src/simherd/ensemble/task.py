@@ -207,8 +207,7 @@ def _run(job: Job, block: Block) -> BlockResult:
             keeper=job.keeper,
         )
         if job.parts is None:
-            run.one_by_one(block.size)
-            return run.result()
+            return run.run()
         if job.block_simulator is None:
             job.block_simulator = BlockSimulator(job.plan)
         watch_part = limited_part(job.timeout_s, job.parts.seconds, job.client)

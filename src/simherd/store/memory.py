@@ -37,7 +37,6 @@ class MemoryStore:
     """
 
     travels = False
-    folder = None
 
     def __init__(
         self,

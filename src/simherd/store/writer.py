@@ -28,9 +28,6 @@ UNFINISHED = "pending"
 class BlockWriter(Protocol):
     """What writes the results of blocks."""
 
-    folder: Path | None
-    """Folder of the store, where it has one."""
-
     def owns(self, numbers: Numbers) -> bool:
         """Return whether simulations are whole chunks, which nobody else writes."""
         ...
@@ -49,9 +46,6 @@ class BlockStore(Protocol):
 
     travels: bool
     """Whether workers write for themselves; else results come back and are written here."""
-
-    folder: Path | None
-    """Folder of the store, where it has one."""
 
     def writer(self) -> BlockWriter:
         """Return what writes blocks where they run."""
