@@ -175,7 +175,8 @@ def _run(assembled: Assembled, performance_report: str | None, going: dict[str, 
     if going["resume"] and not watcher.has_begun and assembled.experiment.batch is not None:
         click.echo("Nothing is left to run.", err=True)
     counts = summarize(watcher.tally, store)
-    click.echo("".join(f"{line}\n" for line in watcher.rehearsal.lines()), nl=False)
+    if not going["resume"]:
+        click.echo("".join(f"{line}\n" for line in watcher.rehearsal.lines()), nl=False)
     if store is None:
         click.echo(str(result))
     return Exit.SOME_FAILED if counts.failed else Exit.DONE
