@@ -14,8 +14,8 @@ import zarr
 import simherd as sh
 from simherd.engine.sized import Sized
 from simherd.errors import SetupError
+from simherd.store.places import read_status
 from simherd.store.writer import ArrayWriter
-from simherd.store.zarr_store import read_status
 
 CONCATENATED = {"events__depth": {"layout": "concatenated"}}
 

@@ -11,8 +11,8 @@ import pytest
 import simherd as sh
 from simherd.errors import StoreLockedError
 from simherd.store.lock import locked
+from simherd.store.places import as_folder
 from simherd.store.reading import read_state
-from simherd.store.zarr_store import as_folder
 
 GAINS = np.array([1.0, 2.0, 0.0])
 

@@ -12,7 +12,7 @@ import zarr
 import simherd as sh
 from simherd.errors import SetupError, StoreError, StoreExistsError, UnknownNameError
 from simherd.store.journal import read_journal
-from simherd.store.zarr_store import as_folder, check_writable, store_size
+from simherd.store.places import as_folder, check_writable, store_size
 
 GAINS = np.array([1.0, 2.0, 0.0, 3.0, 0.5, 0.0, 1.5])
 

@@ -21,9 +21,9 @@ from simherd.setup.dataset import find_model, update_vars
 from simherd.setup.digests import digest_of
 from simherd.store.batch_store import FINGERPRINT, read_fingerprint, reopen_batch_store
 from simherd.store.memory import MemoryStore, values_of
+from simherd.store.places import as_folder
 from simherd.store.reading import open_store
 from simherd.store.writer import SECONDS, STATUS
-from simherd.store.zarr_store import as_folder
 from simherd.threads import guarded_here
 
 __all__ = ["replay_with"]

@@ -200,7 +200,7 @@ def run(
         )
         target = None
         if store is not None:
-            from simherd.store.zarr_store import as_target
+            from simherd.store.places import as_target
 
             target = as_target(store, may_exist=going.resume)
         if batch_dim is None:
@@ -240,7 +240,7 @@ def _claimed(store: Any, share: Share | None) -> Iterator[Claim | None]:
     if share is None:
         yield None
         return
-    from simherd.store.zarr_store import as_folder
+    from simherd.store.places import as_folder
 
     with claimed_share(as_folder(store), share) as claim:
         yield claim

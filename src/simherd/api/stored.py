@@ -33,7 +33,7 @@ __all__ = ["check_is_same", "claimed", "run_in_store", "stored_schema", "stored_
 def stored_seed(store: Any) -> int | None:
     """Return the seed that the run in a folder has, which one that goes on in it has too."""
     from simherd.store.batch_store import FINGERPRINT, read_fingerprint
-    from simherd.store.zarr_store import as_folder
+    from simherd.store.places import as_folder
 
     if not isinstance(store, str | Path) or not ((folder := as_folder(store)) / FINGERPRINT).exists():
         return None
@@ -159,7 +159,7 @@ def _marked(folder: Path, share: Share | None) -> Iterator[tuple[Marks, Subscrib
 
 def _created(prepared: Prepared, batch: Batch, target: Path, going: Going) -> tuple[Any, Schema, Numbers]:
     from simherd.store.batch_store import create_batch_store
-    from simherd.store.zarr_store import check_writable
+    from simherd.store.places import check_writable
 
     check_writable(target)
     schema = discovered(prepared, batch)

@@ -32,7 +32,7 @@ def command(store: str, simulation: int | None, show_all: bool, as_json: bool) -
     simherd failures out.zarr --json | jq '.failures[].simulation'
     """
     from simherd.store.failures import read_failures
-    from simherd.store.zarr_store import as_folder
+    from simherd.store.places import as_folder
 
     folder = as_folder(store)
     failures = read_failures(folder)

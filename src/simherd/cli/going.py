@@ -11,7 +11,7 @@ from simherd.api.batch import RERUN
 from simherd.api.stored import check_is_same
 from simherd.store.batch_store import is_begun, read_fingerprint
 from simherd.store.lock import refuse_if_locked
-from simherd.store.zarr_store import as_target, read_status
+from simherd.store.places import as_target, read_status
 
 if TYPE_CHECKING:
     from simherd.experiment.assemble import Assembled

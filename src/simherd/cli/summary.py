@@ -39,7 +39,7 @@ class Counts:
     def of(cls, store: str | None) -> Counts | None:
         """Return what a store says: earlier runs, and blocks that ended after an interruption, count too."""
         from simherd.engine.block import Status
-        from simherd.store.zarr_store import read_status
+        from simherd.store.places import read_status
 
         status = None if store is None else read_status(store)
         if status is None:
@@ -100,7 +100,7 @@ def _show_errors(store: Path) -> None:
 
 def _show_size(store: str) -> None:
     from simherd.resources import format_bytes
-    from simherd.store.zarr_store import store_size
+    from simherd.store.places import store_size
 
     nbytes, files = store_size(Path(store))
     click.echo(f"{shown(store)}: {format_bytes(nbytes)} in {files} files")

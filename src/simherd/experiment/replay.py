@@ -69,7 +69,7 @@ def replay(
     """
     from simherd.api.replay import replay_with
     from simherd.model.model import active_model
-    from simherd.store.zarr_store import as_folder
+    from simherd.store.places import as_folder
 
     folder = as_folder(store)  # before a model is loaded, whose module may change the working folder
     model = model or active_model() or _load(folder)

@@ -18,9 +18,9 @@ from simherd.engine.plan import Array
 from simherd.errors import StoreError
 from simherd.store.lock import is_locked
 from simherd.store.marks import read_marks
+from simherd.store.places import as_folder
 from simherd.store.run_note import RunNote, read_note
 from simherd.store.writer import SECONDS, STATUS, UNFINISHED
-from simherd.store.zarr_store import as_folder
 
 __all__ = ["Durations", "StoreState", "open_store", "read_outcomes", "read_state"]
 

@@ -6,10 +6,8 @@ never metadata, never the size of an array. So the store is valid at every momen
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import LocalStore
 
 from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
@@ -29,104 +26,15 @@ from simherd.setup.objects import decode_objects, encode_objects
 from simherd.store.concatenated import ROOM, ConcatenatedArray
 from simherd.store.inputs import aligned, without_huge
 from simherd.store.layout import ArrayLayout, concatenated
+from simherd.store.places import check_writable
 from simherd.store.shares import metadata_lock
-from simherd.store.writer import STATUS, ArrayWriter
+from simherd.store.writer import ArrayWriter
 
-__all__ = ["ZarrStore", "as_folder", "as_target", "check_writable", "read_status", "store_size"]
+__all__ = ["ZarrStore"]
 
 CHUNK_KEYS: Any = {"name": "default", "separator": "."}
 INPUT_CHUNK_BYTES = 64 * 2**20
 _TIME_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-
-
-def check_writable(path: Path) -> None:
-    """Raise an error if a new store cannot be made at a path.
-
-    Raises
-    ------
-    StoreExistsError
-        If something is there already.
-    StoreError
-        If its folder cannot be written.
-    """
-    if os.path.exists(path) and (not path.is_dir() or any(path.iterdir())):
-        raise StoreExistsError(
-            f"Cannot write the store {str(path)!r}: it exists already.",
-            fix="write to another one (--store PATH), or remove this one first.",
-        )
-    parent = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
-    try:
-        # Making one is the only proof: permissions say nothing of a read-only file system
-        os.rmdir(tempfile.mkdtemp(prefix=".simherd-", dir=parent))
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write the store {str(path)!r}: no folder can be made in {str(parent)!r} "
-            f"({error.strerror}).",
-            fix="write to another folder (--store PATH).",
-        ) from error
-
-
-def as_target(store: Any, may_exist: bool = False) -> Any:
-    """Return a path as a folder that can be made, and a mapping or a store of Zarr as the group in it.
-
-    Parameters
-    ----------
-    store : path, mapping, zarr store or zarr.Group
-        Where results are to be written.
-    may_exist : bool, optional
-        Whether the folder may be there, because a run goes on in it.
-
-    Raises
-    ------
-    StoreError
-        If it is an address, a place where nothing can be written, or none of these.
-    """
-    if isinstance(store, str | Path):
-        folder = as_folder(store)
-        if not (may_exist and folder.exists()):
-            check_writable(folder)
-        return folder
-    if isinstance(store, MutableMapping):
-        store = MemoryStore(store)
-    if isinstance(store, Store):
-        return zarr.open_group(store, mode="a")
-    if not isinstance(store, zarr.Group):
-        raise StoreError(
-            f"Cannot write to a store of type {type(store).__name__}.",
-            fix="give a path, a store of Zarr or a zarr.Group.",
-        )
-    return store
-
-
-def as_folder(store: str | Path) -> Path:
-    """Return the one path of a store: absolute and without links, wherever the process goes from here.
-
-    Raises
-    ------
-    StoreError
-        If it is an address such as ``s3://...``.
-    """
-    if "://" in str(store):
-        raise StoreError(
-            f"Cannot write the store {str(store)!r}: only folders of a file system can be written.",
-            fix="give a path, or a zarr.Group of your own.",
-        )
-    return Path(os.path.realpath(store))
-
-
-def store_size(path: Path) -> tuple[int, int]:
-    """Return bytes and number of files of a store."""
-    files = [entry for entry in path.rglob("*") if entry.is_file()]
-    return sum(entry.stat().st_size for entry in files), len(files)
-
-
-def read_status(store: str | None) -> Array | None:
-    """Return what became of the simulations of a store, or None if it has none yet."""
-    try:
-        group = zarr.open_group(str(store), mode="r")
-        return np.asarray(group[STATUS])
-    except (FileNotFoundError, KeyError):
-        return None
 
 
 class ZarrStore:
