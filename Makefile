@@ -7,7 +7,7 @@ DEMO := demo
 ENVIRONMENT := scripts/environment $(PYTHON) $(VENV)
 WAITING := slurm or sge or mpi or tmux or docker
 
-.PHONY: help demo test quick lint format bench clean
+.PHONY: help demo test quick lint format bench bench-clusters clean
 
 help:
 	@echo "make demo    run both examples on real data and draw their pictures (in $(DEMO)/)"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint    check style, types and who imports whom"
 	@echo "make format  format the code"
 	@echo "make bench   measure speed, side by side with bare loops"
+	@echo "make bench-clusters  the same for clusters, on the test bed"
 	@echo "make clean   remove the environment and what the demo wrote"
 
 $(VENV)/demo.stamp: pyproject.toml scripts/environment
@@ -58,6 +59,14 @@ format: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	cd benchmarks && ../$(BIN)/python engine.py && echo && ../$(BIN)/python store.py && echo && ../$(BIN)/python batch.py && echo && ../$(BIN)/python blocks.py && echo && ../$(BIN)/python throughput.py && echo && ../$(BIN)/python ensemble.py
+
+# The test bed goes on running; scripts/testbed stop ends it.
+bench-clusters: $(VENV)/dev.stamp
+	scripts/packages
+	scripts/testbed start
+	@cd benchmarks && eval "$$(../scripts/testbed env)" && \
+	../$(BIN)/python guards.py && echo && ../$(BIN)/python startup_mpi.py && echo && \
+	../$(BIN)/python startup_jobs.py slurm && echo && ../$(BIN)/python startup_jobs.py sge
 
 clean:
 	rm -rf $(VENV) $(DEMO)

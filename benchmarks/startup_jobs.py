@@ -15,7 +15,9 @@ begun = time.perf_counter()
 from dask_jobqueue import {cls}
 from distributed import Client
 
-cluster = {cls}(cores=1, processes=1, memory="500 MiB", interface="lo", walltime="00:10:00", log_directory="/tmp")
+cluster = {cls}(
+    cores=1, processes=1, memory="500 MiB", interface="lo", walltime="00:10:00", log_directory="/tmp"
+)
 cluster.scale(jobs=2)
 client = Client(cluster)
 assert client.submit(abs, -1).result() == 1
