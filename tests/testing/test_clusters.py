@@ -1,0 +1,147 @@
+"""The cluster adapters keep their contract; ranks of MPI do so in ``tests/clusters/test_mpi.py``.
+
+(A cluster of ranks exists once in a program that mpirun started, and these clauses open it again and again.)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import ClassVar
+
+import pytest
+
+from simherd.testing.clusters import LIMIT_S, ClusterContract
+
+JOB = f"c{os.getpid()}"
+
+
+@pytest.mark.cluster
+class TestLocal(ClusterContract):
+    kind = "local"
+    options: ClassVar = {"workers": 2}
+
+
+@pytest.mark.cluster
+class TestThreads(ClusterContract):
+    kind = "local"
+    options: ClassVar = {"workers": 1, "threads_per_worker": 2, "processes": 0}
+    starts_workers = False
+    survives = False
+
+
+class Jobs(ClusterContract):
+    """Clusters whose workers are jobs: these are told from those of others by their name."""
+
+    asking: tuple[str, ...]
+
+    def traces(self):
+        listed = subprocess.run(self.asking, capture_output=True, text=True, check=True).stdout
+        return super().traces() | {line for line in listed.splitlines() if JOB in line}
+
+
+@pytest.mark.slurm
+class TestSlurm(Jobs):
+    kind = "slurm"
+    options: ClassVar = {"jobs": 2, "memory": "500 MiB", "interface": "lo", "name": JOB}
+    asking = ("squeue", "--noheader", "--format=%i %j")
+
+    @pytest.fixture
+    def target(self, own_folders, slurm):
+        return self.kind
+
+
+@pytest.mark.sge
+class TestGridEngine(Jobs):
+    kind = "sge"
+    options: ClassVar = {
+        "cores": 2,
+        "parallel_environment": "smp",
+        "memory": "1 GiB",
+        "interface": "lo",
+        "name": JOB,
+    }
+    asking = ("qstat", "-u", "*")
+
+    @pytest.fixture
+    def target(self, own_folders, sge):
+        return self.kind
+
+
+class Given(ClusterContract):
+    """Clusters that others have started: they are still there after each clause."""
+
+    misspelt = ("memroy", "")
+    starts_workers = False
+
+    @pytest.fixture
+    def cluster(self, own_folders):
+        from distributed import LocalCluster
+
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+            yield cluster
+
+
+@pytest.mark.cluster
+class TestAddress(Given):
+    @pytest.fixture
+    def target(self, cluster):
+        return cluster.scheduler_address
+
+
+@pytest.mark.cluster
+class TestSchedulerFile(Given):
+    @pytest.fixture
+    def target(self, cluster, tmp_path):
+        path = tmp_path / "scheduler.json"
+        cluster.sync(cluster.scheduler.start)
+        import json
+
+        path.write_text(json.dumps(cluster.scheduler.identity(), default=str))
+        return str(path)
+
+
+@pytest.mark.cluster
+class TestCluster(Given):
+    @pytest.fixture
+    def target(self, cluster):
+        return cluster
+
+
+@pytest.mark.cluster
+class TestClient(Given):
+    @pytest.fixture
+    def target(self, cluster):
+        from distributed import Client
+
+        return Client(cluster)
+
+
+@pytest.mark.cluster
+class TestClass(Given):
+    """A cluster class by its path is started, and ended."""
+
+    kind = "distributed.LocalCluster"
+    options: ClassVar = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+
+
+@pytest.mark.cluster
+class TestSession(Given):
+    @pytest.fixture
+    def target(self, own_folders, tmp_path, monkeypatch):
+        from simherd.clusters.connection import connection_file
+        from simherd.sessions import Request, find, request_stop, start, wait_until_over
+        from simherd.sessions.record import Hosted
+
+        monkeypatch.chdir(tmp_path)
+        command = (sys.executable, "-P", "-m", "simherd", "session", "host", "pool")
+        hosted = Hosted(kind="local", options={"workers": 2})
+        start(Request(name="pool", command=command, hosted=hosted, in_tmux=False))
+        end = time.monotonic() + LIMIT_S
+        while not connection_file("pool").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        yield "session:pool"
+        found = find("pool")
+        assert wait_until_over(found, request_stop(found), LIMIT_S)
