@@ -77,9 +77,7 @@ class ScriptContract:
 
     def test_processes_share_cores_and_memory_of_the_job(self, tmp_path: Path) -> None:
         words = self._run(tmp_path, cores=4, processes=2, memory="4 GiB")["WORDS"].split()
-        limit = [word for option, word in zip(words, words[1:], strict=False) if option == "--memory-limit"][
-            -1
-        ]
+        *_, limit = (words[i + 1] for i, word in enumerate(words) if word == "--memory-limit")
 
         assert words[words.index("--nthreads") + 1] == "2"
         assert words[words.index("--nworkers") + 1] == "2"

@@ -133,7 +133,8 @@ def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
             raise ClusterOptionError(
                 f"A cluster of kind {kind.name!r} has no option {name!r}. {close_matches(name, allowed)}"
             )
-    own = {name: values.pop(name) for name in kind.own if name in values and name not in _FIELDS}
+    ours = [name for name in kind.own if name in values and name not in _FIELDS]
+    own = {name: _one_line(name, values.pop(name)) for name in ours}
     return JobOptions(**_checked(values), own=own)
 
 
@@ -196,13 +197,16 @@ def _word(name: str, value: Any) -> str:
 
 def _directives(name: str, value: Any) -> Any:
     """Return directives: lines, or for HTCondor keys with values."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    found = lines(name, value)
-    for line in found:
-        if "\n" in line:
-            raise ClusterOptionError(f"{name}: {line!r} is more than one line.", fix="give them one by one.")
+    found = dict(value) if isinstance(value, Mapping) else lines(name, value)
+    for line in (*found, *found.values()) if isinstance(found, dict) else found:
+        _one_line(name, line)
     return found
+
+
+def _one_line(name: str, value: Any) -> Any:
+    if isinstance(value, str) and "\n" in value:
+        raise ClusterOptionError(f"{name}: {value!r} is more than one line.", fix="give them one by one.")
+    return value
 
 
 def _adapt(name: str, value: Any) -> tuple[int, int]:
@@ -227,6 +231,7 @@ _CHECKS = {
     "walltime": _walltime,
     **dict.fromkeys(("prologue", "directives_skip", "worker_arguments"), lines),
     "directives": _directives,
+    **dict.fromkeys(("python", "shebang", "local_directory"), _one_line),
     "adapt": _adapt,
     **dict.fromkeys(("death_timeout", "wait_timeout"), seconds),
     "worker_memory": shares,
