@@ -185,3 +185,9 @@ def test_simulations_get_the_threads_that_are_asked_for():
 
     with sh.open_client("local", workers=1, guard_threads=2) as client:
         assert client.submit(threads).result() == "2"
+
+
+@pytest.mark.cluster
+def test_no_worker_is_dropped_because_a_simulation_holds_pythons_lock():
+    with sh.open_client("local", workers=1, processes=0) as client:
+        assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.worker_ttl) is None

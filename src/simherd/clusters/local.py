@@ -15,6 +15,7 @@ from distributed.system import MEMORY_LIMIT
 
 from simherd.clusters.base import GuardedNanny, OwningClient
 from simherd.clusters.checks import positive, shares
+from simherd.clusters.scheduler import SETTINGS
 from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
 from simherd.clusters.security import address_of, as_security
 from simherd.errors import ClusterError, ClusterOptionError
@@ -22,9 +23,6 @@ from simherd.resources import parse_bytes, usable_cores
 from simherd.threads import guarding
 
 __all__ = ["open"]
-
-ALLOWED_FAILURES = "distributed.scheduler.allowed-failures"
-"""Other workers that a task may end before the client hears of it, who knows better what to do."""
 
 
 def open(  # noqa: A001 (the one verb that all adapters have)
@@ -95,7 +93,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
             tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
         )
         stack.enter_context(guarding(positive("guard_threads", guard_threads)))
-        with dask.config.set({"temporary-directory": folder, ALLOWED_FAILURES: 0, **settings}):
+        with dask.config.set({"temporary-directory": folder, **SETTINGS, **settings}):
             cluster = stack.enter_context(
                 _start(
                     name=name,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from simherd.clusters.keeper import Invitation, Keeper
+from simherd.clusters.scheduler import start_scheduler
 from simherd.clusters.security import address_of, as_security
 from simherd.errors import ClusterError, ClusterOptionError, MissingDependencyError
 from simherd.threads import guarding
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RankOptions", "Ranks", "enter_as", "lead", "serve"]
 
-ALLOWED_FAILURES = "distributed.scheduler.allowed-failures"
 LOOPBACK = "127.0.0.1"
 BACKLOG = 4096
 
@@ -237,8 +237,9 @@ def _invite(ranks: Ranks, options: RankOptions, stack: ExitStack) -> tuple[SpecC
     keeper.most_threads = ranks.size * options.threads_per_worker
     lifeline = stack.enter_context(socket.create_server((host, 0), backlog=BACKLOG))
     stack.enter_context(guarding(options.guard_threads))
-    stack.enter_context(dask.config.set({ALLOWED_FAILURES: 0, **memory}))
-    cluster = stack.enter_context(closing(_start_scheduler(host, security, options)))
+    stack.enter_context(dask.config.set(memory))
+    cluster = start_scheduler(host, security, dashboard_address=options.dashboard_address, name=options.name)
+    stack.enter_context(closing(cluster))
     invitation = Invitation(
         scheduler=cluster.scheduler_address,
         lifeline=(host, lifeline.getsockname()[1]),
@@ -286,35 +287,6 @@ def _credentials(security: Security | None) -> dict[str, str]:
         return {}
     found = security.get_tls_config_for_role("worker")  # type: ignore[no-untyped-call]
     return {name: found[name] for name in ("ca_file", "cert", "key") if found.get(name)}
-
-
-def _start_scheduler(host: str, security: Security | None, options: RankOptions) -> SpecCluster:
-    import logging
-
-    from distributed import Scheduler, SpecCluster
-
-    address = options.dashboard_address
-    scheduler = {
-        "host": host,
-        "port": 0,
-        "protocol": "tls://" if security else "tcp://",
-        "security": security,
-        "dashboard": address is not None,
-        "dashboard_address": address or f"{LOOPBACK}:0",
-    }
-    try:
-        return SpecCluster(  # type: ignore[no-untyped-call]
-            scheduler={"cls": Scheduler, "options": scheduler},
-            workers={},
-            security=security,
-            name=options.name,
-            silence_logs=logging.CRITICAL,  # what matters comes back as an exception
-        )
-    except RuntimeError as error:
-        raise ClusterError(
-            f"The scheduler on rank 0 did not start: {error}.",
-            fix="look at interface and dashboard_address.",
-        ) from error
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import tempfile
 import time
@@ -20,6 +19,7 @@ from simherd.clusters.jobqueue.pool import JobPool, PoolPlan
 from simherd.clusters.jobqueue.script import Scripts, dask_jobqueue
 from simherd.clusters.jobqueue.submitting import PlainScheduler
 from simherd.clusters.journal import Journal
+from simherd.clusters.scheduler import start_scheduler
 from simherd.clusters.security import address_of, as_security, write_credentials
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.progress.notices import Notices, notice
@@ -36,7 +36,6 @@ __all__ = ["open_jobs", "worker_script"]
 
 POLL_S = 0.02
 SAY_AFTER_S = 3.0
-ALLOWED_FAILURES = "distributed.scheduler.allowed-failures"
 ADDRESS = "tcp://<address of the Dask scheduler>"
 
 
@@ -168,26 +167,10 @@ def _keys_folder(options: JobOptions, journal: Journal, stack: ExitStack) -> Pat
 
 def _scheduler_only(options: JobOptions, host: str, security: Any) -> Any:
     """Return a Dask cluster that has a scheduler, and gets its workers from elsewhere."""
-    import dask
-    from distributed import Scheduler, SpecCluster
-
-    arguments = {
-        "host": host,
-        "port": 0,
-        "protocol": "tcp://" if security is None else "tls://",
-        "security": security,
-        "dashboard_address": options.dashboard_address,
-        "dashboard": options.dashboard_address is not None,
-        **options.scheduler_options,
-    }
-    arguments.pop("interface", None)
-    with dask.config.set({ALLOWED_FAILURES: 0}):
-        return SpecCluster(  # type: ignore[no-untyped-call]
-            scheduler={"cls": Scheduler, "options": arguments},
-            security=security,
-            name=options.name,
-            silence_logs=logging.CRITICAL,
-        )
+    given = {name: value for name, value in options.scheduler_options.items() if name != "interface"}
+    return start_scheduler(
+        host, security, dashboard_address=options.dashboard_address, name=options.name, options=given
+    )
 
 
 def _request(options: JobOptions) -> JobRequest:
