@@ -6,6 +6,7 @@ named with ``--config``, the call or experiment. Dask itself reads all but the l
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,6 +71,20 @@ KEYS = (
     "cancel-command-extra",
 )
 """All keys that dask-jobqueue 0.9 reads for some kind."""
+KEYS_OF_OURS = (
+    "adapt",
+    "dashboard-address",
+    "guard-threads",
+    "jobs",
+    "parallel-environment",
+    "partition",
+    "security",
+    "threads-per-worker",
+    "wait-timeout",
+    "worker-memory",
+    "workers",
+)
+"""Keys beside them, which dask-jobqueue does not look at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,13 +133,32 @@ def job_settings(kind: str) -> dict[str, Any]:
 
     section = _mapping(dask.config.get(f"jobqueue.{kind}", None) or {}, f"jobqueue.{kind}")
     current = _with_current_names(kind, section)
-    for key in current.keys() - set(KEYS):
+    allowed = {*KEYS, *KEYS_OF_OURS}
+    for key in current.keys() - allowed:
         warnings.warn(
-            f"jobqueue.{kind}: {key!r} is not known and has no effect. {close_matches(key, KEYS)}",
+            f"jobqueue.{kind}: {key!r} is not known and has no effect. {close_matches(key, allowed)}",
             stacklevel=3,
         )
-    known = {key: value for key, value in current.items() if key in KEYS and value not in (None, [], {})}
+    shipped = _shipped(kind, section)
+    known = {
+        key: value
+        for key, value in current.items()
+        if key in allowed and value not in (None, [], {}) and value != shipped.get(key)
+    }
     return {OUR_NAMES.get(key, key.replace("-", "_")): value for key, value in known.items()}
+
+
+def _shipped(kind: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dask-jobqueue's own defaults where they stand among the settings: the user has imported it."""
+    if "dask_jobqueue" not in sys.modules:
+        return {}
+    from importlib.resources import files
+
+    import yaml
+
+    shipped: dict[str, Any] = yaml.safe_load(files("dask_jobqueue").joinpath("jobqueue.yaml").read_text())
+    defaults: dict[str, Any] = shipped["jobqueue"].get(kind, {})
+    return defaults if defaults.keys() <= section.keys() else {}
 
 
 def _with_current_names(kind: str, section: Mapping[str, Any]) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def job_script(kind: str, **options: Any) -> str | None:
         If the kind or an option is wrong.
     """
     check_kind(kind)
+    if is_given(kind):
+        return None
     write = getattr(import_module(KINDS[kind]), "job_script", None)
     return None if write is None else str(write(**options))
 

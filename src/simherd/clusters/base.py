@@ -6,7 +6,8 @@ import atexit
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -15,7 +16,7 @@ from distributed import Client, Nanny
 from simherd.executors.mainless import without_main
 from simherd.threads import guard_environment, lent_environment
 
-__all__ = ["GuardedNanny", "OwningClient"]
+__all__ = ["GuardedNanny", "OwningClient", "ended_by_signals"]
 
 
 class OwningClient(Client):
@@ -38,11 +39,10 @@ class OwningClient(Client):
 
     def __init__(self, cluster: Any, resources: ExitStack, keeper: Any = None, **options: Any) -> None:
         self._resources = ExitStack()
-        self._handlers: dict[int, Any] = {}
         self.keeper = keeper
         super().__init__(cluster, **options)  # type: ignore[no-untyped-call]
-        self._resources = resources.pop_all()
-        self._handlers = _end_on_signals()
+        self._resources.enter_context(ended_by_signals())
+        self._resources.push(resources.pop_all())
         atexit.register(self.close)
 
     @property
@@ -54,11 +54,20 @@ class OwningClient(Client):
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """Close the client and then its cluster."""
         atexit.unregister(self.close)
-        _restore(self._handlers)
         try:
             return super().close(*args, **kwargs)  # type: ignore[no-untyped-call]
         finally:
             self._resources.close()
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the program tidily, unless they have handlers already."""
+    handlers = _end_on_signals()
+    try:
+        yield
+    finally:
+        _restore(handlers)
 
 
 def _end_on_signals() -> dict[int, Any]:

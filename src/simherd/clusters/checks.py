@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simherd.errors import ClusterOptionError, close_matches
@@ -37,7 +37,7 @@ def lines(name: str, value: Any) -> tuple[str, ...]:
     ClusterOptionError
         If they are something else.
     """
-    found = (value,) if isinstance(value, str) else tuple(value)
+    found = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
     if all(isinstance(line, str) for line in found):
         return found
     raise ClusterOptionError(f"{name}={value!r} is not allowed: lines of text are needed.")

@@ -75,7 +75,7 @@ def _connected(address: str | None, options: Mapping[str, Any], **where: Any) ->
     """Return a client of a Dask scheduler, or an error if it does not answer."""
     _check_unused({name: value for name, value in options.items() if name != "security"}, "a Dask scheduler")
     place = address or where["scheduler_file"]
-    security = as_security(options.get("security") or False, "")
+    security = _credentials(options.get("security"))
     try:
         return OwningClient(address, ExitStack(), security=security, timeout=CONNECT_S, **where)
     except (OSError, ValueError, TypeError) as error:
@@ -83,6 +83,16 @@ def _connected(address: str | None, options: Mapping[str, Any], **where: Any) ->
             f"Cannot connect to the Dask scheduler at {place}: {error}.",
             fix="look whether it runs, this machine reaches its port, and whether it needs security=...",
         ) from error
+
+
+def _credentials(security: Any) -> Any:
+    """Return the credentials of a scheduler that others started: new ones would be of no use."""
+    if security in (True, "tls", "temporary"):
+        raise ClusterOptionError(
+            f"security={security!r}: credentials made now are not those of a Dask scheduler that runs.",
+            fix="give its own: a distributed.Security, or a mapping with tls_ca_file, tls_client_cert ...",
+        )
+    return as_security(security or False, "")
 
 
 def _started(path: str, options: Mapping[str, Any]) -> Client:

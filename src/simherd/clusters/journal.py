@@ -89,8 +89,13 @@ class Journal:
         new.replace(self.folder / FILE)
 
     def remove(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder; what is left of it where jobs are left, too, only tells which."""
+        if not self._entry.jobs:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for path in self.folder.iterdir():
+            if path.name != FILE:
+                path.unlink(missing_ok=True)
 
 
 def read_journals() -> list[JournalEntry]:

@@ -84,7 +84,7 @@ def as_security(security: Any, host: str) -> Any:
             return Security(**security)  # type: ignore[no-untyped-call]
         except (TypeError, ValueError) as error:
             raise ClusterOptionError(f"security: {error}.", fix=f"give {FORMS}.") from error
-    if security is not None and security not in WORDS:
+    if security is not None and not (isinstance(security, str | bool) and security in WORDS):
         raise ClusterOptionError(f"security={security!r} is not known.", fix=f"give {FORMS}.")
     wanted = not is_loopback(host) if security is None else WORDS[security]
     return _temporary() if wanted else None

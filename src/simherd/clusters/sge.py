@@ -28,20 +28,31 @@ def _arguments(options: JobOptions) -> dict[str, Any]:
     if site.memory_resource and site.memory_resource not in (options.resource_spec or ""):
         slots = options.cores if site.memory_is_per_slot else 1
         resources.append(f"{site.memory_resource}={options.memory // slots // 2**20}M")
-    directives = list(options.directives)
-    environment = options.parallel_environment or site.parallel_environment
-    booked = [found for line in directives if (found := _BOOKING.search(line))]
-    if booked:
-        _check_booking(booked[0][0], int(booked[0][2]), options.cores)
-    elif environment is not None:
+    directives, environment = list(options.directives), _environment(options)
+    if environment is not None and _booking(options) is None:
         directives.append(f"-pe {environment} {options.cores}")
-    elif options.cores > 1:
+    return {"resource_spec": ",".join(resources) or None, "job_extra_directives": directives}
+
+
+def _environment(options: JobOptions) -> str | None:
+    """Return the parallel environment: as given, in a directive, or the site's for jobs on one host."""
+    booked = _booking(options)
+    if booked is not None:
+        _check_booking(booked[0], int(booked[2]), options.cores)
+        return booked[1]
+    found = options.parallel_environment or site_settings("sge").parallel_environment
+    if found is None and options.cores > 1:
         raise ClusterOptionError(
             f"cores={options.cores}: Grid Engine gives one slot to a job without parallel environment.",
             fix="give parallel_environment='smp' ('qconf -spl' lists them), or "
             "simherd.sge.parallel-environment in jobqueue.yaml.",
         )
-    return {"resource_spec": ",".join(resources) or None, "job_extra_directives": directives}
+    return found
+
+
+def _booking(options: JobOptions) -> re.Match[str] | None:
+    """Return the directive that books slots already, if there is one."""
+    return next((found for line in options.directives if (found := _BOOKING.search(line))), None)
 
 
 def _check_booking(directive: str, slots: int, cores: int) -> None:
@@ -52,7 +63,14 @@ def _check_booking(directive: str, slots: int, cores: int) -> None:
         )
 
 
-KIND = Kind(name="sge", title="Grid Engine", cluster="SGECluster", account="project", arguments=_arguments)
+KIND = Kind(
+    name="sge",
+    title="Grid Engine",
+    cluster="SGECluster",
+    account="project",
+    arguments=_arguments,
+    environment=_environment,
+)
 OPTIONS = option_names(KIND)
 
 

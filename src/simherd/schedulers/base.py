@@ -36,11 +36,14 @@ class JobState(Enum):
     PREEMPTED = "preempted"
     GONE = "gone"
     """The scheduler does not know it any more."""
+    UNKNOWN = "in a state that is not known"
+    """Nobody can tell: there are batch schedulers that are only known by how to submit and to cancel."""
 
     @property
     def is_over(self) -> bool:
         """Whether it will not run again."""
-        return self not in (JobState.PENDING, JobState.HELD, JobState.RUNNING, JobState.ENDING)
+        there = (JobState.PENDING, JobState.HELD, JobState.RUNNING, JobState.ENDING, JobState.UNKNOWN)
+        return self not in there
 
     @property
     def is_waiting(self) -> bool:

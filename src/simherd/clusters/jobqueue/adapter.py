@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simherd.clusters.jobqueue.fleet import Fleet
 from simherd.clusters.jobqueue.herd import Herd
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.clusters.jobqueue.options import JobOptions, read_options
@@ -76,6 +77,9 @@ def open_jobs(kind: Kind, given: Mapping[str, Any]) -> OwningClient:
     with ThreadPoolExecutor(1) as asking, ExitStack() as stack:
         scheduler = _batch_scheduler(kind)
         site = asking.submit(scheduler.site)  # while Dask is imported
+        from simherd.clusters.base import ended_by_signals
+
+        stack.enter_context(ended_by_signals())
         journal = Journal(kind.name)
         stack.callback(journal.remove)
         stack.enter_context(guarding(options.guard_threads))
@@ -123,21 +127,19 @@ def _start(
         log_directory=options.log_directory or str(journal.folder),
     )
     scripts.job("job-0")
-    check_request(_request(options), site.result(), scheduler)
+    check_request(_request(kind, options), site.result(), scheduler)
     jobs_end = stack.enter_context(ExitStack())
     cluster = stack.enter_context(_scheduler_only(options, host, security))
     scripts = replace(scripts, address=cluster.scheduler_address)
     plan = PoolPlan(
-        kind=kind.title,
-        write=scripts.text,
-        folder=journal.folder,
+        title=kind.title,
         least=options.adapt[0] if options.adapt else options.jobs,
         first=options.jobs,
         most=options.most_jobs,
         threads_per_job=options.cores,
         logs=Path(options.log_directory or journal.folder),
     )
-    pool = JobPool(scheduler, plan, Herd(cluster), journal)
+    pool = JobPool(Fleet(scheduler, scripts.text, journal.folder, Herd(cluster), journal), plan)
     notice(_asked_for(kind, options))
     jobs_end.callback(pool.close)
     stack.callback(pool.stop)
@@ -173,14 +175,13 @@ def _scheduler_only(options: JobOptions, host: str, security: Any) -> Any:
     )
 
 
-def _request(options: JobOptions) -> JobRequest:
-    environment = options.parallel_environment
+def _request(kind: Kind, options: JobOptions) -> JobRequest:
     return JobRequest(
         queue=options.queue,
         cpus_per_task=options.cores,
         memory_bytes=options.memory,
         walltime_s=options.walltime,
-        parallel_environment=environment,
+        parallel_environment=kind.environment(options),
     )
 
 

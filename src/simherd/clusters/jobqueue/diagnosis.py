@@ -94,8 +94,10 @@ def _cause(status: JobStatus, log: str) -> tuple[str, str]:
 
 def log_of(job_id: str, logs: Path) -> str:
     """Return what a job wrote, as far as it can be found."""
+    own = re.compile(rf"(?<!\d){re.escape(job_id)}(?!\d)")
+    found = (path for path in logs.glob(f"*{job_id}*") if own.search(path.name) and path.suffix != ".sh")
     texts = []
-    for path in sorted(logs.glob(f"*{job_id}*")):
+    for path in sorted(found):
         try:
             texts.append(path.read_text(errors="replace"))
         except OSError:

@@ -16,6 +16,10 @@ def _nothing(options: JobOptions) -> dict[str, Any]:
     return {}
 
 
+def _no_environment(options: JobOptions) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """A kind of batch scheduler, as dask-jobqueue sees it."""
@@ -38,5 +42,7 @@ class Kind:
     """How it writes walltimes: "%H:%M:%S" or "%H:%M"."""
     arguments: Callable[[JobOptions], dict[str, Any]] = _nothing
     """Further arguments of dask-jobqueue's class for some options."""
+    environment: Callable[[JobOptions], str | None] = _no_environment
+    """The parallel environment that books the cores of a job; None where none is needed."""
     reads_stdin: bool = False
     """Whether its submit command reads the script from standard input."""

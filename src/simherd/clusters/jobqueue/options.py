@@ -97,6 +97,15 @@ SPELLINGS = {"partition": "queue", "project": "account"}
 """Other words for options."""
 DERIVED = ("workers", "threads_per_worker")
 """Options that others follow from."""
+NULLABLE = ("dashboard_address",)
+"""Options for which None says something."""
+OVERRULED = {
+    "processes": ("cores", "threads_per_worker"),
+    "threads_per_worker": ("cores", "processes"),
+    "jobs": ("workers", "adapt"),
+    "workers": ("jobs", "adapt"),
+}
+"""Options that are not taken from the configuration where one of some others is given."""
 IGNORED = ("worker_command",)
 """Keys of dask-jobqueue that have no effect: workers are started in one way."""
 
@@ -121,13 +130,9 @@ def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
         If one is unknown or wrong.
     """
     allowed = option_names(kind)
-    configured = job_settings(kind.name)
-    values = {
-        name: value
-        for source in (configured, given)
-        for name, value in _spelt(source).items()
-        if value is not None and (name in allowed or source is given)
-    }
+    wanted = {name: value for name, value in _spelt(given).items() if value is not None or name in NULLABLE}
+    configured = {name: value for name, value in _spelt(job_settings(kind.name)).items() if name in allowed}
+    values = {**_without_overruled(configured, wanted), **wanted}
     for name in values:
         if name not in allowed:
             raise ClusterOptionError(
@@ -136,6 +141,12 @@ def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
     ours = [name for name in kind.own if name in values and name not in _FIELDS]
     own = {name: _one_line(name, values.pop(name)) for name in ours}
     return JobOptions(**_checked(values), own=own)
+
+
+def _without_overruled(configured: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is configured without what follows from something else that is wanted."""
+    overruled = {name for name, others in OVERRULED.items() if any(other in wanted for other in others)}
+    return {name: value for name, value in configured.items() if name not in overruled}
 
 
 _FIELDS = frozenset(one.name for one in fields(JobOptions))
@@ -148,13 +159,26 @@ def _spelt(options: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
     checked = {name: _CHECKS.get(name, _as_it_is)(name, value) for name, value in values.items()}
     cores, processes = _cores_and_processes(checked)
-    workers = checked.pop("workers", None)
-    if workers is not None and "jobs" not in checked:
-        checked["jobs"] = -(-workers // processes)
-    if checked.get("adapt") and "jobs" not in checked:
-        checked["jobs"] = max(1, checked["adapt"][0])
+    checked["jobs"] = _jobs(checked, processes)
     checked.setdefault("memory", cores * MEMORY_PER_CORE)
     return {**checked, "cores": cores, "processes": processes}
+
+
+def _jobs(checked: dict[str, Any], processes: int) -> int:
+    """Return the number of jobs at the start."""
+    workers, adapt = checked.pop("workers", None), checked.get("adapt")
+    needed = None if workers is None else -(-workers // processes)
+    jobs: int = checked.get("jobs", needed or (max(1, adapt[0]) if adapt else 1))
+    if needed not in (None, jobs):
+        raise ClusterOptionError(
+            f"jobs={jobs} of {processes} worker processes are not workers={workers}.",
+            fix="give one of the two.",
+        )
+    if adapt and not adapt[0] <= jobs <= adapt[1]:
+        raise ClusterOptionError(
+            f"jobs={jobs} is not between the fewest and the most jobs, adapt={adapt}.", fix="leave jobs out."
+        )
+    return jobs
 
 
 def _cores_and_processes(checked: dict[str, Any]) -> tuple[int, int]:

@@ -1,70 +1,42 @@
-"""The jobs of a cluster: submitted, watched, and replaced while there is work for them."""
+"""Keeping jobs: as many as there is work for, replaced when they are gone, given up when none can start."""
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from simherd.clusters.jobqueue.diagnosis import explain
-from simherd.clusters.jobqueue.herd import Herd
-from simherd.clusters.journal import Journal
-from simherd.errors import ClusterError, SchedulerError
+from simherd.clusters.jobqueue.fleet import Fleet, WorkerJob
+from simherd.errors import ClusterError, SchedulerError, SubmitError
 from simherd.progress.notices import Notices
-from simherd.schedulers import BatchScheduler, JobState, JobStatus
+from simherd.progress.words import counted
+from simherd.schedulers import JobState
 
-__all__ = ["JobPool", "PoolPlan", "WorkerJob"]
+__all__ = ["JobPool", "PoolPlan"]
 
 SOON_S, LATER_S = 1.0, 10.0
 """How often the scheduler is asked: while jobs start or end, and else."""
+MOST_PAUSE_S = 60.0
+"""Longest time between two attempts to replace jobs that do not start."""
 FAILED_STARTS = 3
-"""Jobs in a row that may end before a worker of theirs connects."""
-SILENT_S = 60.0
-"""Time after which a job whose workers are all gone counts as lost, whatever the scheduler says of it."""
+"""Jobs in a row that may be refused, or end before a worker of theirs connects."""
 IDLE_S = 15.0
-"""Time that a job must have been idle before it is given back, with `adapt`."""
+"""Time that a job must have been idle before it is given back, where the number of jobs may vary."""
 END_S = 40.0
 """Time that jobs have to end when the cluster closes."""
 LEAVE_S = 2.0
 """Time that they have to end by themselves before they are cancelled."""
 
 
-@dataclass(slots=True)
-class WorkerJob:
-    """A job with workers."""
-
-    name: str
-    """Name of its worker, or the part that the names of its workers have in common."""
-    job_id: str
-    """Its id."""
-    status: JobStatus
-    """What the scheduler said of it last."""
-    has_served: bool = False
-    """Whether a worker of it has connected."""
-    last_seen: float = field(default_factory=time.monotonic)
-    """When one was connected last."""
-    last_busy: float = field(default_factory=time.monotonic)
-    """When one had work last."""
-
-    def owns(self, worker: str) -> bool:
-        """Return whether a worker is one of this job."""
-        return worker == self.name or worker.startswith(f"{self.name}-")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolPlan:
-    """How many jobs there are, and how they are made."""
+    """How many jobs there are to be."""
 
-    kind: str
+    title: str
     """Name of the batch scheduler for people."""
-    write: Callable[[str], str]
-    """Gives the job script for a worker name."""
-    folder: Path
-    """Where scripts are written."""
     least: int
     """Fewest jobs."""
     first: int
@@ -78,45 +50,50 @@ class PoolPlan:
 
 
 class JobPool:
-    """Keeps jobs running while the Dask scheduler has work for them.
+    """Keeps jobs running while the Dask scheduler has work for them, from a thread of its own.
+
+    Only that thread submits: signals, which end up in the main thread, never come between a job that the
+    scheduler took and its place in the journal.
 
     Parameters
     ----------
-    scheduler : BatchScheduler
-        Where jobs are submitted.
+    fleet : Fleet
+        The jobs.
     plan : PoolPlan
-        What jobs there are to be.
-    herd : Herd
-        The workers that are connected.
-    journal : Journal
-        Where job ids are written down.
+        How many there are to be.
     """
 
-    def __init__(self, scheduler: BatchScheduler, plan: PoolPlan, herd: Herd, journal: Journal) -> None:
+    def __init__(self, fleet: Fleet, plan: PoolPlan) -> None:
         self.plan = plan
-        self.failure: ClusterError | None = None
+        self.failure: Exception | None = None
         """Why there is no hope for more workers."""
-        self._scheduler = scheduler
-        self._herd = herd
-        self._journal = journal
-        self._numbers = itertools.count()
-        self._jobs: list[WorkerJob] = []
-        self._failed_starts: list[WorkerJob] = []
-        self._changing = threading.RLock()
+        self._fleet = fleet
+        self._told = 0
+        self._refusals = 0
+        self._first_submitted = threading.Event()
         self._woken = threading.Event()
         self._is_closing = False
         self._notices = Notices()
-        self._keeper = threading.Thread(target=self._keep, name="simherd-jobs", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="simherd-jobs", daemon=True)
 
     @property
-    def jobs(self) -> list[WorkerJob]:
-        """The jobs that are not over."""
-        return [job for job in self._jobs if not job.status.state.is_over]
+    def most_threads(self) -> int:
+        """Tasks that run at once when all jobs run."""
+        return self.plan.most * self.plan.threads_per_job
 
     @property
     def has_workers(self) -> bool:
         """Whether a worker is connected."""
-        return bool(self._herd.names())
+        return bool(self._fleet.herd.names())
+
+    @property
+    def jobs(self) -> list[WorkerJob]:
+        """The jobs that are not over."""
+        return self._fleet.jobs
+
+    def describe(self) -> str:
+        """Return how the jobs are, in words: ``"1 running, 2 pending (Resources)"``."""
+        return self._fleet.describe()
 
     def start(self) -> None:
         """Submit the first jobs and begin to keep them.
@@ -126,167 +103,151 @@ class JobPool:
         SubmitError
             If a job is refused.
         """
-        self._submit(self.plan.first)
-        self._keeper.start()
-
-    def _submit(self, count: int) -> None:
-        for _ in range(count):
-            name = f"job-{next(self._numbers)}"
-            script = self.plan.folder / f"{name}.sh"
-            script.write_text(self.plan.write(name))
-            job_id = self._scheduler.submit(script)
-            status = JobStatus(job_id=job_id, state=JobState.PENDING)
-            with self._changing:
-                self._jobs.append(WorkerJob(name, job_id, status))
-                self._journal.write(job.job_id for job in self.jobs)
-
-    def describe(self) -> str:
-        """Return how the jobs are, in words: ``"1 running, 2 pending (Resources)"``."""
-        groups: dict[str, int] = {}
-        for job in self.jobs or self._failed_starts:
-            reason = job.status.reason if job.status.state.is_waiting else ""
-            word = job.status.state.value + (f" ({reason})" if reason and reason != "None" else "")
-            groups[word] = groups.get(word, 0) + 1
-        return ", ".join(f"{count} {word}" for word, count in groups.items()) or "none"
-
-    def refresh(self) -> None:
-        """Ask what became of the jobs."""
-        with self._changing:
-            statuses = self._scheduler.query([job.job_id for job in self.jobs])
-            now, connected, busy = time.monotonic(), self._herd.names(), self._herd.busy()
-            for job in self.jobs:
-                if any(map(job.owns, connected)):
-                    if not job.has_served:
-                        self._failed_starts.clear()
-                    job.has_served, job.last_seen = True, now
-                if any(map(job.owns, busy)):
-                    job.last_busy = now
-                self._take(job, statuses[job.job_id])
-            self._journal.write(job.job_id for job in self.jobs)
-
-    def _take(self, job: WorkerJob, status: JobStatus) -> None:
-        is_silent = time.monotonic() - job.last_seen > SILENT_S
-        is_requeued = status.state.is_waiting and not job.status.state.is_waiting
-        if job.has_served and (is_silent or is_requeued) and not status.state.is_over:
-            self._scheduler.cancel([job.job_id])  # another job starts sooner than this one again
-            status = JobStatus(job_id=job.job_id, state=JobState.GONE, reason="its workers are gone")
-        job.status = status
-        if status.state.is_over and not job.has_served:
-            self._failed_starts.append(job)
-
-    @property
-    def most_threads(self) -> int:
-        """Tasks that run at once when all jobs run."""
-        return self.plan.most * self.plan.threads_per_job
+        self._thread.start()
+        while not self._first_submitted.wait(SOON_S):
+            pass
+        if self.failure is not None:
+            raise self.failure
 
     def end_of(self, worker: str) -> tuple[str, bool] | None:
         """Return how the job of a worker ended, and whether what it ran is to blame; None if it has not."""
-        for job in self._jobs:
-            if job.owns(worker):
-                self._look_at(job)
-                state = job.status.state
-                is_there = state is JobState.RUNNING or state.is_waiting
-                return None if is_there else (state.value, state is JobState.OUT_OF_MEMORY)
-        return None
-
-    def _look_at(self, job: WorkerJob) -> None:
-        """Ask for the state of a job now, unless it is over."""
-        with self._changing, suppress(SchedulerError):
-            if not job.status.state.is_over:
-                self._take(job, self._scheduler.query([job.job_id])[job.job_id])
+        job = self._fleet.owner_of(worker)
+        if job is None:
+            return None
+        with suppress(SchedulerError):
+            self._fleet.look_at(job)
+        state = job.status.state
+        is_there = state in (JobState.RUNNING, JobState.UNKNOWN) or state.is_waiting
+        return None if is_there else (state.value, state is JobState.OUT_OF_MEMORY)
 
     def _keep(self) -> None:
-        while not self._is_closing:
-            self._woken.wait(self._pause())
-            self._woken.clear()
+        try:
             try:
-                self._look_after()
-            except SchedulerError as error:
-                self._notices.say(f"{self.plan.kind} does not answer: {error.message}")
+                self._submit(self.plan.first)
+            finally:
+                self._first_submitted.set()
+            while not self._is_closing and self.failure is None:
+                self._woken.wait(self._pause())
+                if not self._is_closing:
+                    self._look_after()
+        except SubmitError as error:
+            self.failure = error
+        except Exception as error:  # whoever waits for workers must hear of it
+            self.failure = ClusterError(f"The jobs of {self.plan.title} cannot be kept any more: {error!r}.")
 
-    def _look_after(self) -> None:
-        if not self._is_closing:
-            self.refresh()
-            self._reconcile()
+    def _submit(self, count: int) -> None:
+        for _ in range(count):
+            if not self._is_closing:
+                self._fleet.submit()
 
     def _pause(self) -> float:
-        settled = all(job.has_served for job in self.jobs) and len(self.jobs) >= self.plan.least
-        return LATER_S if settled and not self._herd.unfinished() else SOON_S
+        """Return the time until the next look, in s: longer while nothing happens, or nothing succeeds."""
+        troubles = len(self._fleet.failed_starts) + self._refusals
+        if troubles:
+            return min(SOON_S * 2.0**troubles, MOST_PAUSE_S)
+        jobs = self._fleet.jobs
+        is_settled = all(job.has_served for job in jobs) and len(jobs) >= self.plan.least
+        return LATER_S if is_settled and not self._fleet.herd.unfinished() else SOON_S
+
+    def _look_after(self) -> None:
+        try:
+            self._fleet.refresh()
+        except SchedulerError as error:
+            self._notices.say(f"{self.plan.title} does not answer: {error.message}")
+            return
+        try:
+            self._reconcile()
+        except SubmitError as error:
+            self._after_refusal(error)
 
     def _reconcile(self) -> None:
         """Replace jobs that are gone, and have as many as the work needs."""
-        if len(self._failed_starts) >= self._bearable():
-            self._give_up_on(self._failed_starts[-1])
+        failed = self._fleet.failed_starts
+        if len(failed) >= self._bearable():
+            self._give_up(explain(failed[-1].status, self.plan.title, self.plan.logs))
             return
-        wanted, there = self._wanted(), len(self.jobs)
-        if there < wanted and not self._is_closing:
-            over = [job.status for job in self._jobs if job.status.state.is_over]
-            if over:
-                self._notices.say(
-                    f"A job ended ({over[-1].state.value}): submitting {wanted - there} in its place."
-                )
+        wanted, there = self._wanted(), len(self._fleet.jobs)
+        if there < wanted:
+            self._say_what_ended(wanted - there)
             self._submit(wanted - there)
+            self._refusals = 0
         elif there > max(wanted, self.plan.least):
             self._give_back(there - max(wanted, self.plan.least))
 
     def _bearable(self) -> int:
         """Return how many jobs may end without a worker before it is clear that others would, too."""
-        has_ever_served = any(job.has_served for job in self._jobs)
+        has_ever_served = any(job.has_served for job in [*self._fleet.jobs, *self._fleet.ended])
         return FAILED_STARTS if has_ever_served else min(FAILED_STARTS, self.plan.first)
 
-    def _give_up_on(self, job: WorkerJob) -> None:
-        """Submit no more jobs; that is the end where none runs."""
-        reason = explain(job.status, self.plan.kind, self.plan.logs)
-        if any(other.has_served for other in self.jobs):
-            self._notices.say(f"{reason} Going on with the jobs that run.")
-        elif not self.jobs:
+    def _after_refusal(self, error: SubmitError) -> None:
+        self._refusals += 1
+        if self._refusals >= FAILED_STARTS:
+            self._give_up(error)
+        else:
+            self._notices.say(str(error))
+
+    def _give_up(self, reason: ClusterError) -> None:
+        """Submit no more jobs; that is the end where none is left."""
+        if self._fleet.jobs:
+            self._notices.say(f"{reason} Going on with the jobs that are there.")
+        else:
             self.failure = reason
 
     def _wanted(self) -> int:
         """Return how many jobs the work needs: none are made anew while there is nothing to do."""
-        unfinished = self._herd.unfinished()
+        unfinished = self._fleet.herd.unfinished()
         if not unfinished:
             return 0
         return min(max(self.plan.least, -(-unfinished // self.plan.threads_per_job)), self.plan.most)
+
+    def _say_what_ended(self, new: int) -> None:
+        ended = [job for job in self._fleet.ended if not job.is_given_back]
+        if len(ended) > self._told:
+            how = ", ".join(sorted({job.status.state.value for job in ended[self._told :]}))
+            count = counted(len(ended) - self._told, "job")
+            self._notices.say(f"{count} ended ({how}): submitting {counted(new, 'job')} in its place.")
+        self._told = len(ended)
 
     def _give_back(self, count: int) -> None:
         """End jobs that wait, or have been idle for a while, if the number of jobs may vary."""
         if self.plan.least == self.plan.most:
             return
         now = time.monotonic()
-        waiting = [job for job in self.jobs if job.status.state.is_waiting]
-        idle = [job for job in self.jobs if job.has_served and now - job.last_busy > IDLE_S]
-        for job in [*waiting, *idle][:count]:
-            self._herd.retire(name for name in self._herd.names() if job.owns(name))
-            self._scheduler.cancel([job.job_id])
+        waiting = [job for job in self._fleet.jobs if job.status.state.is_waiting]
+        idle = [job for job in self._fleet.jobs if job.has_served and now - job.last_busy > IDLE_S]
+        with suppress(SchedulerError):
+            for job in [*waiting, *idle][:count]:
+                self._fleet.give_back(job)
 
     def stop(self) -> None:
         """Submit nothing more, and cancel what has not begun."""
         self._is_closing = True
         self._woken.set()
-        if self._keeper.is_alive():
-            self._keeper.join(END_S)
-        self._cancel(job for job in self.jobs if not job.has_served)
+        if self._thread.is_alive():
+            self._thread.join(END_S)
+        self._cancel(has_begun=False)
 
     def close(self) -> None:
         """Wait until the jobs are over, cancelling those that do not end by themselves."""
-        self.stop()
         begun, is_cancelled, pause = time.monotonic(), False, 0.1
-        while self.jobs and time.monotonic() - begun < END_S:
-            try:
-                self.refresh()
-                if not is_cancelled and time.monotonic() - begun > LEAVE_S:
-                    self._cancel(self.jobs)
-                    is_cancelled = True
-            except SchedulerError as error:
-                self._notices.say(f"{self.plan.kind} does not answer: {error.message}")
-            time.sleep(pause if self.jobs else 0)
+        while self._fleet.jobs and time.monotonic() - begun < END_S:
+            with suppress(SchedulerError):
+                self._fleet.refresh()
+            if not is_cancelled and time.monotonic() - begun > LEAVE_S:
+                is_cancelled = self._cancel(has_begun=True)
+            time.sleep(pause if self._fleet.jobs else 0)
             pause = min(1.5 * pause, 1.0)
-        if self.jobs:
-            left = " ".join(job.job_id for job in self.jobs)
-            self._notices.say(f"These jobs of {self.plan.kind} have not ended yet: {left}")
+        if left := " ".join(job.job_id for job in self.jobs):
+            self._notices.say(
+                f"These jobs of {self.plan.title} have not ended yet: {left}. "
+                "'simherd doctor --orphans' cancels them."
+            )
 
-    def _cancel(self, jobs: Iterable[WorkerJob]) -> None:
-        ids = [job.job_id for job in jobs]
-        if ids:
-            self._scheduler.cancel(ids)
+    def _cancel(self, has_begun: bool) -> bool:
+        """End the jobs, or those only that have not begun, and return whether the scheduler heard it."""
+        try:
+            self._fleet.cancel(job for job in self._fleet.jobs if has_begun or not job.has_served)
+        except SchedulerError as error:
+            self._notices.say(f"{self.plan.title} does not answer: {error.message}")
+            return False
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import threading
@@ -145,8 +146,14 @@ def lifetime_s(walltime_s: int) -> int:
 
 
 def _quoted(path: str | None) -> str | None:
-    """Return a path for a command line; variables in it are left to the shell of the node."""
-    return path if path is None or "$" in path else shlex.quote(path)
+    """Return a path for a command line; variables and the home folder are left to the shell of the node."""
+    if path is None:
+        return None
+    path = f"$HOME/{path[2:]}" if path.startswith("~/") else path
+    if "$" not in path:
+        return shlex.quote(path)
+    escaped = re.sub(r'(["`\\]|\$\()', r"\\\1", path)
+    return f'"{escaped}"'
 
 
 def _variable(key: str) -> str:
@@ -203,9 +210,12 @@ def dask_jobqueue() -> Any:
 def _harmless() -> Iterator[None]:
     """Take back what importing dask-jobqueue does besides."""
     ensure_file, set_handler = dask.config.ensure_file, signal.signal
+    add_defaults = dask.config.update_defaults
     dask.config.ensure_file = lambda *args, **kwargs: None
+    dask.config.update_defaults = lambda *args, **kwargs: None  # they would look like the user's settings
     signal.signal = lambda *args, **kwargs: None
     try:
         yield
     finally:
         dask.config.ensure_file, signal.signal = ensure_file, set_handler
+        dask.config.update_defaults = add_defaults

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simherd.clusters.jobqueue.kinds import Kind
-from simherd.errors import SubmitError
+from simherd.errors import SchedulerError, SubmitError
 from simherd.schedulers import BatchScheduler, JobState, JobStatus, Site, Words
 
 __all__ = ["PlainScheduler"]
@@ -34,6 +34,7 @@ class PlainScheduler(BatchScheduler):
         self.name = kind.name
         self.words = Words(scheduler=kind.title, queue="queue", look="", look_limits="", look_nodes="")
         self._reads_stdin = kind.reads_stdin
+        self._cancelled: set[str] = set()
         self._submit = shlex.split(job_class.submit_command)
         self._cancel = shlex.split(job_class.cancel_command)
         self._pattern = re.compile(job_class.job_id_regexp)
@@ -64,16 +65,24 @@ class PlainScheduler(BatchScheduler):
         return found["job_id"]
 
     def query(self, job_ids: Iterable[str]) -> Mapping[str, JobStatus]:
-        """Return that the state of jobs is not known."""
-        unknown = {"state": JobState.RUNNING, "native": "unknown"}
-        return {job_id: JobStatus(job_id=job_id, **unknown) for job_id in job_ids}  # type: ignore[arg-type]
+        """Return that the state of jobs is not known, unless they were cancelled here."""
+        return {
+            job_id: JobStatus(
+                job_id=job_id,
+                state=JobState.CANCELLED if job_id in self._cancelled else JobState.UNKNOWN,
+            )
+            for job_id in job_ids
+        }
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         """End jobs; those that are over already do not matter."""
         for job_id in job_ids:
-            subprocess.run(
-                [*self._cancel, job_id], capture_output=True, timeout=TIMEOUT_S, check=False, text=True
-            )
+            argv = [*self._cancel, job_id]
+            try:
+                subprocess.run(argv, capture_output=True, timeout=TIMEOUT_S, check=False)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise SchedulerError(f"Cannot cancel job {job_id}: {error}.", argv=argv) from error
+            self._cancelled.add(job_id)
 
     def site(self) -> Site:
         """Return nothing: its limits are not known here."""
