@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from simherd.errors import SubmitError
-from simherd.schedulers import JobState, find
+from simherd.schedulers import JobState, Site, find
 
 LIMIT_S = 300
 MEMORY = {"slurm": "1GiB", "sge": "4GiB"}
@@ -42,8 +45,6 @@ def system(request):
 
 def jobs_of_the_test(system):
     """Return the jobs that wait or run under the name of the test's experiment."""
-    import subprocess
-
     argv = {"slurm": ["squeue", "-h", "-n", "walk"], "sge": ["qstat"]}[system]
     said = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
     return [line for line in said.splitlines() if " walk " in line]
@@ -86,6 +87,92 @@ def test_scheduler_and_client_can_run_here(submit):
 
     assert done.code == 0, done.err
     assert done.out.endswith("run walk.yaml --config site.yaml --jobs 2 --cluster slurm --resume\n")
+
+
+STAND_IN = f"""#!{sys.executable}
+import signal, sys, time
+
+def end(number, frame):
+    time.sleep(1)
+    print("tidied", flush=True)
+    sys.exit(4)
+
+signal.signal(signal.SIGINT, end)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+time.sleep({LIMIT_S})
+"""
+
+
+@pytest.fixture
+def here(submit, tmp_path):
+    """Return what runs here: a stand-in for simherd, which takes its time to end tidily."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "simherd").write_text(STAND_IN)
+    (tmp_path / "bin" / "simherd").chmod(0o755)
+    (tmp_path / "site.yaml").write_text("simherd: {activation: 'true'}")
+    command = [sys.executable, "-m", "simherd", "submit", "walk.yaml", "--config", "site.yaml"]
+    process = subprocess.Popen(
+        [*command, "--scheduler", "slurm", "--mode", "jobqueue", "--here"],
+        env={**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_ctrl_c_ends_tidily_what_runs_here(here):
+    os.killpg(here.pid, signal.SIGINT)  # as the terminal does it
+
+    assert here.communicate(timeout=LIMIT_S) == ("tidied\n", "")
+    assert here.returncode == 4
+
+
+def test_a_signal_to_the_command_reaches_what_runs_here(here):
+    here.send_signal(signal.SIGTERM)
+
+    assert here.communicate(timeout=LIMIT_S) == ("tidied\n", "")
+    assert here.returncode == 4
+
+
+def test_what_cannot_run_here_is_one_message(submit, tmp_path, monkeypatch):
+    (tmp_path / "site.yaml").write_text("simherd: {activation: 'true'}")
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    done = submit("--scheduler", "slurm", "--mode", "jobqueue", "--here")
+
+    assert done.code == 1
+    assert "Cannot run simherd run walk.yaml" in done.err
+    assert "make 'simherd' available" in done.err
+
+
+def test_of_several_array_jobs_those_before_a_refused_one_are_named(submit, tmp_path, monkeypatch):
+    """A scheduler that takes the first and refuses the second."""
+    (tmp_path / "site.yaml").write_text("simherd: {array-limit: 2}")
+
+    def take_one(self, script, arguments=(), of_script=()):
+        if of_script == ("0",):
+            return "17"
+        raise SubmitError("The queue is full.", fix="wait.")
+
+    monkeypatch.setattr("simherd.schedulers.slurm.Slurm.submit", take_one)
+    monkeypatch.setattr("simherd.schedulers.slurm.Slurm.is_installed", lambda self: True)
+    monkeypatch.setattr("simherd.schedulers.slurm.Slurm.site", lambda self: Site())
+
+    done = submit("--scheduler", "slurm", "--jobs", "5")
+
+    assert done.code == 1
+    assert done.out == "17\n"
+    assert done.err == (
+        "Error: The queue is full. Submitted before, and in the queue: 17, 1 of 3 array jobs. "
+        "Fix: wait; then submit the rest: "
+        "sbatch --array=1-2 logs/walk-array.sh 2 && sbatch --array=1-1 logs/walk-array.sh 4\n"
+    )
 
 
 def test_other_modes_do_not_run_here(submit):
