@@ -201,8 +201,11 @@ _importing = threading.Lock()
 
 def dask_jobqueue() -> Any:
     """Return the package; importing it neither changes what Ctrl-C does nor writes to the user's home."""
-    with _importing, _harmless():
-        import dask_jobqueue as module
+    with _importing:
+        import distributed  # noqa: F401 - first, for its own defaults are wanted
+
+        with _harmless():
+            import dask_jobqueue as module
     return module
 
 
