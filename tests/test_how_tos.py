@@ -1,4 +1,4 @@
-"""The how-tos work as they are written: a new user follows them on the test bed, block by block.
+"""The how-tos and the cluster commands of the README: a new user follows them on the test bed, block by block.
 
 A code block is a file if the line before it ends in its name, as in "`look.py`:"; of kind ``console`` it is
 commands, run one after the other. What stands under "Grid Engine" or "SLURM" is for users of it alone.
@@ -28,7 +28,7 @@ needs_mpi = pytest.mark.skipif(
     shutil.which("mpirun") is None or find_spec("mpi4py") is None, reason="needs mpirun and mpi4py"
 )
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
-# What is odd on the bed: its users are root, and SLURM's two nodes are one host, which Open MPI takes for two.
+# What is odd on the bed: users are root, and two nodes of SLURM are one host, which Open MPI takes for two.
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 ODD = {"sge": AS_ROOT, "slurm": AS_ROOT | {"OMPI_MCA_btl": "self,tcp"}}
 LOOK = {"sge": "qstat", "slurm": "squeue --me"}
@@ -97,6 +97,11 @@ class User:
         if command.startswith("simherd submit") and "--dry-run" not in command:
             self.job = self.told[-1].split()[-1]
 
+    def adapt(self, config: str) -> None:
+        """Make the jobs of a configuration small enough for the bed."""
+        path = self.folder / config
+        path.write_text(re.sub(r": 8 ", ": 1 ", path.read_text()).replace("16 GiB", "1 GiB"))
+
     def wait_for_the_job(self) -> None:
         """Wait until the accounts have the job that was submitted last."""
         if not self.job:
@@ -137,7 +142,7 @@ def user(request, tmp_path) -> Iterator[User]:
     }
     someone = User(folder=tmp_path, system=request.param, environment=environment)
     yield someone
-    for name in ("night", "arcs"):
+    for name in ("night", "arcs", "big"):
         someone.call(f"simherd session stop {name} --timeout 10")
     if someone.job:
         someone.call(("qdel " if someone.system == "sge" else "scancel ") + someone.job)
@@ -184,6 +189,30 @@ def test_a_new_user_gets_eight_worker_jobs_from_the_how_to_of_workers_as_jobs(us
     assert "Ctrl-b d detaches" in told
     assert "<html" in (user.folder / "night.html").read_text()
     assert user.output("simherd session list").count("\n") <= 1
+
+
+@pytest.mark.cluster
+@needs_mpi
+@needs_tmux
+@pytest.mark.slow
+@pytest.mark.parametrize("user", ["slurm"], indirect=True)
+def test_the_commands_of_the_readme_for_clusters_run_one_after_the_other(user):
+    text = (ROOT / "README.md").read_text().split("## On a cluster")[1].split("\n## ")[0]
+    commands = re.findall(r"^\$ (.*?)(?: +#.*)?$", text, re.MULTILINE)
+    user.environment["OMPI_MCA_rmaps_base_oversubscribe"] = "1"  # this machine may have fewer cores than 8
+    user.run("simherd new model")
+    user.run("simherd new experiment")
+
+    for command in commands:
+        user.run(command)
+        if command == "simherd new config":
+            user.adapt("jobqueue.yaml")
+    user.run("simherd session logs big --follow")
+    user.wait_for_the_job()
+
+    assert len(commands) >= 8
+    for store in ("jobs", "mpi", "array", "big"):
+        assert "200 of 200 simulations done" in user.output(f"simherd status {store}.zarr")
 
 
 @pytest.mark.parametrize("document", ["how-to-mpi-job.md", "how-to-workers-as-jobs.md"])
