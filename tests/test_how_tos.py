@@ -1,4 +1,4 @@
-"""The how-tos and the cluster commands of the README: a new user follows them on the test bed, block by block.
+"""The how-tos and cluster commands of the README: a new user follows them on the test bed, block by block.
 
 A code block is a file if the line before it ends in its name, as in "`look.py`:"; of kind ``console`` it is
 commands, run one after the other. What stands under "Grid Engine" or "SLURM" is for users of it alone.
