@@ -45,7 +45,7 @@ class Jobs(ClusterContract):
 @pytest.mark.slurm
 class TestSlurm(Jobs):
     kind = "slurm"
-    options: ClassVar = {"jobs": 2, "memory": "500 MiB", "interface": "lo", "name": JOB}
+    options: ClassVar = {"memory": "500 MiB", "interface": "lo", "name": JOB}
     asking = ("squeue", "--noheader", "--format=%i %j")
 
     @pytest.fixture

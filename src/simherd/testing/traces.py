@@ -15,6 +15,8 @@ from simherd.clusters.state import state_folder
 __all__ = ["processes", "settle", "state_files", "temporary_files"]
 
 PAUSE_S = 0.1
+SCRATCH = "dask-scratch-space"
+"""Folder of Dask's for temporary files of all its workers on a machine, whose locks Dask leaves there."""
 
 
 def processes() -> set[str]:
@@ -36,8 +38,12 @@ def state_files() -> set[str]:
 
 
 def temporary_files() -> set[str]:
-    """Return the files in the folder for temporary ones."""
-    return _files(Path(tempfile.gettempdir()))
+    """Return the files in the folder for temporary ones, but for Dask's locks."""
+    return {path for path in _files(Path(tempfile.gettempdir())) if not _is_lock(path)}
+
+
+def _is_lock(path: str) -> bool:
+    return SCRATCH in path and path.endswith("lock")
 
 
 def _files(folder: Path) -> set[str]:
