@@ -54,6 +54,37 @@ def test_a_share_needs_a_store(walk):
         sh.run(walk.setup(GAINS), walk.model, "member", share=(1, 2))
 
 
+@sh.process
+class Events:
+    count = sh.variable()
+    depth = sh.variable(dims="event", intent="out")
+
+    def initialize(self):
+        if self.count < 0:
+            raise ValueError("a negative number of events")
+        self.depth = np.arange(1.0 * self.count)
+
+
+def test_a_share_that_fails_as_the_last_one_tidies_up(tmp_path):
+    """Others have left that to it: here, rows that had room for more."""
+    store, model = tmp_path / "out.zarr", sh.Model({"events": Events})
+
+    def run(count, **options):
+        setup = sh.create_setup(
+            model, input_vars={"events__count": ("b", [2, 3, 4, count])}, output_vars={"events__depth": None}
+        )
+        encoding = {"events__depth": {"layout": "concatenated"}}
+        return sh.run(setup, model, "b", store=store, encoding=encoding, block_size=2, **options)
+
+    run(-1, on_error="record")
+    with pytest.raises(ValueError, match="a negative number"):
+        run(-1, share=(2, 2), rerun="failed", resume=True)
+
+    assert xr.open_zarr(store).events__depth.shape == (2, 5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.zarr"]
+    assert not (store / ".running").exists()
+
+
 EXPERIMENT = """
 model: simherd.examples.influenza:model
 clocks: {day: {start: 0, stop: 13, num: 14}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from simherd.events import Subscriber
 from simherd.setup.fingerprint import differences
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.concatenated import OWN_DIMS
-from simherd.store.marks import Marks
+from simherd.store.marks import Marks, remove_marks
 from simherd.store.shares import Claim, Share
 
 __all__ = ["check_is_same", "claimed", "run_in_store", "stored_schema", "stored_seed"]
@@ -95,14 +95,13 @@ def run_in_store(
                 f"The run was interrupted by {interrupts.name} before its first block.",
                 fix="run it again with resume=True, which starts it too.",
             ) from None
-        outcome = Outcome()
-        if len(numbers):
-            chunk = store.writer().chunk
-            with _marked(target, going.share) as (marks, keeper):
-                batch = replace(batch, subscribers=(*batch.subscribers, keeper))
-                outcome = run_blocks(prepared, batch, schema, store, chunk, numbers, interrupts, marks)
-        if claim is None or claim.be_last():
-            _close_up(store)
+        with _tidied(store, claim):
+            outcome = Outcome()
+            if len(numbers):
+                chunk = store.writer().chunk
+                with _marked(target, going.share) as (marks, keeper):
+                    batch = replace(batch, subscribers=(*batch.subscribers, keeper))
+                    outcome = run_blocks(prepared, batch, schema, store, chunk, numbers, interrupts, marks)
     if outcome.pending:
         raise _interrupted(interrupts, outcome, target)
     return prepared.finish(store.open(decoding))
@@ -124,10 +123,29 @@ def _begun(
     return store, schema, numbers
 
 
+@contextmanager
+def _tidied(store: Any, claim: Claim | None) -> Iterator[None]:
+    """Tidy up after the last run of a store; after an error only what others would tidy up for a share."""
+    try:
+        yield
+    except BaseException:
+        if claim is not None:
+            with suppress(Exception):  # the error says more than what comes of it
+                _close_up_as_last(store, claim)
+        raise
+    _close_up_as_last(store, claim)
+
+
+def _close_up_as_last(store: Any, claim: Claim | None) -> None:
+    if claim is None or claim.be_last():
+        _close_up(store)
+
+
 def _close_up(store: Any) -> None:
     """Leave nothing in a store that only runs need."""
     from simherd.store.batch_store import status_of
 
+    remove_marks(store.folder)
     store.close_up()
     if not (status_of(store) == Status.PENDING).any():
         CheckpointFolder(store.folder).clear()
@@ -155,6 +173,8 @@ def _marked(folder: Path, share: Share | None) -> Iterator[tuple[Marks, Subscrib
         yield marks, NoteKeeper(folder, "" if share is None else str(share.number))
     finally:
         marks.remove()
+        if share is None:
+            remove_marks(folder)
 
 
 def _created(prepared: Prepared, batch: Batch, target: Path, going: Going) -> tuple[Any, Schema, Numbers]:

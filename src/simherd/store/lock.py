@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from simherd.errors import StoreLockedError
+from simherd.errors import StoreError, StoreLockedError
 
 __all__ = ["Lock", "holder_of", "is_locked", "locked", "refusal", "refuse_if_locked"]
 
@@ -36,10 +36,13 @@ class Lock:
         Folder of the store.
     part : str, optional
         Name of the part.
+    is_vital : bool, optional
+        Where files cannot be locked, raise an error rather than warn of it.
     """
 
-    def __init__(self, store: Path, part: str = "") -> None:
+    def __init__(self, store: Path, part: str = "", is_vital: bool = False) -> None:
         self._store = store
+        self._is_vital = is_vital
         self._path = _path(store, part)
         self._descriptor: int | None = None
 
@@ -55,11 +58,17 @@ class Lock:
             raise refusal(self._store, self._path)
 
     def try_acquire(self, what: str = "") -> bool:
-        """Return whether nobody else held the lock; then it is held alone, and the file says by whom."""
+        """Return whether nobody else held the lock; then it is held alone, and the file says by whom.
+
+        Raises
+        ------
+        StoreError
+            If it is vital, and files cannot be locked here.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-            if not _try_lock(descriptor, fcntl.LOCK_EX, self._store):
+            if not self._locks(descriptor, fcntl.LOCK_EX):
                 os.close(descriptor)
                 return False
             if _is_same_file(self._path, descriptor):
@@ -73,7 +82,7 @@ class Lock:
         """Return whether those who hold the lock share it; then it is held with them."""
         with suppress(FileNotFoundError):
             descriptor = os.open(self._path, os.O_RDWR)
-            is_shared = _try_lock(descriptor, fcntl.LOCK_SH, self._store)
+            is_shared = self._locks(descriptor, fcntl.LOCK_SH)
             if is_shared and _is_same_file(self._path, descriptor):
                 self._descriptor = descriptor
                 return True
@@ -85,25 +94,43 @@ class Lock:
         assert self._descriptor is not None
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
-    def try_alone(self) -> bool:
-        """Return whether nobody else holds the lock any more; if so, nobody can until it is released."""
-        assert self._descriptor is not None
-        if _try_lock(self._descriptor, fcntl.LOCK_EX, self._store):
-            return True
-        with suppress(OSError):  # what was held may have been let go of to try
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-        return False
+    def leave(self) -> None:
+        """Hold it no longer, and let those who share it, or this one again, hold it alone."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def release(self) -> None:
         """Hold it no longer; the last one removes the file."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
-        with suppress(OSError):
+        is_last = True
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_same_file(self._path, descriptor):
+        except OSError as error:  # where files cannot be locked, there is only this run
+            is_last = not isinstance(error, BlockingIOError)
+        with suppress(OSError):
+            if is_last and _is_same_file(self._path, descriptor):
                 self._path.unlink(missing_ok=True)
         os.close(descriptor)
+
+    def _locks(self, descriptor: int, mode: int) -> bool:
+        """Return whether a file could be locked; one that never can is closed if that is an error."""
+        try:
+            return _try_lock(descriptor, mode)
+        except OSError as error:
+            if not self._is_vital:
+                warnings.warn(
+                    f"{self._store} cannot be locked ({error}): run only one at a time.", stacklevel=4
+                )
+                return True
+            os.close(descriptor)
+            raise StoreError(
+                f"Several runs cannot write the store {str(self._store)!r} at once: files cannot be locked "
+                f"there ({error}).",
+                fix="run the batch as one job, without shares, or put the store on another file system.",
+            ) from error
 
 
 @contextmanager
@@ -151,7 +178,7 @@ def refusal(store: Path, path: Path | None = None) -> StoreLockedError:
     )
 
 
-def _try_lock(descriptor: int, mode: int, store: Path) -> bool:
+def _try_lock(descriptor: int, mode: int) -> bool:
     """Lock a file, also where someone who looks whether it is locked has it for a moment."""
     for look in range(LOOKS):
         try:
@@ -159,9 +186,6 @@ def _try_lock(descriptor: int, mode: int, store: Path) -> bool:
         except BlockingIOError:
             if look < LOOKS - 1:
                 time.sleep(LOOK_S)
-        except OSError as error:
-            warnings.warn(f"{store} cannot be locked ({error}): run only one at a time.", stacklevel=5)
-            return True
         else:
             return True
     return False

@@ -25,7 +25,7 @@ WIDTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The marks of one run."""
+    """The marks of one run; those of several that share a store are in the same folder."""
 
     store: Path
     """Folder of the store."""
@@ -33,15 +33,28 @@ class Marks:
     """Tells the run from others in the same store."""
 
     def prepare(self) -> None:
-        """Make the folder of the marks."""
-        (self.store / FOLDER).mkdir(exist_ok=True)
-        self._sign.touch()
+        """Make the folder of the marks, and the sign that the run goes on.
+
+        Raises
+        ------
+        OSError
+            If that is not possible.
+        """
+        while True:
+            (self.store / FOLDER).mkdir(exist_ok=True)
+            try:
+                self._sign.touch()
+            except FileNotFoundError:  # another one has just removed the folder, which was empty
+                if not self.store.exists():
+                    raise
+            else:
+                return
 
     def remove(self) -> None:
-        """Remove what says that the run goes on, and the folder of the marks if it was the last one."""
+        """Remove the sign, and the folder of the marks if nobody has left anything else in it."""
         self._sign.unlink(missing_ok=True)
-        if not any((self.store / FOLDER).glob(f"{SIGN}.*")):
-            remove_marks(self.store)
+        with suppress(OSError):
+            (self.store / FOLDER).rmdir()
 
     @property
     def is_running(self) -> bool:
@@ -94,7 +107,7 @@ class Mark:
 
 
 def remove_marks(store: Path) -> None:
-    """Remove the marks of all runs of a store."""
+    """Remove the marks of all runs of a store, which nobody writes any more."""
     shutil.rmtree(store / FOLDER, ignore_errors=True)
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from simherd.engine.block import Numbers
-from simherd.errors import SetupError
+from simherd.errors import SetupError, StoreError
 from simherd.store.lock import Lock, holder_of, refusal
 
 __all__ = ["Claim", "Share", "claimed_share", "metadata_lock", "parse_share"]
 
 POLL_S = 0.2
+SHARES = "shares of"
 _TEXT = re.compile(r"(\d+)/(\d+)")
 
 
@@ -72,11 +73,14 @@ class Claim:
         The lock of the store, held.
     is_alone : bool
         Whether nobody else writes the store now.
+    what : str, optional
+        What holds it alone, in words.
     """
 
-    def __init__(self, lock: Lock, is_alone: bool) -> None:
+    def __init__(self, lock: Lock, is_alone: bool, what: str = "") -> None:
         self._lock = lock
         self.is_alone = is_alone
+        self._what = what
 
     def let_others_in(self) -> None:
         """Let other shares write too: the store is made."""
@@ -85,8 +89,15 @@ class Claim:
             self.is_alone = False
 
     def be_last(self) -> bool:
-        """Return whether all other shares have ended; then none can begin until this one has, too."""
-        self.is_alone = self.is_alone or self._lock.try_alone()
+        """Return whether all other shares have ended; then none can begin until this one has, too.
+
+        If not, the right to write has ended. Of shares that end at the same time each lets go of the
+        lock before it tries to have it alone: the one that tries last finds nobody.
+        """
+        if not self.is_alone:
+            self._lock.leave()
+            with suppress(OSError, StoreError):
+                self.is_alone = self._lock.try_acquire(self._what)
         return self.is_alone
 
 
@@ -100,13 +111,15 @@ def claimed_share(store: Path, share: Share) -> Iterator[Claim]:
     ------
     StoreLockedError
         If another run than one of the same number of shares writes the store, or this share runs already.
+    StoreError
+        If files cannot be locked there.
     """
-    own = Lock(store, f"share-{share.number}")
+    own = Lock(store, f"share-{share.number}", is_vital=True)
     own.acquire(f"{share}, ")
     try:
         lock, is_alone = _joined(store, share)
         try:
-            yield Claim(lock, is_alone)
+            yield Claim(lock, is_alone, _what(share))
         finally:
             lock.release()
     finally:
@@ -114,12 +127,12 @@ def claimed_share(store: Path, share: Share) -> Iterator[Claim]:
 
 
 def _joined(store: Path, share: Share) -> tuple[Lock, bool]:
-    lock = Lock(store)
+    lock = Lock(store, is_vital=True)
     while True:
-        if lock.try_acquire(f"shares of {share.count}, "):
+        if lock.try_acquire(_what(share)):
             return lock, True
         holder = holder_of(store)
-        if holder and not holder.startswith(f"shares of {share.count}, "):
+        if holder and not holder.startswith(_what(share)):
             raise refusal(store)
         if lock.try_join():
             if (store / "zarr.json").exists():
@@ -128,10 +141,20 @@ def _joined(store: Path, share: Share) -> tuple[Lock, bool]:
         time.sleep(POLL_S)
 
 
+def _what(share: Share) -> str:
+    return f"{SHARES} {share.count}, "
+
+
 @contextmanager
 def metadata_lock(store: Path) -> Iterator[None]:
-    """Hold the lock under which the sizes of a store's arrays change."""
-    lock = Lock(store, "sizes")
+    """Hold the lock under which the sizes of a store's arrays change.
+
+    Raises
+    ------
+    StoreError
+        If shares write the store, and files cannot be locked there.
+    """
+    lock = Lock(store, "sizes", is_vital=holder_of(store).startswith(SHARES))
     while not lock.try_acquire(""):
         time.sleep(POLL_S)
     try:
