@@ -75,6 +75,7 @@ class Given(ClusterContract):
 
     misspelt = ("memroy", "")
     starts_workers = False
+    survives = False  # a nanny of Dask's own may hang if its worker is killed as soon as it connects
 
     @pytest.fixture
     def cluster(self, own_folders):
@@ -124,11 +125,14 @@ class TestClass(Given):
     """A cluster class by its path is started, and ended."""
 
     kind = "distributed.LocalCluster"
+    starts_workers = True
     options: ClassVar = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
 
 
 @pytest.mark.cluster
 class TestSession(Given):
+    survives = True
+
     @pytest.fixture
     def target(self, own_folders, tmp_path, monkeypatch):
         from simherd.clusters.connection import connection_file

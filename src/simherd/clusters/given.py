@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import dask
 from distributed import Client
 
 from simherd.clusters.base import OwningClient
 from simherd.clusters.security import as_security
 from simherd.errors import ClusterError, ClusterOptionError
+from simherd.executors.mainless import without_main
+from simherd.threads import guard_environment, lent_environment
 
 __all__ = ["open_given"]
 
 CONNECT_S = 20
+SEED = "PYTHONHASHSEED"
+PRE_SPAWN = "distributed.nanny.pre-spawn-environ"
+"""Variables that Dask's nannies set, and leave, in the process that they live in."""
 
 
 def open_given(cluster: Any, options: Mapping[str, Any]) -> Client:
@@ -106,5 +113,24 @@ def _started(path: str, options: Mapping[str, Any]) -> Client:
             fix="write module.Class, and install its package.",
         ) from error
     with ExitStack() as stack:
-        cluster = stack.enter_context(found(**options))
+        theirs = {name: str(value) for name, value in dask.config.get(PRE_SPAWN).items()}
+        theirs[SEED] = os.environ.get(SEED, "6640")  # Dask's
+        with without_main(), lent_environment({**theirs, **guard_environment()}):
+            cluster = stack.enter_context(_made(path, found, options))
         return OwningClient(cluster, stack)
+
+
+def _made(path: str, found: Any, options: Mapping[str, Any]) -> Any:
+    try:
+        return found(**options)
+    except (TypeError, RuntimeError) as error:
+        cause = _first_cause(error)
+        if not isinstance(cause, TypeError):
+            raise
+        raise ClusterOptionError(f"{path} refuses its options {dict(options)}: {cause}.") from error
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
