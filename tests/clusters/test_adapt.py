@@ -32,7 +32,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def submissions(client) -> int:
-    return len(client.keeper._jobs)
+    return len(client.keeper._fleet._jobs)
 
 
 def sleep_on_workers(client, seconds: float, tasks: int):

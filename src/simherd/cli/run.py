@@ -84,11 +84,10 @@ def command(
     overrides = [
         *settings,
         *([f"cluster.kind={cluster}", "run.scheduler=null"] if cluster is not None else []),
-        *([f"cluster.jobs={jobs}"] if jobs is not None else []),
-        *([f"cluster.workers={workers}"] if workers is not None else []),
         *([f"run.store={_absolute(store)}"] if store is not None else []),
     ]
     document = apply_overrides(read_document(experiment), overrides)
+    document = apply_overrides(document, _sizes(kind_named_in(document), jobs, workers))
     enter_ranks(kind_named_in(document), dry_run)
     checked = check(document)
     check_kind(checked.cluster.kind)
@@ -106,6 +105,18 @@ def command(
         click.echo(describe_plan(assembled))
         return
     ctx.exit(_run(assembled, performance_report, going))
+
+
+def _sizes(kind: object, jobs: int | None, workers: int | None) -> list[str]:
+    """Return the overrides for numbers of the command line, which count more than all in the file."""
+    from simherd.clusters import KINDS
+
+    sections = ["cluster", *([f"cluster.{kind}"] if kind in KINDS else [])]
+    given = {"jobs": jobs, "workers": workers}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    other = {} if len(wanted) != 1 else dict.fromkeys(given.keys() - wanted.keys(), "null")
+    values = {**wanted, **other}
+    return [f"{section}.{name}={value}" for section in sections for name, value in values.items()]
 
 
 def _absolute(store: str) -> str:

@@ -72,7 +72,7 @@ def _memory(node: Node) -> str:
 
 
 OPTION_RULES: dict[str, Rule] = {
-    "jobs": integer(minimum=1),
+    "jobs": optional(integer(minimum=1)),
     "workers": optional(integer(minimum=1)),
     "threads_per_worker": optional(integer(minimum=1)),
     "guard_threads": integer(minimum=1),
