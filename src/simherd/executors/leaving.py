@@ -2,19 +2,21 @@
 
 The job script says in ``SIMHERD_ENDS_AT`` when its workers have to be gone. A worker that is asked to begin
 something longer than what is left takes no more work, finishes what runs, and ends; the client gives its
-work to others.
+work to others. What is longer than any life of a worker is begun by those that are new.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from simherd.executors.payload import Payload, call_packed
+from simherd.executors.payload import KEPT, Payload, call_packed
 from simherd.executors.thread_watch import report_threads
 from simherd.threads import guard_task
 
@@ -27,6 +29,9 @@ STAGGER = 0.1
 HEADROOM = 1.5
 """How much longer than before a task may take."""
 LOOK_S = 0.2
+REASON = "its job ends soon"
+REMEMBERED = 16
+"""Tasks of late that tell how long one may take: one that was slow for once is forgotten."""
 
 
 class Refused:
@@ -34,37 +39,56 @@ class Refused:
 
 
 class _Pace:
-    """The longest time that a task of this process took per simulation, in s."""
+    """How long tasks of a run took in this process."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self._lock = threading.Lock()
+        self._latest: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        self._later: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
 
-    def add(self, simulations: int, seconds: float) -> None:
-        with self._lock:
-            self.seconds = max(self.seconds, seconds / max(simulations, 1))
+    @property
+    def is_known(self) -> bool:
+        """Whether a task has ended."""
+        return bool(self._latest)
+
+    def add(self, simulations: int, seconds: float, is_first: bool) -> None:
+        """Take a task into account; one that began before any had ended also loaded what it needs."""
+        self._latest.append((simulations, seconds))
+        if not is_first:
+            self._later.append((simulations, seconds))
+
+    def seconds_of(self, simulations: int) -> float:
+        """Return how long a task may take: as long as the longest of late, more if it is larger."""
+        latest, later = tuple(self._latest), tuple(self._later)
+        longest = max((seconds * min(1.0, simulations / size) for size, seconds in latest), default=0.0)
+        size = sum(size for size, _ in later)
+        mean = sum(seconds for _, seconds in later) / size if size else 0.0
+        return max(longest, mean * simulations)
 
 
-_pace = _Pace()
-_born = time.time()
+@lru_cache(maxsize=KEPT)
+def _pace_of(digest: str) -> _Pace:
+    """Return the pace of the run that shares what was packed."""
+    return _Pace()
+
+
+_leaving: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def call_in_time(function: Callable[[Any, Any], Any], payload: Payload, item: Any) -> Any:
     """Call a function with what was packed and an item, or return `Refused` if there is no time left for it.
 
-    A first item, and one that would not fit into the whole life of a worker, is begun in any case: with
-    checkpoints, another worker goes on with it.
+    A worker begins the first item of a run in any case, also one that does not fit into its life: with
+    checkpoints, the next worker goes on with it.
     """
-    ends_at, size = _ends_at(), getattr(item, "size", 1)
-    needed = HEADROOM * _pace.seconds * size
-    if ends_at is not None and ends_at - time.time() < needed < ends_at - _born:
+    ends_at, size, pace = _ends_at(), max(getattr(item, "size", 1), 1), _pace_of(payload.digest)
+    if ends_at is not None and ends_at - time.time() < HEADROOM * pace.seconds_of(size):
         _leave()
         return Refused()
-    begun = time.perf_counter()
+    begun, is_first = time.perf_counter(), not pace.is_known
     guard_task()
     result = call_packed(function, payload, item)
     report_threads()
-    _pace.add(size, time.perf_counter() - begun)
+    pace.add(size, time.perf_counter() - begun, is_first)
     return result
 
 
@@ -95,9 +119,24 @@ async def _end_tidily(worker: Any) -> None:
 
     from distributed.core import Status
 
-    if worker.status != Status.running:
+    if worker in _leaving or worker.status not in (Status.running, Status.paused):
         return
+    _leaving.add(worker)
+    if getattr(worker, "memory_manager", None) is not None:
+        worker.memory_manager.memory_pause_fraction = False  # or it lets the worker run again
     worker.status = Status.paused
     while worker.state.executing_count:
         await asyncio.sleep(LOOK_S)
-    await worker.close_gracefully(restart=False, reason="its job ends soon")
+    await _retire(worker)
+    await worker.close(nanny=True, reason=REASON)
+
+
+async def _retire(worker: Any) -> None:
+    """Let the scheduler give what the worker has, in memory and to do, to others.
+
+    If there is nobody to take what is in its memory, the last worker stays known to the scheduler, and what
+    it was to do would count as ended by it: so it is removed as one that was expected to leave.
+    """
+    leaving = {"stimulus_id": f"{REASON}-{time.time()}"}
+    await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, **leaving)
+    await worker.scheduler.unregister(address=worker.address, expected=True, close=False, **leaving)

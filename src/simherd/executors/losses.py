@@ -10,6 +10,7 @@ import time
 from typing import Any, Protocol
 
 from simherd.executors.base import Lost
+from simherd.executors.workers import worker_names
 
 __all__ = ["Keeper", "loss_of"]
 
@@ -53,18 +54,13 @@ def loss_of(client: Any, worker: Any) -> Lost:
         if end:
             how, is_to_blame = end
             return Lost(f"the job of {where} ended ({how})", is_innocent=not is_to_blame)
-        if str(worker.name) in _names(client):
+        if str(worker.name) in worker_names(client).values():
             return Lost(f"{where} ended, and was started again")
         if worker.nanny and keeper is None and not _answers(client, worker.nanny):
             return Lost(f"{where} and its nanny are gone", is_innocent=True)
         time.sleep(LOOK_S)
     is_gone = bool(worker.nanny) and not _answers(client, worker.nanny)
     return Lost(f"{where} ended", is_innocent=is_gone)
-
-
-def _names(client: Any) -> set[str]:
-    workers = client.scheduler_info()["workers"].values()
-    return {str(worker["name"]) for worker in workers}
 
 
 def _answers(client: Any, address: str) -> bool:

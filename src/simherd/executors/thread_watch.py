@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from simherd.executors.workers import worker_names
 from simherd.thread_use import ThreadUse, first_use_of, overused
 
 __all__ = ["ThreadWatch", "report_threads"]
@@ -42,7 +43,7 @@ class ThreadWatch:
         self._client = client
         self._uses: dict[str, ThreadUse] = {}
         self._said: set[tuple[str, str]] = set()
-        self._looked_at: set[str] = set()
+        self._looked_at = 0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -64,15 +65,12 @@ class ThreadWatch:
 
     def warn(self) -> None:
         """Warn of what was heard since the last time."""
-        if self._uses.keys() == self._looked_at:
+        heard = list(self._uses.items())  # more may be heard at any moment
+        if len(heard) == self._looked_at:
             return
-        self._looked_at = set(self._uses)
-        workers = self._client.scheduler_info()["workers"]
-        uses = [
-            replace(use, worker=str(workers[address]["name"]))
-            for address, use in self._uses.items()
-            if address in workers
-        ]
+        self._looked_at = len(heard)
+        names = worker_names(self._client)
+        uses = [replace(use, worker=names[address]) for address, use in heard if address in names]
         for key, sentence in overused(uses).items():
             if key not in self._said:
                 self._said.add(key)
