@@ -47,6 +47,16 @@ export TF_NUM_INTEROP_THREADS=1
 
 run=(simherd run examples/influenza.yaml --store influenza.zarr --config jobscripts/jobqueue.yaml --jobs 2 --set cluster.slurm.cores=2 --set 'cluster.slurm.memory="4GiB"' --set 'cluster.slurm.walltime="00:15:00"' --cluster slurm --resume)
 
+# What the run has got done, as the store tells: which simulations are settled, and how far checkpoints are.
+store=influenza.zarr
+progress() {
+    {
+        find "$store/simulation_status" "$store/checkpoints" -type f ! -name zarr.json ! -name "*.partial" \
+            -printf "%p %s %T@\n" 2>/dev/null || true
+    } | LC_ALL=C sort | cksum
+}
+before=$(progress)
+
 # The run gets a process group of its own, so that signals reach it once, from here. SIGUSR1 comes before
 # the walltime ends: the run then finishes what it is at, and goes on when the job runs again.
 told=
@@ -75,12 +85,18 @@ case $code in
         code=0
         ;;
     4)
-        # Not done. A run that ends at once would only do so again, and one that was cancelled stays so.
+        # Not done. A run that ends at once, or got nothing done, would only do so again, and one that was
+        # cancelled stays so.
         if true && [ "$told" != TERM ] && [ "$SECONDS" -ge 10 ]; then
-            echo "The run is not finished: the job goes back into the queue." >&2
-            scontrol requeue "$SLURM_JOB_ID" && exit 0
+            if [ "$(progress)" != "$before" ]; then
+                echo "The run is not finished: the job goes back into the queue." >&2
+                scontrol requeue "$SLURM_JOB_ID" && exit 0
+            fi
+            echo "No simulation was finished and no checkpoint written in $SECONDS s: again it would be the same." >&2
+            echo "Give the job more time or workers, or let the experiment write checkpoints, and submit it again." >&2
+        else
+            echo "The run is not finished: submit the job again, and it goes on from the store." >&2
         fi
-        echo "The run is not finished: submit the job again, and it goes on from the store." >&2
         ;;
 esac
 exit "$code"

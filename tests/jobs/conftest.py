@@ -32,6 +32,7 @@ def plan():
             "name": "study",
             "program": ("simherd",),
             "arguments": ("study.yaml",),
+            "store": "study.zarr",
             "log_directory": "logs",
             "prologue": ("export OMP_NUM_THREADS=64",),
         }

@@ -263,6 +263,19 @@ def test_what_would_leave_its_line_or_quotes_is_refused(plan, scheduler, changes
         render(plan(scheduler, **changes))
 
 
+@EACH
+def test_each_script_names_its_job_so_that_its_file_may_be_called_anything(plan, scheduler, mode):
+    """Grid Engine refuses a script called "my job.sh" that names no job."""
+    script = render(plan(scheduler, mode), "my job.sh")
+
+    assert directives(script, scheduler)[0] == {"slurm": "--job-name=study", "sge": "-N study"}[scheduler]
+    assert f"#     {dialect_of(scheduler).submits} 'my job.sh'\n" in script
+
+
+def test_a_store_that_looks_like_an_option_is_none(plan):
+    assert "\nstore=./-delete\n" in render(plan(store="-delete"))
+
+
 def test_an_unknown_launcher_is_refused(plan):
     with pytest.raises(ClusterOptionError, match="Did you mean 'mpirun'"):
         render(plan(launcher="mpiron"))

@@ -21,13 +21,20 @@ if [ -n "$WAITS" ]; then
     read -r -t 0.5 <> <(:) || true # a second signal would come now
 fi
 echo "got $count"
+if [ -n "$GETS_DONE" ]; then
+    mkdir -p "${GETS_DONE%/*}"
+    echo 1 > "$GETS_DONE"
+fi
 exit "$CODE"
 """
 
 
 @pytest.fixture
 def start(plan, tmp_path):
-    """Return a function that starts a script whose run ends with an exit code, after a signal if `waits`."""
+    """Return a function that starts a script whose run ends with an exit code, after a signal if `waits`.
+
+    It writes `done` into its store, if that is named.
+    """
     stand_in = tmp_path / "stand_in"
     stand_in.write_text(STAND_IN)
     stand_in.chmod(0o755)
@@ -35,16 +42,19 @@ def start(plan, tmp_path):
     (tmp_path / "scontrol").chmod(0o755)
     os.mkfifo(tmp_path / "ready")
 
-    def run(scheduler, code, *, waits=False, late=True, **changes):
-        prologue = ("SECONDS=100",) if late else ()
+    store = tmp_path / "my 'st$ore\".zarr"
+
+    def run(scheduler, code, *, waits=False, late=True, done="simulation_status/c.7", **changes):
+        changes["prologue"] = ("SECONDS=100",) if late else ()
         made = plan(
-            scheduler, "jobqueue", program=(str(stand_in),), activation=(), prologue=prologue, **changes
+            scheduler, "jobqueue", program=(str(stand_in),), activation=(), store=str(store), **changes
         )
         (tmp_path / "job.sh").write_text(render(made))
         environment = {
             **os.environ,
             "CODE": str(code),
             "WAITS": str(tmp_path / "ready") if waits else "",
+            "GETS_DONE": str(store / done) if done else "",
             "SLURM_JOB_ID": "7",
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
         }
@@ -87,6 +97,23 @@ def test_failed_simulations_fail_a_strict_job(start):
 def test_an_unfinished_run_puts_its_job_back_into_the_queue(start):
     assert end(start("sge", 4))[0] == 99
     assert "scontrol requeue 7" in end(start("slurm", 4))[1]
+
+
+@pytest.mark.parametrize("scheduler", ["slurm", "sge"])
+def test_a_run_that_got_nothing_done_does_not_start_again_and_again(start, scheduler):
+    for done in (None, "simulation_status/zarr.json", "checkpoints/7.node-1.partial", ".running/run.1"):
+        code, out, err = end(start(scheduler, 4, done=done))
+
+        assert code == 4
+        assert "No simulation was finished and no checkpoint written in 10" in err
+        assert err.splitlines()[-1].startswith("Give the job more time or workers")
+        assert "requeue" not in out
+
+
+def test_a_checkpoint_is_something_done(start):
+    assert end(start("sge", 4, done="checkpoints/7.pkl"))[0] == 99
+    assert end(start("sge", 4, done="checkpoints/7.pkl"))[0] == 99
+    assert end(start("sge", 4, done=None))[0] == 4
 
 
 def test_a_run_that_ends_at_once_does_not_start_again_and_again(start):

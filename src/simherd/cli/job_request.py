@@ -211,9 +211,16 @@ def _call(given: dict[str, Any], experiment: Experiment, is_activated: bool) -> 
         program=("simherd",) if is_activated else _program(),
         experiment=given["experiment"],
         arguments=tuple(options),
+        store=given["store"] or _from_here(str(experiment.run.store)),
         name=given["name"] or Path(given["experiment"]).stem,
         grace_s=experiment.run.grace_s,
     )
+
+
+def _from_here(path: str) -> str:
+    """Return a path as seen from the folder in which jobs are submitted, and start."""
+    here = os.path.join(os.getcwd(), "")
+    return path.removeprefix(here) or path
 
 
 def _program() -> tuple[str, ...]:

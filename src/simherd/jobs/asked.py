@@ -19,6 +19,8 @@ class Call:
     """Path of the experiment, as seen from the folder where the job starts."""
     arguments: tuple[str, ...] = ()
     """Further arguments of ``simherd run``."""
+    store: str
+    """Folder of the results, as seen from there."""
     name: str
     """What the job's name is made of."""
     grace_s: float = 30.0

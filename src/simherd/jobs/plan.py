@@ -75,6 +75,8 @@ class JobPlan:
     """How simherd is called in the job."""
     arguments: tuple[str, ...]
     """What follows ``simherd run``."""
+    store: str
+    """Folder of the results, as seen from where the job starts."""
     resources: Resources = field(default_factory=Resources)
     """What the job asks for."""
     site: SiteSettings = field(default_factory=SiteSettings)

@@ -72,6 +72,7 @@ def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: Site
         name=safe_name(call.name),
         program=call.program,
         arguments=(call.experiment, *call.arguments, *_of_workers(asked, configured, site), *arguments),
+        store=call.store,
         resources=resources,
         site=site,
         threads=threads,

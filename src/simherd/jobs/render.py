@@ -124,11 +124,17 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
         "shares": str(plan.shares),
         "launch": shlex.join(launch_words(plan)) if plan.mode is Mode.MPI else "",
         "command": quote_words(command_words(plan), "command"),
+        "store": quote_words([_no_option(plan.store)], "store"),
         "if_some_failed": ": # the job fails too" if plan.is_strict else "code=0",
         "cancelled_by": dialect.cancelled_by,
         "may_go_back": "true" if plan.requeues else "false",
         "go_back": dialect.go_back(plan),
     }
+
+
+def _no_option(path: str) -> str:
+    """Return a path that no command takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _wrapped(words: Iterable[str]) -> str:

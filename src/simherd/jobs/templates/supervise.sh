@@ -1,3 +1,13 @@
+# What the run has got done, as the store tells: which simulations are settled, and how far checkpoints are.
+store=@{store}
+progress() {
+    {
+        find "$store/simulation_status" "$store/checkpoints" -type f ! -name zarr.json ! -name "*.partial" \
+            -printf "%p %s %T@\n" 2>/dev/null || true
+    } | LC_ALL=C sort | cksum
+}
+before=$(progress)
+
 # The run gets a process group of its own, so that signals reach it once, from here. SIGUSR1 comes before
 # the walltime ends: the run then finishes what it is at, and goes on when the job runs again.
 told=
