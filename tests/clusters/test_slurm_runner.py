@@ -134,10 +134,10 @@ with sh.open_client("slurm-runner") as client:
 @pytest.mark.parametrize(
     ("options", "tasks", "protocol", "what", "code"),
     [
-        ("-N1 -n2", 2, "tcp", "pass", 0),
+        ("-N1 -n2", 2, "tls", "pass", 0),
         ("-N2 -n4", 4, "tls", "sys.exit(3)", 3),
         ("-N2 -n2", 2, "tls", "raise ZeroDivisionError", 1),
-        ("-N1 -n2", 2, "tcp", "os._exit(7)", 7),
+        ("-N1 -n2", 2, "tls", "os._exit(7)", 7),
     ],
 )
 def test_all_tasks_work_and_end_with_the_first(slurm, tmp_path, options, tasks, protocol, what, code):

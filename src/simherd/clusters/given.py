@@ -99,7 +99,7 @@ def _credentials(security: Any) -> Any:
             f"security={security!r}: credentials made now are not those of a Dask scheduler that runs.",
             fix="give its own: a distributed.Security, or a mapping with tls_ca_file, tls_client_cert ...",
         )
-    return as_security(security or False, "")
+    return as_security(security or False, is_wanted=False)
 
 
 def _started(path: str, options: Mapping[str, Any]) -> Client:

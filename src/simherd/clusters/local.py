@@ -17,7 +17,7 @@ from simherd.clusters.base import GuardedNanny, OwningClient
 from simherd.clusters.checks import positive, shares
 from simherd.clusters.scheduler import SETTINGS
 from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
-from simherd.clusters.security import address_of, as_security
+from simherd.clusters.security import address_of, as_security, is_loopback
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.resources import parse_bytes, usable_cores
 from simherd.threads import guarding
@@ -83,7 +83,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     listening = {} if processes == 0 else {"host": host}
     kept = shares("worker_memory", worker_memory or {})
     settings = {f"distributed.worker.memory.{what}": share for what, share in kept.items()}
-    credentials = as_security(security, host)
+    credentials = as_security(security, is_wanted=not is_loopback(host))
     secured = {} if credentials is None else {"security": credentials, "protocol": "tls://"}
     count = positive("workers", max(1, usable_cores() // threads) if workers is None else workers)
     limit = (MEMORY_LIMIT if memory is None else parse_bytes(memory)) // count

@@ -231,7 +231,7 @@ def _invite(ranks: Ranks, options: RankOptions, stack: ExitStack) -> tuple[SpecC
 
     is_local = ranks.is_one_node and options.interface is None
     host = LOOPBACK if is_local else address_of(options.interface)
-    security = as_security(options.security, host)
+    security = as_security(options.security, is_wanted=True)
     memory = {f"distributed.worker.memory.{name}": v for name, v in (options.worker_memory or {}).items()}
     keeper = stack.enter_context(Keeper(ranks.rank, ranks.neighbors))
     keeper.most_threads = ranks.size * options.threads_per_worker

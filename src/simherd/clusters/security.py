@@ -1,4 +1,4 @@
-"""Who may connect: TLS with temporary credentials wherever a port can be reached from other machines."""
+"""Who may connect: TLS with temporary credentials wherever others could reach a port."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def as_security(security: Any, host: str) -> Any:
+def as_security(security: Any, is_wanted: bool) -> Any:
     """Return Dask's security object for a scheduler, or None for plain connections.
 
     Parameters
     ----------
     security : object
-        What the user said; None for TLS unless `host` is loopback.
-    host : str
-        Address at which the scheduler listens.
+        What the user said.
+    is_wanted : bool
+        Whether to make temporary credentials if the user said nothing.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def as_security(security: Any, host: str) -> Any:
             raise ClusterOptionError(f"security: {error}.", fix=f"give {FORMS}.") from error
     if security is not None and not (isinstance(security, str | bool) and security in WORDS):
         raise ClusterOptionError(f"security={security!r} is not known.", fix=f"give {FORMS}.")
-    wanted = not is_loopback(host) if security is None else WORDS[security]
+    wanted = is_wanted if security is None else WORDS[security]
     return _temporary() if wanted else None
 
 

@@ -66,7 +66,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     dashboard_address : str, optional
         Where the dashboard listens; this machine only, at a free port, by default. None is off.
     security : Security or "none", optional
-        Credentials of all connections. By default temporary ones if there are tasks on other nodes.
+        Credentials of all connections. Temporary ones by default.
     worker_memory : mapping, optional
         Fractions of the memory: target, spill, pause, terminate, as Dask knows them.
     death_timeout : float or str, optional

@@ -116,7 +116,7 @@ def _start(
     from simherd.clusters.base import OwningClient
 
     host = _host(options)
-    security = as_security(options.security, host)
+    security = as_security(options.security, is_wanted=True)
     scripts = Scripts(
         kind=kind,
         options=options,
