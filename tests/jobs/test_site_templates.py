@@ -8,6 +8,7 @@ import pytest
 
 from simherd.errors import ClusterOptionError
 from simherd.jobs import render
+from simherd.threads import GUARD_VARIABLES
 
 GOOD = """@{shebang}
 @{directives}
@@ -37,6 +38,22 @@ def test_a_template_that_keeps_guards_and_counts_is_taken(own):
     assert "-np 4" in script
 
 
+@pytest.mark.parametrize(
+    "launch", ["srun -n4", "srun --ntasks=4", "srun -n 4", "mpirun -np4", 'mpiexec -n "4"', "mpirun --np 4"]
+)
+def test_any_way_to_write_the_count_of_ranks_is_read(own, launch):
+    assert own(GOOD.replace("@{launch}", launch))
+
+
+def test_any_way_to_write_guards_is_read(own):
+    guards = " ".join(f'{name}="1"' for name in GUARD_VARIABLES)
+
+    assert own(GOOD.replace("@{guards}", f"module load x; export {guards}  # it's one thread"))
+    assert own(
+        GOOD.replace("@{guards}", "unset MKL_NUM_THREADS # it's ours\n@{guards}\n# unset MKL_NUM_THREADS")
+    )
+
+
 @pytest.mark.parametrize("scheduler", ["slurm", "sge"])
 @pytest.mark.parametrize("mode", ["mpi", "jobqueue", "array"])
 def test_the_packaged_templates_pass_as_a_sites_own(own, scheduler, mode):
@@ -55,6 +72,16 @@ def test_the_packaged_templates_pass_as_a_sites_own(own, scheduler, mode):
         (GOOD.replace("@{directives}", "@{directives}\n#SBATCH --ntasks=8"), "other counts .*--ntasks=8"),
         (GOOD.replace("@{launch}", "mpirun -np 8"), "starts other ranks than 4: 8"),
         (GOOD.replace("@{launch}", "srun"), "starts other ranks than 4: none"),
+        (GOOD.replace("@{launch}", "srun -n8"), "starts other ranks than 4: 8"),
+        (GOOD.replace("@{launch}", "mpirun -np8"), "starts other ranks than 4: 8"),
+        (GOOD.replace("@{launch}", "srun --ntasks=8"), "starts other ranks than 4: 8"),
+        (GOOD.replace("@{launch}", 'mpiexec -n "$NSLOTS"'), r"starts other ranks than 4: \$NSLOTS"),
+        (GOOD.replace("@{guards}", "@{guards}\nunset MKL_NUM_THREADS"), "does not set MKL_NUM_THREADS"),
+        (GOOD.replace("@{guards}", "@{guards}\n:; unset A MKL_NUM_THREADS"), "not set MKL_NUM_THREADS"),
+        (GOOD.replace("@{guards}", "@{guards}\nexport A=1 MKL_NUM_THREADS=8"), "not set MKL_NUM_THREADS"),
+        (GOOD.replace("@{guards}", "@{guards}\nA=1; export MKL_NUM_THREADS=8"), "not set MKL_NUM_THREADS"),
+        (GOOD.replace("@{guards}", "@{guards}\nA=1 && MKL_NUM_THREADS=8"), "not set MKL_NUM_THREADS"),
+        (GOOD.replace("exec", "exec env MKL_NUM_THREADS=8"), "not set MKL_NUM_THREADS"),
         (GOOD.replace("@{command}", ""), "does not run the experiment"),
         (GOOD + "@{gaurds}", "unknown placeholder @{gaurds}.*'guards'"),
     ],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 
 from simherd.errors import ClusterOptionError
 from simherd.jobs.base import dialect_of
@@ -12,9 +14,14 @@ from simherd.threads import GUARD_VARIABLES
 
 __all__ = ["check_script", "find_faults"]
 
-_EXPORT = re.compile(r"^\s*(?:export\s+)?([A-Z_]+)=(\S*)", re.MULTILINE)
 _LAUNCHER = re.compile(r"(?:mpirun|mpiexec|srun)\b")
-_LAUNCHED = re.compile(r"(?:^|\s)(?:-np|-n|--ntasks|-ntasks)[=\s]+(\S+)")
+_LAUNCHED = re.compile(r"(?:^|\s)(?:--?np?|--?ntasks)(?:[=\s]+|(?=[\d$\"']))([^\s);&|]+)")
+_BREAKS = frozenset("{}")
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+_SETTING = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_BEFORE_SETTINGS = frozenset(
+    {"export", "declare", "typeset", "readonly", "env", "exec", "then", "do", "else"}
+)
 
 
 def check_script(script: str, plan: JobPlan, path: str) -> None:
@@ -50,7 +57,7 @@ def find_faults(script: str, plan: JobPlan) -> Iterator[str]:
     )
     if begins is None:
         yield "It does not run the experiment (@{command})."
-    yield from _of_guards("\n".join(lines[:begins]), plan)
+    yield from _of_guards("\n".join(lines if begins is None else lines[: begins + 1]), plan)
     yield from _of_directives(lines, plan)
     if plan.mode is Mode.MPI:
         yield from _of_launcher(script, plan)
@@ -58,10 +65,52 @@ def find_faults(script: str, plan: JobPlan) -> Iterator[str]:
 
 def _of_guards(before: str, plan: JobPlan) -> Iterator[str]:
     """Give the guards that have no value, or another one, when the run begins."""
-    last = {name: value.strip("\"'") for name, value in _EXPORT.findall(before)}
+    last = _environment_after(before)
     wrong = [name for name in GUARD_VARIABLES if last.get(name) != str(plan.threads)]
     if wrong:
         yield f"It does not set {', '.join(wrong)} to {plan.threads} before the run begins (@{{guards}})."
+
+
+def _environment_after(script: str) -> dict[str, str]:
+    """Return the variables that lines of shell set, each with its last value, without what they unset."""
+    found: dict[str, str] = {}
+    for words in _commands(script):
+        if words[0] == "unset":
+            for name in words[1:]:
+                found.pop(name, None)
+            continue
+        for word in words:
+            setting = _SETTING.fullmatch(word)
+            if setting is not None:
+                found[setting[1]] = setting[2].strip("\"'")
+            elif not (word in _BEFORE_SETTINGS or word.startswith("-")):
+                break
+    return found
+
+
+def _commands(script: str) -> Iterator[list[str]]:
+    """Give the commands in lines of shell, each as its words."""
+    for line in script.replace("\\\n", " ").splitlines():
+        command: list[str] = []
+        for word in [*_words(line), ";"]:
+            if word in _BREAKS or set(word) <= set(";&|()"):
+                if command:
+                    yield command
+                command = []
+            else:
+                command.append(word)
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a line without its comment."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        words = list(lexer)
+    except ValueError:  # an apostrophe in a comment, or quotes that another line closes
+        shorter = _COMMENT.sub("", line)
+        return _words(shorter) if shorter != line else line.split()
+    return list(takewhile(lambda word: not word.startswith("#"), words))
 
 
 def _of_directives(lines: list[str], plan: JobPlan) -> Iterator[str]:
@@ -78,7 +127,8 @@ def _of_directives(lines: list[str], plan: JobPlan) -> Iterator[str]:
 def _of_launcher(script: str, plan: JobPlan) -> Iterator[str]:
     code = (line for line in script.splitlines() if not line.lstrip().startswith("#"))
     body = "\n".join(line for line in code if _LAUNCHER.search(line))
-    counts = {count for count in _LAUNCHED.findall(body) if count != str(plan.resources.ntasks)}
-    if counts or not _LAUNCHED.search(body):
+    found_counts = {count.strip("\"'") for count in _LAUNCHED.findall(body)}
+    counts = found_counts - {str(plan.resources.ntasks)}
+    if counts or not found_counts:
         found = ", ".join(sorted(counts)) or "none"
         yield f"It starts other ranks than {plan.resources.ntasks}: {found} (@{{launch}})."
