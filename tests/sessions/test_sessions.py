@@ -27,6 +27,7 @@ from simherd.sessions import (
     remove,
     request_stop,
     start,
+    tmux,
     wait_until_over,
 )
 from simherd.sessions.log import portions
@@ -270,6 +271,48 @@ def test_what_happens_in_the_terminal_of_a_session_is_seen_when_one_attaches(sta
     assert log_of("a").read_text() == "HELLO\n"
     assert b"HELLO" in _all(terminal)
     os.waitpid(attached, 0)
+
+
+@pytest.mark.tmux
+def test_a_terminal_that_ctrl_s_stopped_keeps_no_session_from_ending(state, wait_for):
+    start(
+        Request(name="a", command=(sys.executable, "-c", "input(); [print('y' * 79) for _ in range(2000)]"))
+    )
+    keys = ["tmux", "-L", find("a").session.socket, "send-keys", "-t", "a"]
+
+    subprocess.run([*keys, "C-s", "Enter"], check=True, timeout=30)
+    wait_for(lambda: is_over("a"))
+
+    assert find("a").ending.exit_code == 0
+    assert log_of("a").read_text() == ("y" * 79 + "\n") * 2000
+
+
+def test_what_did_not_begin_in_time_does_not_begin_later(state, in_tmux, wait_for, monkeypatch, tmp_path):
+    begun = []
+    for name in ("kill_server", "open_window"):
+        monkeypatch.setattr(tmux, name, _noting(begun, name, getattr(tmux, name)))
+    monkeypatch.setattr(sys.modules["simherd.sessions.start"], "PATIENCE_S", 0.0)
+
+    with pytest.raises(SessionError, match=r"'a' did not begin within 0 s"):
+        start(Request(name="a", command=("sleep", "600"), in_tmux=in_tmux))
+
+    assert begun == (["kill_server", "open_window", "kill_server"] if in_tmux else [])
+    wait_for(lambda: not [one for one in psutil.process_iter() if str(tmp_path) in " ".join(_words(one))])
+
+
+def _noting(notes, name, function):
+    def noted(*arguments):
+        notes.append(name)
+        return function(*arguments)
+
+    return noted
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
+    except psutil.Error:
+        return []
 
 
 def _all(terminal: int) -> bytes:

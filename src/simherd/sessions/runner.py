@@ -55,10 +55,11 @@ def _run(folder: Path, session: Session, log: Any, shown: Any) -> int:
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUNNABLE
     _write_processes(folder, command.pid)
     _pass_on_signals(command)
+    terminal = _Terminal(shown)
     while command.poll() is None:
         time.sleep(LOOK_S)
-        _copy(shown)
-    _copy(shown)
+        terminal.show()
+    terminal.show()
     return command.returncode if command.returncode >= 0 else OF_SIGNALS - command.returncode
 
 
@@ -99,11 +100,27 @@ def _pass_on_signals(command: subprocess.Popen[bytes]) -> None:
         signal.signal(number, lambda number, frame: None)
 
 
-def _copy(shown: Any) -> None:
-    """Show what is new in the log."""
-    while portion := shown.read(PORTION):
-        with suppress(OSError):  # the terminal is gone
-            os.write(sys.stdout.fileno(), portion)
+class _Terminal:
+    """Shows what is new in the log, and never waits for the terminal: Ctrl-S may have stopped it."""
+
+    def __init__(self, shown: Any) -> None:
+        self._shown = shown
+        self._rest = b""
+        with suppress(OSError):
+            # opened anew: that others do not wait is not for this process to say
+            self._out = os.open(os.ttyname(sys.stdout.fileno()), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            return
+        self._out = sys.stdout.fileno()
+
+    def show(self) -> None:
+        """Show what the terminal takes now; what it never takes stands in the log."""
+        with suppress(OSError):  # it is stopped, full or gone
+            while self._rest or self._read():
+                self._rest = self._rest[os.write(self._out, self._rest) :]
+
+    def _read(self) -> bool:
+        self._rest = self._shown.read(PORTION)
+        return bool(self._rest)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from simherd.clusters.connection import FOLDER, check_session_name, sessions_folder
@@ -81,13 +82,23 @@ def start(request: Request) -> Session:
         _refuse_if_live(request.name, folder)
         _prepare(folder, session, request.hosted)
         runner = [sys.executable, "-P", "-m", "simherd.sessions.runner", str(folder)]
-        if session.socket is not None:
-            tmux.kill_server(session.socket)  # one whose runner is dead keeps the name
-            tmux.open_window(session.socket, session.name, session.directory, runner)
-        else:
-            _detach(runner, session.directory)
-    _wait_for_runner(folder, session)
+        end = _open(session, runner)
+    if not _has_begun(folder):
+        end()  # else its command might begin later, after all
+        raise SessionError(
+            f"Session {session.name!r} did not begin within {PATIENCE_S:g} s.",
+            fix="look at the load of this machine, or run it without tmux ('--no-tmux').",
+        )
     return session
+
+
+def _open(session: Session, runner: list[str]) -> Callable[[], None]:
+    """Start the runner of a session, and return what ends it."""
+    if session.socket is None:
+        return _detach(runner, session.directory).kill
+    tmux.kill_server(session.socket)  # one whose runner is dead keeps the name
+    tmux.open_window(session.socket, session.name, session.directory, runner)
+    return partial(tmux.kill_server, session.socket)
 
 
 def _session(request: Request) -> Session:
@@ -156,9 +167,9 @@ def _prepare(folder: Path, session: Session, hosted: Hosted | None) -> None:
     write(folder, session)
 
 
-def _detach(runner: list[str], directory: str) -> None:
+def _detach(runner: list[str], directory: str) -> subprocess.Popen[bytes]:
     """Start the runner in a session of processes of its own, which no terminal can end."""
-    subprocess.Popen(
+    return subprocess.Popen(
         runner,
         cwd=directory,
         stdin=subprocess.DEVNULL,
@@ -168,14 +179,12 @@ def _detach(runner: list[str], directory: str) -> None:
     )
 
 
-def _wait_for_runner(folder: Path, session: Session) -> None:
+def _has_begun(folder: Path) -> bool:
+    """Wait until the runner has started the command; return whether it has, within the time."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         processes = read_processes(folder)
         if read_ending(folder) is not None or (processes is not None and processes.command is not None):
-            return
+            return True
         time.sleep(LOOK_S)
-    raise SessionError(
-        f"Session {session.name!r} did not begin within {PATIENCE_S:g} s.",
-        fix="look at the load of this machine, or run it without tmux ('--no-tmux').",
-    )
+    return False

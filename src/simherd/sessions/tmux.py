@@ -19,6 +19,8 @@ from simherd.errors import SessionError
 __all__ = ["attach_arguments", "environment", "is_installed", "kill_server", "open_window", "socket_for"]
 
 TIMEOUT_S = 20.0
+SOCKETS = Path("/tmp")
+"""Where tmux has its folder of sockets, without TMUX_TMPDIR."""
 WIDTH, HEIGHT = "200", "50"
 
 
@@ -65,9 +67,10 @@ def attach_arguments(socket: str, name: str) -> list[str]:
 
 
 def kill_server(socket: str) -> None:
-    """End the tmux server of a session, if it is still there."""
+    """End the tmux server of a session, if it is still there, and remove its socket: tmux leaves it."""
     if is_installed():
         _run(socket, "kill-server")
+        (SOCKETS / f"tmux-{os.getuid()}" / socket).unlink(missing_ok=True)
 
 
 def _run(socket: str, *arguments: str) -> subprocess.CompletedProcess[str]:
