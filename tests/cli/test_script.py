@@ -96,7 +96,7 @@ def test_sizes_of_memory_mean_what_is_documented(script, size, mebibytes):
     ("arguments", "expected"),
     [
         (["--mode", "mpi"], ["-pe smp 8", "-l h_vmem=1908M"]),
-        (["--mode", "mpi", "--ntasks", "8", "--nodes", "2"], ["-pe ib 8", "-l h_vmem=3815M"]),
+        (["--mode", "mpi", "--ntasks", "8", "--nodes", "2"], ["-pe ib 8", "-l h_vmem=1908M"]),
         (["--mode", "mpi", "--ntasks", "4", "--cores", "2"], ["-pe smp 8"]),
         (["--mode", "mpi", "--parallel-environment", "mine"], ["-pe mine 8"]),
         (["--mode", "array", "--cores", "1"], ["-t 1-4", "-l h_vmem=15259M"]),

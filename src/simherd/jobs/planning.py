@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -122,7 +123,7 @@ def _resources(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) 
         nodes=nodes,
         ntasks=ntasks,
         cores=cores,
-        memory_bytes=_memory(asked, configured),
+        memory_bytes=_memory(asked, configured, ntasks * cores / nodes),
         disk_bytes=parse_bytes(asked.disk) if asked.disk is not None else None,
         walltime_s=parse_walltime(walltime) if walltime is not None else None,
         queue=asked.queue or configured.get("partition") or configured.get("queue"),
@@ -142,11 +143,17 @@ def _counts(asked: Asked, configured: Mapping[str, Any]) -> tuple[int, int]:
     return asked.ntasks or processes, asked.cores or max(1, job_cores // processes)
 
 
-def _memory(asked: Asked, configured: Mapping[str, Any]) -> int | None:
+def _memory(asked: Asked, configured: Mapping[str, Any], cores_per_node: float) -> int | None:
+    """Return the memory on each node: by default that of a worker job, or as much for each core of ranks."""
     if asked.mode is Mode.JOBQUEUE:
         return LEADER_MEMORY
-    memory = asked.memory or configured.get("memory")
-    return parse_bytes(memory) if memory is not None else None
+    if asked.memory is not None:
+        return parse_bytes(asked.memory)
+    if configured.get("memory") is None:
+        return None
+    is_of_ranks = asked.mode is Mode.MPI
+    share = cores_per_node / int(configured.get("cores") or 1) if is_of_ranks else 1
+    return math.ceil(parse_bytes(configured["memory"]) * share)
 
 
 def _check_resource(what: str, value: str | None, resource: str | None) -> None:
