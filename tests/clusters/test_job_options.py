@@ -1,0 +1,110 @@
+"""How options of job clusters follow from each other and from jobqueue.yaml; nothing is contacted."""
+
+from __future__ import annotations
+
+import dask
+import distributed  # noqa: F401  (before dask.config.set, which else takes its settings away with its own)
+import pytest
+
+from simherd.clusters import job_script
+from simherd.clusters.jobqueue.options import read_options
+from simherd.clusters.security import as_security
+from simherd.clusters.sge import KIND as SGE
+from simherd.clusters.slurm import KIND as SLURM
+from simherd.errors import ClusterOptionError
+
+
+@pytest.fixture
+def configured():
+    """Return a function that gives the options of a kind beside a section of jobqueue.yaml."""
+
+    def read(kind, section, site=None, **given):
+        with dask.config.set({"jobqueue": {kind.name: section}, "simherd": site or {}}):
+            return read_options(kind, given)
+
+    return read
+
+
+def test_cores_that_are_given_count_more_than_processes_that_are_configured(configured):
+    options = configured(SLURM, {"cores": 8, "processes": 8}, cores=2)
+
+    assert (options.cores, options.processes) == (2, 2)
+
+
+def test_workers_that_are_given_count_more_than_jobs_that_are_configured(configured):
+    assert configured(SLURM, {"jobs": 2, "cores": 4}, workers=16).jobs == 4
+
+
+def test_jobs_and_workers_that_do_not_fit_are_an_error(configured):
+    with pytest.raises(ClusterOptionError, match="jobs=3 of 1 worker processes are not workers=8"):
+        configured(SLURM, {}, jobs=3, workers=8)
+
+
+def test_jobs_lie_between_the_bounds_of_adapt(configured):
+    assert configured(SLURM, {}, adapt=(0, 4)).jobs == 1
+    with pytest.raises(ClusterOptionError, match="jobs=8 is not between"):
+        configured(SLURM, {}, adapt=(1, 4), jobs=8)
+
+
+def test_no_dashboard_can_be_asked_for(configured):
+    assert configured(SLURM, {}, dashboard_address=None).dashboard_address is None
+
+
+def test_defaults_of_dask_jobqueue_are_none_of_the_user():
+    import dask_jobqueue  # noqa: F401  (as a user does)
+
+    options = read_options(SLURM, {})
+
+    assert (options.walltime, options.name, options.shebang) == (3600, "simherd", None)
+
+
+@pytest.mark.parametrize(
+    ("section", "site", "given"),
+    [
+        ({}, {}, {"parallel_environment": "smp"}),
+        ({"job-extra-directives": ["-pe smp 2"]}, {}, {}),
+        ({}, {"sge": {"parallel-environment": "smp"}}, {}),
+    ],
+    ids=["option", "directive", "site"],
+)
+def test_the_parallel_environment_may_come_from_three_places(section, site, given):
+    with dask.config.set({"jobqueue": {"sge": section}, "simherd": site}):
+        options = read_options(SGE, {"cores": 2, **given})
+        script = job_script("sge", cores=2, **given)
+
+        assert SGE.environment(options) == "smp"
+        assert script.count("-pe smp 2") == 1
+
+
+def test_slots_in_a_directive_match_the_cores(configured):
+    options = configured(SGE, {"job-extra-directives": ["-pe smp 8"]}, cores=2)
+    with pytest.raises(ClusterOptionError, match="'-pe smp 8' books 8 slots, and cores=2"):
+        SGE.environment(options)
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ("/scratch/my dir", "'/scratch/my dir'"),
+        ("~/scratch", '"$HOME/scratch"'),
+        ("${TMPDIR:-/tmp}/x; rm y", '"${TMPDIR:-/tmp}/x; rm y"'),
+        ("$(touch x)", r'"\$(touch x)"'),
+    ],
+)
+def test_paths_on_the_node_are_quoted(path, written):
+    assert f"--local-directory {written}" in job_script("slurm", local_directory=path)
+
+
+@pytest.mark.parametrize("option", [{"prologue": 7}, {"worker_arguments": 5}, {"memory": "much"}])
+def test_what_has_no_sense_is_one_error(option):
+    with pytest.raises(ClusterOptionError):
+        read_options(SLURM, option)
+
+
+def test_security_is_a_word_or_credentials():
+    with pytest.raises(ClusterOptionError, match=r"security=\['a'\] is not known"):
+        as_security(["a"], is_wanted=True)
+
+
+def test_addresses_have_no_job_script():
+    assert job_script("tcp://127.0.0.1:8786") is None
