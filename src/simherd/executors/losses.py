@@ -48,6 +48,8 @@ def loss_of(client: Any, worker: Any) -> Lost:
         What the scheduler knew of it.
     """
     where, keeper = f"worker {worker.address}", getattr(client, "keeper", None)
+    if _is_nanny_here(client, worker.nanny):
+        return Lost(f"{where} ended")
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         end = keeper and keeper.end_of(str(worker.name))
@@ -61,6 +63,12 @@ def loss_of(client: Any, worker: Any) -> Lost:
         time.sleep(LOOK_S)
     is_gone = bool(worker.nanny) and not _answers(client, worker.nanny)
     return Lost(f"{where} ended", is_innocent=is_gone)
+
+
+def _is_nanny_here(client: Any, address: str | None) -> bool:
+    """Return whether a nanny lives in this process: it is there as long as anybody can ask."""
+    nannies = getattr(getattr(client, "cluster", None), "workers", {})
+    return bool(address) and any(getattr(nanny, "address", None) == address for nanny in nannies.values())
 
 
 def _answers(client: Any, address: str) -> bool:
