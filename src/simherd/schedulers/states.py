@@ -11,6 +11,7 @@ __all__ = ["WORST_FIRST", "summarize"]
 
 WORST_FIRST = (
     JobState.RUNNING,
+    JobState.UNKNOWN,
     JobState.ENDING,
     JobState.PENDING,
     JobState.HELD,
