@@ -63,6 +63,7 @@ def test_one_thread_is_what_simulations_have_unless_more_are_asked():
 
 
 def test_a_worker_knows_from_its_environment_what_was_asked(monkeypatch):
+    monkeypatch.setattr("simherd.threads._asked", [])  # clusters of other tests may be open
     monkeypatch.setenv(ASKED, "4")
 
     assert guard_threads() == 4

@@ -513,7 +513,7 @@ def experiment(request, table):
 
 
 def test_the_command_line_says_how_to_go_on(table, experiment):
-    table.order(pause=0.1)
+    table.order(pause=0.5)
     run = table.start_program([SIMHERD, "run", str(experiment)])
     table.until_done(run, 2)
 
