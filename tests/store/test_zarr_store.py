@@ -347,3 +347,18 @@ def test_looking_for_a_place_leaves_nothing_behind(tmp_path):
 def test_addresses_are_refused(tmp_path):
     with pytest.raises(StoreError, match="only folders of a file system"):
         as_folder("s3://bucket/out.zarr")
+
+
+def test_the_size_of_a_store_can_be_told_while_files_go(tmp_path, monkeypatch):
+    (tmp_path / "kept").write_bytes(b"12345")
+    (tmp_path / "gone").write_bytes(b"1")
+    stat = os.stat
+
+    def vanishing(path, **options):
+        if str(path).endswith("gone"):
+            raise FileNotFoundError(path)
+        return stat(path, **options)
+
+    monkeypatch.setattr("simherd.store.places.os.stat", vanishing)
+
+    assert store_size(tmp_path) == (5, 1)

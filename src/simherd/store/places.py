@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,12 @@ def as_folder(store: str | Path) -> Path:
 
 def store_size(path: Path) -> tuple[int, int]:
     """Return bytes and number of files of a store."""
-    files = [entry for entry in path.rglob("*") if entry.is_file()]
-    return sum(entry.stat().st_size for entry in files), len(files)
+    sizes = []
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(FileNotFoundError):  # a run that ends at this moment removes its marks
+                sizes.append(os.stat(os.path.join(folder, name)).st_size)
+    return sum(sizes), len(sizes)
 
 
 def read_status(store: str | None) -> Array | None:
