@@ -101,7 +101,7 @@ def test_a_node_that_fails_costs_neither_results_nor_the_simulations_it_ran(
             store=tmp_path / "out.zarr",
             subscribers=[watch],
         )
-        jobs = {job.name: job.status.state.value for job in client.keeper._jobs}
+        jobs = {job.name: job.status.state.value for job in client.keeper._fleet._jobs}
 
     assert result.climb__height.values.tolist() == (3.0 * np.arange(SIMULATIONS)).tolist()
     assert (result.simulation_status == 1).all()

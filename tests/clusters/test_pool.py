@@ -74,6 +74,7 @@ def made(tmp_path, monkeypatch):
     monkeypatch.setattr(pool_module, "SOON_S", 0.02)
     monkeypatch.setattr(pool_module, "LATER_S", 0.02)
     monkeypatch.setattr(pool_module, "MOST_PAUSE_S", 0.1)
+    monkeypatch.setattr(pool_module, "IDLE_S", 0.05)
     monkeypatch.setattr(pool_module, "END_S", 1.0)
     monkeypatch.setattr(pool_module, "LEAVE_S", 0.05)
     pools = []

@@ -24,7 +24,7 @@ MOST_PAUSE_S = 60.0
 FAILED_STARTS = 3
 """Jobs in a row that may be refused, or end before a worker of theirs connects."""
 IDLE_S = 15.0
-"""Time that a job must have been idle before it is given back, where the number of jobs may vary."""
+"""Time that jobs must have been idle, or too many, before some are given back."""
 END_S = 40.0
 """Time that jobs have to end when the cluster closes."""
 LEAVE_S = 2.0
@@ -70,6 +70,7 @@ class JobPool:
         self._fleet = fleet
         self._told = 0
         self._refusals = 0
+        self._needed = time.monotonic()
         self._first_submitted = threading.Event()
         self._woken = threading.Event()
         self._is_closing = False
@@ -166,12 +167,14 @@ class JobPool:
         if len(failed) >= self._bearable():
             self._give_up(explain(failed[-1].status, self.plan.title, self.plan.logs))
             return
-        wanted, there = self._wanted(), len(self._fleet.jobs)
+        wanted, there, now = self._wanted(), len(self._fleet.jobs), time.monotonic()
+        if there <= max(wanted, self.plan.least):
+            self._needed = now
         if there < wanted:
             self._say_what_ended(wanted - there)
             self._submit(wanted - there)
             self._refusals = 0
-        elif there > max(wanted, self.plan.least):
+        elif now - self._needed > IDLE_S:
             self._give_back(there - max(wanted, self.plan.least))
 
     def _bearable(self) -> int:
