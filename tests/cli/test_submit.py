@@ -43,11 +43,11 @@ def system(request):
     return request.param
 
 
-def jobs_of_the_test(system):
+def jobs_of_the_test(system, name="walk"):
     """Return the jobs that wait or run under the name of the test's experiment."""
-    argv = {"slurm": ["squeue", "-h", "-n", "walk"], "sge": ["qstat"]}[system]
+    argv = {"slurm": ["squeue", "-h", "-n", name], "sge": ["qstat"]}[system]
     said = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
-    return [line for line in said.splitlines() if " walk " in line]
+    return [line for line in said.splitlines() if f" {name} " in line]
 
 
 def end_of(system, job_id):
@@ -228,13 +228,13 @@ IMPOSSIBLE = {
 
 def test_what_can_never_start_is_one_message_before_anything_is_queued(submit, system, tmp_path):
     for arguments, text in IMPOSSIBLE[system]:
-        done = submit("--scheduler", system, *arguments)
+        done = submit("--scheduler", system, "--name", "never", *arguments)
 
         assert done.code == 2, (arguments, done.out, done.err)
         assert text in done.err
         assert done.err.count("Error") == 1
         assert done.out == ""
-    assert jobs_of_the_test(system) == []
+    assert jobs_of_the_test(system, "never") == []
     assert not Path("logs").exists()
 
 
