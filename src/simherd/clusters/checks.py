@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from simherd.errors import ClusterOptionError, close_matches
@@ -54,13 +55,13 @@ def seconds(name: str, value: Any) -> float:
     if isinstance(value, str):
         from dask.utils import parse_timedelta
 
-        try:
+        with suppress(ValueError, KeyError):
             return float(parse_timedelta(value))
-        except (ValueError, KeyError):
-            value = None
     if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(value)
-    raise ClusterOptionError(f"{name} is not a time above 0.", fix="write seconds, or for instance '5 min'.")
+    raise ClusterOptionError(
+        f"{name}={value!r} is not a time above 0.", fix="write seconds, or for instance '5 min'."
+    )
 
 
 def shares(name: str, value: Any) -> dict[str, float | bool]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from simherd.clusters.keeper import Invitation, Keeper
 from simherd.clusters.scheduler import start_scheduler
 from simherd.clusters.security import address_of, as_security
-from simherd.errors import ClusterError, ClusterOptionError, MissingDependencyError
+from simherd.errors import ClusterError, MissingDependencyError
 from simherd.threads import guarding
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class RankOptions:
     dashboard_address: str | None = f"{LOOPBACK}:0"
     """Where the dashboard listens; None is nowhere."""
     security: Any = None
-    """Credentials; None makes temporary ones beyond loopback, "none" does not."""
+    """Credentials; None makes temporary ones, "none" does not."""
     death_timeout_s: float = 60
     """How long a worker tries to reach the scheduler."""
     worker_memory: Mapping[str, Any] | None = None
@@ -137,22 +137,13 @@ class RankOptions:
         ClusterOptionError
             If it is wrong.
         """
-        from dask.utils import parse_timedelta
-
-        from simherd.clusters.checks import positive
+        from simherd.clusters.checks import positive, seconds
         from simherd.resources import parse_bytes
 
-        try:
-            timeout_s = float(parse_timedelta(death_timeout))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ClusterOptionError(
-                f"death_timeout={death_timeout!r} is not a time.",
-                fix="give seconds, or for instance '2 min'.",
-            ) from error
         return cls(
             threads_per_worker=positive("threads_per_worker", threads_per_worker or 1),
             memory_bytes=None if memory is None else parse_bytes(memory),
-            death_timeout_s=timeout_s,
+            death_timeout_s=seconds("death_timeout", death_timeout),
             guard_threads=positive("guard_threads", guard_threads),
             **others,
         )
