@@ -23,6 +23,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 240  # of each command and each wait, on a busy machine
 SYSTEMS = {"sge": "Grid Engine", "slurm": "SLURM"}
+BOTH = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in SYSTEMS]
 # Not marked mpi and tmux: their time is that of the batch schedulers.
 needs_mpi = pytest.mark.skipif(
     shutil.which("mpirun") is None or find_spec("mpi4py") is None, reason="needs mpirun and mpi4py"
@@ -129,7 +130,7 @@ class User:
         return "\n".join(path.read_text() for path in self.folder.rglob("*.log"))
 
 
-@pytest.fixture(params=list(SYSTEMS))
+@pytest.fixture(params=BOTH)
 def user(request, tmp_path) -> Iterator[User]:
     request.getfixturevalue(request.param)
     (tmp_path / ".venv").symlink_to(sys.prefix)
@@ -165,7 +166,6 @@ def assert_that_the_arcs_are_computed(told: str) -> None:
 @pytest.mark.cluster
 @needs_mpi
 @pytest.mark.slow
-@pytest.mark.parametrize("user", ["sge", "slurm"], indirect=True)
 def test_a_new_user_gets_eight_workers_of_eight_ranks_from_the_how_to_of_mpi_jobs(user):
     told = user.follow("how-to-mpi-job.md")
 
@@ -178,7 +178,6 @@ def test_a_new_user_gets_eight_workers_of_eight_ranks_from_the_how_to_of_mpi_job
 @pytest.mark.cluster
 @needs_tmux
 @pytest.mark.slow
-@pytest.mark.parametrize("user", ["sge", "slurm"], indirect=True)
 def test_a_new_user_gets_eight_worker_jobs_from_the_how_to_of_workers_as_jobs(user):
     told = user.follow("how-to-workers-as-jobs.md")
 
@@ -195,7 +194,7 @@ def test_a_new_user_gets_eight_worker_jobs_from_the_how_to_of_workers_as_jobs(us
 @needs_mpi
 @needs_tmux
 @pytest.mark.slow
-@pytest.mark.parametrize("user", ["slurm"], indirect=True)
+@pytest.mark.parametrize("user", BOTH[1:], indirect=True)
 def test_the_commands_of_the_readme_for_clusters_run_one_after_the_other(user):
     text = (ROOT / "README.md").read_text().split("## On a cluster")[1].split("\n## ")[0]
     commands = re.findall(r"^\$ (.*?)(?: +#.*)?$", text, re.MULTILINE)

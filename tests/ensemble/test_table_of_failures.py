@@ -484,7 +484,8 @@ SIMHERD = str(Path(sys.executable).with_name("simherd"))
 
 @pytest.fixture(params=[False, True], ids=["serial", "processes"])
 def experiment(request, table):
-    """Write an experiment file and return its path."""
+    """Write an experiment file, of more simulations than are on their way at once, and return its path."""
+    table.simulations = 24
     content = {
         "model": f"{VICTIMS}:model",
         "clocks": {"time": {"start": 0, "stop": 3, "num": 4}, "coarse": {"every": 3}},
@@ -496,7 +497,7 @@ def experiment(request, table):
         "batch": {
             "dim": "member",
             "sampling": "grid",
-            "parameters": {"victim__number": {"values": [float(n) for n in range(12)]}},
+            "parameters": {"victim__number": {"values": [float(n) for n in range(table.simulations)]}},
         },
         "run": {
             "store": str(table.store),

@@ -10,6 +10,7 @@ from contextlib import ExitStack, nullcontext
 
 import cloudpickle
 import pytest
+from distributed.comm.core import CommClosedError
 
 from simherd.clusters import open_client
 from simherd.errors import ClusterError, SetupError
@@ -274,6 +275,17 @@ def test_workers_that_die_are_one_clear_error(kind, calling):
             executor = ClientExecutor(stack.enter_context(open_client("local", workers=1)))
         with pytest.raises(ClusterError, match="A worker process ended while it ran"):
             list(executor.map(calling, die, [0]))
+
+
+@pytest.mark.cluster
+def test_a_scheduler_that_goes_away_while_a_result_is_fetched_is_named(two_workers, calling, monkeypatch):
+    async def gather(keys):
+        raise CommClosedError("in <TCP>: Stream is closed")
+
+    monkeypatch.setattr(two_workers.scheduler, "gather", gather, raising=False)
+
+    with pytest.raises(ClusterError, match=r"connection to the Dask scheduler at .* was lost: .*closed"):
+        list(ClientExecutor(two_workers).map(calling, abs, [-1]))
 
 
 def test_thread_guards_reach_worker_processes_and_stay_out_of_this_one(monkeypatch, calling):

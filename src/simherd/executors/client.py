@@ -108,7 +108,7 @@ class _ClientTasks(QueuedTasks[Any]):
         self._function = function
         self._payload = payload
         self._carried = self._carry()
-        with suppress(ValueError):  # all workers are gone at this moment: new ones fetch it with their tasks
+        with self._asking(OSError), suppress(ValueError):  # no worker now: new ones fetch it with their tasks
             if self._client.nthreads():
                 self._client.replicate([self._carried])
         self._seen_workers = time.monotonic()
@@ -128,7 +128,8 @@ class _ClientTasks(QueuedTasks[Any]):
         for item, _ in (pair for pair in ended if isinstance(pair[1], Refused)):
             self.submit(item)
         self._look_after_workers(bool(ended))
-        self._executor.threads.warn()
+        with self._asking(OSError):
+            self._executor.threads.warn()
         return [pair for pair in ended if not isinstance(pair[1], Refused)]
 
     def _look_after_workers(self, are_working: bool) -> None:
@@ -148,28 +149,32 @@ class _ClientTasks(QueuedTasks[Any]):
             )
 
     def _count_threads(self) -> int:
-        try:
+        with self._asking(OSError):
             return sum(self._client.nthreads().values())
-        except OSError as error:
-            raise self._disconnected(error) from error
 
-    def _disconnected(self, error: BaseException) -> ClusterError:
-        return ClusterError(
-            f"The connection to the Dask scheduler at {self._address} was lost: {error}.",
-            fix="look at its log; what is finished stays in the store.",
-        )
+    @contextmanager
+    def _asking(self, *lost: type[BaseException]) -> Iterator[None]:
+        """Name the scheduler in the error, if one of these says that it does not answer."""
+        try:
+            yield
+        except lost as error:
+            raise ClusterError(
+                f"The connection to the Dask scheduler at {self._address} was lost: {error}.",
+                fix="look at its log; what is finished stays in the store.",
+            ) from error
 
     def _result(self, future: Any) -> Any:
         from distributed import CancelledError, KilledWorker
+        from distributed.comm.core import CommClosedError
 
         try:
-            result = future.result()
+            with self._asking(CancelledError, CommClosedError):  # an OSError may be the task's own
+                result = future.result()
         except KilledWorker as error:
             if self._carried.status == "error":  # it was on its way to the worker that was lost
                 self._carried = self._carry()
-            return loss_of(self._client, error.last_worker)
-        except CancelledError as error:
-            raise self._disconnected(error) from error
+            with self._asking(OSError):
+                return loss_of(self._client, error.last_worker)
         future.release()
         return result
 
