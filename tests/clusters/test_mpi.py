@@ -173,6 +173,7 @@ def test_workers_are_no_mpi_processes():
         ("threads_per_worker=0.5", "threads_per_worker=0.5 is not allowed"),
         ("memory='plenty'", "'plenty' is not a size of memory"),
         ("death_timeout='soon'", "death_timeout='soon' is not a time"),
+        ("worker_memory={'goal': 0.5}", "worker_memory: 'goal' is not known"),
         ("interface='nonesuch'", "this machine has no such network interface"),
         ("security='perhaps'", "security='perhaps' is not known"),
     ],

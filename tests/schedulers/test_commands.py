@@ -34,13 +34,25 @@ def test_a_program_that_fails_is_an_error_with_all_it_said():
     assert (caught.value.returncode, caught.value.stderr) == (3, "bad\nthing\n")
 
 
-@pytest.mark.parametrize("program", ["no-such-program", "false"])
-def test_a_script_that_is_refused_is_named(program):
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("no-such-program", "is not on this machine"),
+        ("false", "exit code 1: no message"),
+        ("echo", "exit code 0: job script.sh, which is no job id"),
+    ],
+)
+def test_a_script_that_is_refused_is_named(program, said):
     with pytest.raises(SubmitError) as caught:
-        submit_with([program, "job script.sh"], "job script.sh")
+        submit_with([program, "job script.sh"], "job script.sh", lambda _: None)
 
     assert caught.value.script == "job script.sh"
     assert "submitting the job script 'job script.sh'" in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_the_job_id_is_read_from_what_the_command_prints():
+    assert submit_with(["echo", "7;cluster"], "job.sh", lambda said: said.split(";")[0]) == "7"
 
 
 def test_a_job_does_not_hand_on_its_own_size():

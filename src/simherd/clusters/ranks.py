@@ -128,6 +128,7 @@ class RankOptions:
         memory: str | int | None,
         death_timeout: float | str,
         guard_threads: int,
+        worker_memory: Mapping[str, Any] | None,
         **others: Any,
     ) -> RankOptions:
         """Return what a user gave, checked.
@@ -137,7 +138,7 @@ class RankOptions:
         ClusterOptionError
             If it is wrong.
         """
-        from simherd.clusters.checks import positive, seconds
+        from simherd.clusters.checks import positive, seconds, shares
         from simherd.resources import parse_bytes
 
         return cls(
@@ -145,6 +146,7 @@ class RankOptions:
             memory_bytes=None if memory is None else parse_bytes(memory),
             death_timeout_s=seconds("death_timeout", death_timeout),
             guard_threads=positive("guard_threads", guard_threads),
+            worker_memory=None if worker_memory is None else shares("worker_memory", worker_memory),
             **others,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simherd.errors import SchedulerError, SubmitError
@@ -99,24 +99,38 @@ def run_program(
     return ran
 
 
-def submit_with(argv: Sequence[str], script: str) -> str:
-    """Run a command that submits a job script, and return what it printed.
+def submit_with(argv: Sequence[str], script: str, read_id: Callable[[str], str | None]) -> str:
+    """Run a command that submits a job script, and return the job id.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command.
+    script : str
+        The job script, for messages.
+    read_id : callable
+        Finds the job id in what the command prints; None if it is not there.
 
     Raises
     ------
     SubmitError
-        If it fails, with all that it said.
+        If it fails, with all that it said, or prints no job id.
     """
     doing = f"submitting the job script {script!r}"
     try:
         ran = run_program(argv, doing=doing, may_fail=True)
     except SchedulerError as error:
         raise SubmitError(error.message, fix=error.fix, argv=argv, script=script) from error
-    if ran.returncode:
+    job_id = None if ran.returncode else read_id(ran.stdout)
+    if job_id is None:
         raise SubmitError(
-            _failed(doing, ran), argv=argv, returncode=ran.returncode, stderr=ran.stderr, script=script
+            f"{_failed(doing, ran)}{'' if ran.returncode else ', which is no job id'}",
+            argv=argv,
+            returncode=ran.returncode,
+            stderr=ran.stderr,
+            script=script,
         )
-    return ran.stdout
+    return job_id
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:

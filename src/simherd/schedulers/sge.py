@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from simherd.config import site_settings
-from simherd.errors import SchedulerError, SubmitError
+from simherd.errors import SchedulerError
 from simherd.schedulers.base import BatchScheduler, JobStatus, Site, Words
 from simherd.schedulers.commands import run_program, submit_with
 from simherd.schedulers.sge_site import (
@@ -68,16 +68,7 @@ class GridEngine(BatchScheduler):
             If it is refused.
         """
         argv = ["qsub", "-terse", *arguments, str(script), *of_script]
-        said = submit_with(argv, str(script))
-        job_id = parse_submitted(said)
-        if job_id is None:
-            raise SubmitError(
-                f"While submitting {str(script)!r}: qsub gave no job id but {said.strip()!r}.",
-                argv=argv,
-                returncode=0,
-                script=str(script),
-            )
-        return job_id
+        return submit_with(argv, str(script), parse_submitted)
 
     def query(self, job_ids: Iterable[str]) -> Mapping[str, JobStatus]:
         """Return the status of jobs: one call of qstat, and the accounting for those that are over.

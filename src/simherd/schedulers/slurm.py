@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from simherd.errors import SchedulerError, SubmitError
+from simherd.errors import SchedulerError
 from simherd.schedulers.base import BatchScheduler, JobState, JobStatus, Site, Words
 from simherd.schedulers.commands import run_program, submit_with
 from simherd.schedulers.slurm_text import (
@@ -57,16 +57,7 @@ class Slurm(BatchScheduler):
             If it is refused.
         """
         argv = ["sbatch", "--parsable", *arguments, str(script), *of_script]
-        said = submit_with(argv, str(script))
-        job_id = parse_submitted(said)
-        if job_id is None:
-            raise SubmitError(
-                f"While submitting {str(script)!r}: sbatch gave no job id but {said.strip()!r}.",
-                argv=argv,
-                returncode=0,
-                script=str(script),
-            )
-        return job_id
+        return submit_with(argv, str(script), parse_submitted)
 
     def query(self, job_ids: Iterable[str]) -> Mapping[str, JobStatus]:
         """Return the status of jobs: one call of squeue, and sacct for those that are over.
