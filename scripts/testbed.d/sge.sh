@@ -132,10 +132,13 @@ sge_bootstrap() {
 	CONF
 }
 
-sge_settings() {  # Root may submit; loads and the accounting file come at once.
+# Root may submit; loads and the accounting file come at once; no job reads the profile of its user, which
+# may take a second, or wait for what another job does there.
+sge_settings() {
     sed -E "s|^(execd_spool_dir) .*|\1 $SGE/execd|
         s|^(min_[ug]id) .*|\1 0|
         s|^(load_report_time) .*|\1 00:00:01|
+        s|^(login_shells) .*|\1 none|
         s|^(mailer) .*|\1 /bin/true|
         s|^(administrator_mail) .*|\1 none|
         s|^(reporting_params) .*|\1 accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00|" \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ examples = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(examples)
 
 NAMES = sorted(examples.SCRIPTS)
+SIZES = {"influenza": 1000, "jacksboro": 8}
 LIMIT_S = 600
 QUIET = {"DASK_CONFIG": os.devnull}
 
@@ -33,14 +35,26 @@ def simherd(*arguments, cwd):
     )  # fmt: skip
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Return a folder like the project's root, as far as job scripts need it."""
-    (tmp_path / ".venv").symlink_to(sys.prefix)
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """Return a folder like the project's root, as far as job scripts need it, with less in the batches."""
+    path = tmp_path_factory.mktemp("root")
+    (path / ".venv").symlink_to(sys.prefix)
     for name in ("examples", "jobscripts"):
-        shutil.copytree(examples.ROOT / name, tmp_path / name)
-    (tmp_path / "logs").mkdir()
-    return tmp_path
+        shutil.copytree(examples.ROOT / name, path / name)
+    for name, size in SIZES.items():
+        file = path / "examples" / f"{name}.yaml"
+        written, changed = re.subn(r"^  size: \d+$", f"  size: {size}", file.read_text(), flags=re.MULTILINE)
+        assert changed == 1
+        file.write_text(written)
+    (path / "logs").mkdir()
+    return path
+
+
+@pytest.fixture
+def folder(root, tmp_path):
+    """Return a folder of one's own that is like the root."""
+    return shutil.copytree(root, tmp_path / "root", symlinks=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,20 +74,17 @@ def test_there_are_no_other_job_scripts():
 
 
 @pytest.fixture(scope="session")
-def serial(tmp_path_factory):
+def serial(root):
     """Return a function that gives the results of an example from a serial run."""
     kept = {}
 
     def run(experiment):
         if experiment not in kept:
-            store = tmp_path_factory.mktemp("serial") / "out.zarr"
-            done = simherd(
-                *("run", f"examples/{experiment}.yaml", "--store", str(store)),
-                *("--set", "run.parallel=false"),
-                cwd=examples.ROOT,
-            )
+            store = f"serial-{experiment}.zarr"
+            command = ("run", f"examples/{experiment}.yaml", "--store", store, "--set", "run.parallel=false")
+            done = simherd(*command, cwd=root)
             assert done.returncode == 0, done.stderr
-            kept[experiment] = xr.open_zarr(store).load()
+            kept[experiment] = xr.open_zarr(root / store).load()
         return kept[experiment]
 
     return run
