@@ -54,7 +54,7 @@ sge_start() {
     sge_configure
     launch sge_execd $((PORT + 22)) SGE_ND=true "${settings[@]}" "${quiet[@]}" "$SGE_LIB/sge_execd"
     wait_for sge_execd sge_queue_is_up
-    say "sge is up: queue all.q with 8 slots, parallel environments smp and ib"
+    say "sge is up: queue all.q with 16 slots, parallel environments smp and ib"
 }
 
 sge_prepare() {  # A cell whose state is plain files, with its settings, as the package makes one.
@@ -149,7 +149,7 @@ sge_host() {
     cat <<-CONF
 		hostname              $HOST
 		load_scaling          NONE
-		complex_values        slots=8,h_vmem=64G,scratch=100G
+		complex_values        slots=16,h_vmem=128G,scratch=100G
 		user_lists            NONE
 		xuser_lists           NONE
 		projects              NONE
@@ -201,7 +201,7 @@ sge_queue() {  # No load threshold: the machine is busy with other things.
 		ckpt_list             NONE
 		pe_list               smp ib
 		rerun                 FALSE
-		slots                 8
+		slots                 16
 		tmpdir                /tmp
 		shell                 /bin/sh
 		prolog                NONE

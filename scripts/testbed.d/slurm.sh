@@ -171,8 +171,8 @@ slurm_conf() {
 		MessageTimeout=30
 		SlurmctldDebug=info
 		SlurmdDebug=info
-		NodeName=n1 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 11)) CPUs=4 RealMemory=8000 TmpDisk=10000
-		NodeName=n2 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 12)) CPUs=4 RealMemory=8000 TmpDisk=10000
+		NodeName=n1 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 11)) CPUs=8 RealMemory=16000 TmpDisk=10000
+		NodeName=n2 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 12)) CPUs=8 RealMemory=16000 TmpDisk=10000
 		NodeName=n3 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 13)) CPUs=2 RealMemory=4000 TmpDisk=10000
 		NodeName=n4 NodeHostname=$HOST NodeAddr=$address Port=$((PORT + 14)) CPUs=2 RealMemory=4000 TmpDisk=10000
 		PartitionName=short Nodes=n1,n2 Default=YES DefaultTime=10 MaxTime=60

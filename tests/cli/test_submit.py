@@ -207,21 +207,21 @@ IMPOSSIBLE = {
     "slurm": [
         (["--partition", "shrt"], "partition 'shrt' does not exist. Did you mean 'short'"),
         (["--walltime", "02:00:00"], "over the 1:00:00 h of the partition 'short'"),
-        (["--mode", "mpi", "--ntasks", "3", "--cores", "2"], "need 6 cores of one node, over the 4"),
+        (["--mode", "mpi", "--ntasks", "3", "--cores", "3"], "need 9 cores of one node, over the 8"),
         (["--mode", "mpi", "--ntasks", "99", "--nodes", "99", "--cores", "1"], "99 nodes are over"),
         (["--memory", "20GiB"], "20.0 GiB of memory on a node is over"),
-        (["--mode", "jobqueue", "--cores", "64"], "need 64 cores of one node, over the 4"),
+        (["--mode", "jobqueue", "--cores", "64"], "need 64 cores of one node, over the 8"),
     ],
     "sge": [
         (["--queue", "al.q"], "queue 'al.q' does not exist. Did you mean 'all.q'"),
         (["--cores", "2", "--parallel-environment", "smpp"], "'smpp' does not exist. Did you mean 'smp'"),
-        (["--mode", "mpi", "--ntasks", "9", "--cores", "1"], "need 9 cores of one node, over the 8"),
+        (["--mode", "mpi", "--ntasks", "17", "--cores", "1"], "need 17 cores of one node, over the 16"),
         (
             ["--mode", "mpi", "--ntasks", "2", "--nodes", "2", "--parallel-environment", "smp"],
             "keeps a job on one host",
         ),
         (["--memory", "900GiB"], "900.0 GiB of memory on a node is over"),
-        (["--mode", "jobqueue", "--cores", "64"], "need 64 cores of one node, over the 8"),
+        (["--mode", "jobqueue", "--cores", "64"], "need 64 cores of one node, over the 16"),
     ],
 }
 

@@ -107,13 +107,13 @@ def use(system: System) -> Iterator[Bed]:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Bed]:
-    """Have SLURM run: two nodes of four processors, partitions ``short`` (at most an hour) and ``long``."""
+    """Have SLURM run: two nodes of eight processors, partitions ``short`` (at most an hour) and ``long``."""
     yield from use(SYSTEMS[0])
 
 
 @pytest.fixture(scope="session")
 def sge() -> Iterator[Bed]:
-    """Have Grid Engine run: queue ``all.q`` of eight slots, parallel environments ``smp`` and ``ib``."""
+    """Have Grid Engine run: queue ``all.q`` of 16 slots, parallel environments ``smp`` and ``ib``."""
     yield from use(SYSTEMS[1])
 
 
