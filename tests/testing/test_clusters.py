@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -70,54 +71,63 @@ class TestGridEngine(Jobs):
         return self.kind
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Return a cluster for all that is given one: it must still be there after each clause."""
+    from distributed import LocalCluster
+
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(**options, local_directory=str(tmp_path_factory.mktemp("dask"))) as cluster:
+        yield cluster
+
+
 class Given(ClusterContract):
-    """Clusters that others have started: they are still there after each clause."""
+    """Clusters that others have started."""
 
     misspelt = ("memroy", "")
     starts_workers = False
     survives = False  # a nanny of Dask's own may hang if its worker is killed as soon as it connects
 
     @pytest.fixture
-    def cluster(self, own_folders):
-        from distributed import LocalCluster
-
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
-            yield cluster
+    def workers_stay(self, cluster):
+        """Check that a given cluster is as it was."""
+        before = set(cluster.scheduler.workers)
+        yield
+        assert set(cluster.scheduler.workers) == before
 
 
 @pytest.mark.cluster
 class TestAddress(Given):
     @pytest.fixture
-    def target(self, cluster):
+    def target(self, cluster, workers_stay):
         return cluster.scheduler_address
 
 
 @pytest.mark.cluster
 class TestSchedulerFile(Given):
     @pytest.fixture
-    def target(self, cluster, tmp_path):
+    def target(self, cluster, workers_stay, tmp_path):
         path = tmp_path / "scheduler.json"
-        cluster.sync(cluster.scheduler.start)
-        import json
-
-        path.write_text(json.dumps(cluster.scheduler.identity(), default=str))
+        path.write_text(json.dumps(cluster.scheduler.identity(n_workers=0), default=str))
         return str(path)
 
 
 @pytest.mark.cluster
 class TestCluster(Given):
     @pytest.fixture
-    def target(self, cluster):
+    def target(self, cluster, workers_stay):
         return cluster
 
 
 @pytest.mark.cluster
 class TestClient(Given):
     @pytest.fixture
-    def target(self, cluster):
+    def target(self, cluster, workers_stay):
         from distributed import Client
 
-        return Client(cluster)
+        client = Client(cluster)
+        yield client
+        client.close()
 
 
 @pytest.mark.cluster
