@@ -40,12 +40,12 @@ demo: $(VENV)/demo.stamp
 # What waits for daemons most of its time runs after the rest, and more of it side by side.
 test: $(VENV)/dev.stamp
 	scripts/packages
-	@$(BIN)/python -m pytest -n 2 -m "not ($(WAITING))"; rest=$$?; \
-	$(BIN)/python -m pytest -n 6 -m "$(WAITING)"; waiting=$$?; \
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not ($(WAITING))"; rest=$$?; \
+	$(BIN)/python -m pytest -n 6 --maxschedchunk 1 -m "$(WAITING)"; waiting=$$?; \
 	exit $$((rest || waiting))
 
 quick: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 -m "not (cluster or slow or $(WAITING))"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not (cluster or slow or $(WAITING))"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -24,6 +24,11 @@ pytest_plugins = ["simherd_testbed", "simherd_budgets"]
 # Worker processes cannot import this file: its classes travel by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+# Workers of Dask look around fifty times a second even if they have nothing to do: several clusters that
+# wait for the next test keep a core busy.
+for interval in ("ADMIN__TICK__INTERVAL", "WORKER__PROFILE__INTERVAL", "ADMIN__SYSTEM_MONITOR__INTERVAL"):
+    os.environ.setdefault(f"DASK_DISTRIBUTED__{interval}", "1s")
+
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("simherd", deadline=None)
 hypothesis.settings.load_profile("simherd")

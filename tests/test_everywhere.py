@@ -97,6 +97,7 @@ def left_over(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "systems"),
     [

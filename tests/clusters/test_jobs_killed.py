@@ -17,6 +17,8 @@ import xarray as xr
 
 from simherd.clusters.journal import read_journals
 
+pytestmark = pytest.mark.slow
+
 MODEL = """
 import time
 import simherd as sh
@@ -106,7 +108,6 @@ def test_jobs_that_are_cancelled_are_replaced_and_cost_nothing(bed, tmp_path, ho
     assert "in its place" in run.log.read_text()
 
 
-@pytest.mark.slow
 def test_jobs_whose_walltime_is_over_are_replaced_while_work_is_left(bed, tmp_path):
     run = Run(bed, tmp_path, pause=0.7, more="walltime: '00:01:00'")
     client = run.start()

@@ -447,6 +447,7 @@ def simherd(job: Job, ranks: int, *arguments: str) -> subprocess.CompletedProces
 
 
 @needs_mpi
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_an_experiment_has_the_bits_of_a_serial_run_and_is_told_once(job):
     batch = ("--set", "batch.size=64", "--set", "run.block_size=8")
@@ -551,6 +552,7 @@ cluster: {kind: mpi}
 
 
 @needs_mpi
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_a_signal_before_the_walltime_ends_a_run_that_goes_on_later(job):
     (job.folder / "slow.py").write_text(SLOW)

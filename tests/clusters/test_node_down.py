@@ -69,6 +69,7 @@ class NodeFailure:
             self.failed = event.failed
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 @pytest.mark.parametrize("bed", ["slurm"], indirect=True)
 @pytest.mark.parametrize(

@@ -24,13 +24,14 @@ class FakeHerd:
 
     def __init__(self):
         self.connected: list[str] = []
+        self.are_busy = True
         self.tasks = 0
 
     def names(self):
         return list(self.connected)
 
     def busy(self):
-        return list(self.connected)
+        return list(self.connected) if self.are_busy else []
 
     def unfinished(self):
         return self.tasks
@@ -162,6 +163,21 @@ def test_jobs_that_were_given_back_while_they_waited_count_as_no_failure(made):
     assert pool.failure is None
     herd.tasks = 6
     until(lambda: len(pool.jobs) == 6)
+
+
+def test_time_in_the_queue_is_no_idle_time(made, monkeypatch):
+    monkeypatch.setattr(pool_module, "IDLE_S", 1.0)
+    pool, scheduler, herd, _ = made(least=0, first=1, most=2)
+    herd.are_busy = False
+    pool.start()
+    (job,) = pool.jobs
+    time.sleep(1.5)
+    assert scheduler.states[job.job_id] is JobState.PENDING
+
+    serve(scheduler, herd, job)
+    began = time.monotonic()
+    until(lambda: scheduler.states[job.job_id] is JobState.CANCELLED)
+    assert time.monotonic() - began > 0.5
 
 
 def test_trouble_of_the_keeper_itself_is_heard_by_who_waits(made, monkeypatch):

@@ -14,7 +14,7 @@ def test_a_slurm_that_answers_tells_its_partitions(slurm):
 
     assert found.verdict is Verdict.FINE
     assert found.text.startswith(
-        "answers; partitions: short (default, 2 nodes, 4 cores, 7.8 GiB, up to 01:00:00)"
+        "answers; partitions: short (default, 2 nodes, 8 cores, 15.6 GiB, up to 01:00:00)"
     )
 
 
@@ -22,7 +22,7 @@ def test_a_slurm_that_answers_tells_its_partitions(slurm):
 def test_a_grid_engine_that_answers_tells_its_queues_and_parallel_environments(sge):
     queues, environments = (one for one in look() if one.topic == "Grid Engine")
 
-    assert queues.text.startswith("answers; queues: all.q (1 node, 8 cores, ")
+    assert queues.text.startswith("answers; queues: all.q (1 node, 16 cores, ")
     assert "smp ($pe_slots)" in environments.text
 
 

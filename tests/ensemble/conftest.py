@@ -26,16 +26,18 @@ FOLDER = "SIMHERD_VICTIMS"
 PENDING, DONE, FAILED = 0, 1, 2
 LIMIT_S = 60
 """Time after which a run counts as hanging."""
+DEAR_LOOK_S = 0.1
+"""Pause between two looks at a whole store, or at all processes."""
 OUTPUTS = ("victim__height", "victim__profile", "victim__count")
 
 
-def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> Any:
-    """Wait until something holds, and return it; fail if it takes too long."""
+def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S, pause_s: float = 0.005) -> Any:
+    """Wait until something holds, looking after each pause, and return it; fail if it takes too long."""
     deadline = time.monotonic() + limit_s
     while not (found := condition()):
         if time.monotonic() > deadline:
             pytest.fail(f"{what}: not within {limit_s} s")
-        time.sleep(0.005)
+        time.sleep(pause_s)
     return found
 
 
@@ -217,6 +219,7 @@ class Table:
         until(
             lambda: not run.is_running or (self.settled() == DONE).sum() >= numbers,
             f"{numbers} simulations done",
+            pause_s=DEAR_LOOK_S,
         )
         assert run.is_running, f"The run ended early: {run.told}\n{run.output[-4000:]}"
 
@@ -310,7 +313,7 @@ class Table:
 
     def check_no_process(self, limit_s: float = 15) -> None:
         """Check that all processes of these runs end."""
-        until(lambda: not self.processes(), f"end of {self.processes()}", limit_s)
+        until(lambda: not self.processes(), f"end of {self.processes()}", limit_s, DEAR_LOOK_S)
 
     def check_clean(self) -> None:
         """Check that nothing is left of runs that ended: processes, temporary files, locks."""

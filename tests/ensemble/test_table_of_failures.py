@@ -163,7 +163,7 @@ def kill_at_work(table, run, pid):
 
 # The client is killed ----------------------------------------------------------------------------------
 
-MOMENTS = 24
+MOMENTS = 16
 
 
 @pytest.mark.parametrize("executor", ["serial", "processes"])
@@ -189,7 +189,7 @@ def test_a_client_is_killed_at_random_moments(table, uninterrupted, executor):
             killed += 1
             before_store += not table.has_store
             in_the_middle += PENDING in after and DONE in after
-            if killed >= MOMENTS and before_store >= 3 and in_the_middle >= 6:
+            if killed >= MOMENTS and before_store >= 2 and in_the_middle >= 4:
                 break
         else:
             pytest.fail(

@@ -23,7 +23,7 @@ examples = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(examples)
 
 NAMES = sorted(examples.SCRIPTS)
-SIZES = {"influenza": 1000, "jacksboro": 8}
+SIZES = {"influenza": 200, "jacksboro": 4}
 LIMIT_S = 600
 QUIET = {"DASK_CONFIG": os.devnull}
 

@@ -119,11 +119,18 @@ def sge() -> Iterator[Bed]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a system, so that runs without daemons leave them out."""
+    """Mark the tests that use a system, so that runs without daemons leave them out; the longest come first."""
     for item in items:
         for system in SYSTEMS:
             if system.name in getattr(item, "fixturenames", ()):
                 item.add_marker(system.name)
+    items.sort(key=_is_short)
+
+
+def _is_short(item: pytest.Item) -> bool:
+    """Tell whether a test may come late, as it does not keep the others waiting at the end."""
+    uses_bed = any(item.get_closest_marker(name) for name in ("slurm", "sge", "mpi"))
+    return not (uses_bed and item.get_closest_marker("slow"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -41,6 +41,7 @@ def jobs_of(client):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options"), KINDS)
 def test_runs_share_it_and_a_lost_job_is_replaced(pool, walk, wait_for, tmp_path, request, kind, options):
     request.getfixturevalue(kind)

@@ -168,7 +168,7 @@ class JobPool:
             self._give_up(explain(failed[-1].status, self.plan.title, self.plan.logs))
             return
         wanted, there, now = self._wanted(), len(self._fleet.jobs), time.monotonic()
-        if there <= max(wanted, self.plan.least):
+        if there <= max(wanted, self.plan.least) or not self._has_ever_served:
             self._needed = now
         if there < wanted:
             self._say_what_ended(wanted - there)
@@ -177,10 +177,14 @@ class JobPool:
         elif now - self._needed > IDLE_S:
             self._give_back(there - max(wanted, self.plan.least))
 
+    @property
+    def _has_ever_served(self) -> bool:
+        """Whether a worker has ever connected: until then somebody waits for the first one."""
+        return any(job.has_served for job in [*self._fleet.jobs, *self._fleet.ended])
+
     def _bearable(self) -> int:
         """Return how many jobs may end without a worker before it is clear that others would, too."""
-        has_ever_served = any(job.has_served for job in [*self._fleet.jobs, *self._fleet.ended])
-        return FAILED_STARTS if has_ever_served else min(FAILED_STARTS, self.plan.first)
+        return FAILED_STARTS if self._has_ever_served else min(FAILED_STARTS, self.plan.first)
 
     def _after_refusal(self, error: SubmitError) -> None:
         self._refusals += 1
