@@ -198,6 +198,7 @@ def test_the_error_of_a_function_is_kept_as_the_cause(folder):
 
 
 def test_a_missing_reader_is_named(folder, monkeypatch):
+    xr.backends.list_engines()  # xarray remembers what it finds the first time
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (folder / "bad.nc").write_text("no netCDF")
 

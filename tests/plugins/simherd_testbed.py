@@ -119,7 +119,7 @@ def sge() -> Iterator[Bed]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a system, so that runs without daemons leave them out; the longest come first."""
+    """Mark the tests that use a system, for runs without daemons; the longest come first."""
     for item in items:
         for system in SYSTEMS:
             if system.name in getattr(item, "fixturenames", ()):
