@@ -62,6 +62,7 @@ def test_the_configuration_at_the_root_is_the_one_that_simherd_new_writes():
     assert (ROOT / "jobqueue.yaml").read_bytes() == packaged.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["SLURM", "SGE"])
 def test_dask_jobqueue_makes_a_job_script_from_the_configuration(scheduler, tmp_path):
     code = (

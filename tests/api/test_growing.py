@@ -51,6 +51,7 @@ def test_an_output_of_one_simulation_is_as_long_as_its_longest_value(tmp_path, s
     np.testing.assert_array_equal(result.flock__weight, expected(first, gain, 7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

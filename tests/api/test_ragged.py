@@ -74,6 +74,7 @@ def check(result, counts):
 COUNTS = [*np.random.default_rng(0).poisson(20, 50).tolist(), 700, 0, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
 @pytest.mark.parametrize("block_size", [7, "auto"])
 @pytest.mark.parametrize("stored", [True, False])
@@ -125,6 +126,7 @@ def test_simulations_that_fail_have_nothing(tmp_path):
     np.testing.assert_array_equal(out.simulation_status, [1, 2, 1, 2])
 
 
+@pytest.mark.slow
 def test_blocks_longer_than_expected_make_rows_longer(tmp_path):
     counts = [1, 1, 50_000, 1, 2, 60_000]
 
@@ -133,6 +135,7 @@ def test_blocks_longer_than_expected_make_rows_longer(tmp_path):
     check(out, counts)
 
 
+@pytest.mark.slow
 def test_a_batch_is_made_longer_and_run_again(tmp_path):
     store = tmp_path / "out.zarr"
     run(COUNTS[:10], store=store, block_size=4)
@@ -194,6 +197,7 @@ setup.simherd.run(model=model, batch_dim="b", store=sys.argv[1], encoding=encodi
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_is_gone_on_with(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "out.zarr")]
@@ -213,6 +217,7 @@ def test_a_run_that_is_killed_is_gone_on_with(tmp_path):
     check(xr.open_zarr(tmp_path / "out.zarr"), counts)
 
 
+@pytest.mark.slow
 def test_the_store_opens_at_every_moment(tmp_path, monkeypatch):
     store, seen = tmp_path / "out.zarr", []
     write = ArrayWriter.write
@@ -234,6 +239,7 @@ def test_the_store_opens_at_every_moment(tmp_path, monkeypatch):
     assert seen == [10, 20, 30, 40, 50, 53]
 
 
+@pytest.mark.slow
 def test_what_would_be_filled_up_most_is_concatenated_unless_the_user_says_otherwise(tmp_path):
     counts = np.where(np.arange(700) % 10 == 0, 500, 5)
 

@@ -101,6 +101,7 @@ run: {store: out.zarr, block_size: 7}
 """
 
 
+@pytest.mark.slow
 def test_shares_at_the_same_time_make_one_store_with_one_seed(tmp_path):
     (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
     argv = [sys.executable, "-m", "simherd", "run", "experiment.yaml", "--set", "run.parallel=false"]

@@ -120,6 +120,7 @@ def landscape(inputs, outputs=None, model=land):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("size", [1, 2, 5, 50])
 def test_epidemics_are_those_of_a_loop(room, size, tmp_path):
@@ -160,6 +161,7 @@ def test_arrays_words_random_numbers_and_failures_are_those_of_a_loop(room, tmp_
     assert "FloatingPointError" not in entry["traceback"]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_batch_gives_what_a_loop_gives(data):

@@ -150,6 +150,7 @@ def test_the_printed_lines_raise_the_error_in_a_debugger(simherd, store, tmp_pat
     assert f"(Pdb) {GAINS[number]}" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_lines_of_a_library_run_take_the_user_s_model(simherd, tmp_path, script):
     model = """
 import numpy as np

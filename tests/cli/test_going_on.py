@@ -141,6 +141,7 @@ def test_an_error_that_ends_the_run_says_what_is_finished_and_how_to_go_on(simhe
     assert "ValueError: the gain is negative" in done.err
 
 
+@pytest.mark.slow
 def test_the_command_that_is_printed_goes_on(experiment, tmp_path):
     folder = tmp_path / "a folder"
     folder.mkdir()
@@ -176,6 +177,7 @@ def test_the_command_that_is_printed_goes_on(experiment, tmp_path):
     assert (xr.open_zarr(store).simulation_status == 1).all()
 
 
+@pytest.mark.slow
 def test_a_single_simulation_that_is_interrupted_says_how_to_go_on(experiment, tmp_path):
     path = experiment(
         batch=None,

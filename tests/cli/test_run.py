@@ -298,6 +298,7 @@ def _left_behind(group: int) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "to_group"),
     [

@@ -199,6 +199,7 @@ def test_a_run_shows_its_progress_and_its_exit_code(simherd, experiment, tmp_pat
     assert "2 done, 1 failed" in log_of("night").read_text()
 
 
+@pytest.mark.slow
 def test_stop_lets_a_run_keep_what_is_done(simherd, experiment, tmp_path):
     path = experiment(
         batch={"sampling": "grid", "parameters": {"walk__gain": {"values": [float(n) for n in range(60)]}}},

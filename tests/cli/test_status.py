@@ -160,6 +160,7 @@ def watch(running: Gated, *options: str, **streams: Any) -> subprocess.Popen[str
     return subprocess.Popen(command, text=True, **streams)
 
 
+@pytest.mark.slow
 def test_a_run_is_seen_while_it_writes(simherd, running):
     shown = simherd("status", running.store)
     found = json.loads(simherd("status", running.store, "--json").out)
@@ -177,6 +178,7 @@ def test_a_run_is_seen_while_it_writes(simherd, running):
     assert found["seconds_left"] is not None
 
 
+@pytest.mark.slow
 def test_watch_shows_lines_until_the_run_ends(running):
     watching = watch(running, "--json", stdout=subprocess.PIPE)
     first = json.loads(watching.stdout.readline())
@@ -189,6 +191,7 @@ def test_watch_shows_lines_until_the_run_ends(running):
     assert (last["is_running"], last["done"]) == (False, 12)
 
 
+@pytest.mark.slow
 def test_watch_ends_on_ctrl_c_with_the_code_of_the_state(running):
     watching = watch(running, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     first = watching.stdout.readline()
@@ -201,6 +204,7 @@ def test_watch_ends_on_ctrl_c_with_the_code_of_the_state(running):
     assert err == ""
 
 
+@pytest.mark.slow
 def test_watch_on_a_terminal_is_a_bar_that_ends_with_the_run(running):
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}

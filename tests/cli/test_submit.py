@@ -126,6 +126,7 @@ def here(submit, tmp_path):
     process.communicate()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_tidily_what_runs_here(here):
     os.killpg(here.pid, signal.SIGINT)  # as the terminal does it
 
@@ -133,6 +134,7 @@ def test_ctrl_c_ends_tidily_what_runs_here(here):
     assert here.returncode == 4
 
 
+@pytest.mark.slow
 def test_a_signal_to_the_command_reaches_what_runs_here(here):
     here.send_signal(signal.SIGTERM)
 

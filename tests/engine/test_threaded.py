@@ -30,6 +30,7 @@ def pool():
         yield pool
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(rng=st.randoms(use_true_random=False))
 def test_a_random_model_has_the_same_state_after_each_stage(random_models, pool, rng):

@@ -229,6 +229,7 @@ def test_the_process_ends_for_the_thread_that_is_stuck_first():
     assert seconds < 20
 
 
+@pytest.mark.slow
 def test_other_simulations_are_timed_on_when_one_is_done():
     done, _ = run_script("""
         import threading
@@ -246,6 +247,7 @@ def test_other_simulations_are_timed_on_when_one_is_done():
     assert "in long_one" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_runs_between_simulations_has_no_limit():
     done, _ = run_script("""
         with limit.simulation(0):

@@ -815,6 +815,7 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(rng=st.randoms(use_true_random=False), is_mixed=st.booleans())
 def test_any_model_gives_what_a_loop_gives(random_models, rng, is_mixed):

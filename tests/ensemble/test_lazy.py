@@ -115,6 +115,7 @@ def test_values_that_the_client_holds_travel_as_values(tmp_path):
     np.testing.assert_array_equal(taken, np.ones((2, 1000)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
 def test_large_inputs_are_computed_in_tasks_only(small, scheduler):
     values = np.random.default_rng(1).random((20, 6))
@@ -172,6 +173,7 @@ def test_large_inputs_are_read_by_the_workers_of_a_cluster(small, two_workers, t
     np.testing.assert_array_equal(out.m__mean, [row.mean() for row in values])
 
 
+@pytest.mark.slow
 def test_large_inputs_keep_their_labels(small):
     values = np.arange(12.0).reshape(4, 3)
     given = xr.DataArray(
@@ -185,6 +187,7 @@ def test_large_inputs_keep_their_labels(small):
     np.testing.assert_array_equal(out.l__at_two, values[:, 1] + [10, 20, 30, 40])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [None, {}, {"b": 7}])
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
 def test_opened_files_stay_files(small, tmp_path, suffix, chunks):

@@ -113,6 +113,7 @@ def test_values_that_hold_themselves_have_a_digest():
     assert digest_of(value) == digest_of(value)
 
 
+@pytest.mark.slow
 def test_digests_are_the_same_in_another_process():
     code = """
         from simherd.setup.digests import digest_of

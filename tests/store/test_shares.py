@@ -102,6 +102,7 @@ def test_of_shares_that_end_together_the_one_that_tries_last_is_the_last(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
 
 
+@pytest.mark.slow
 def test_one_of_shares_that_end_at_the_same_time_is_the_last(tmp_path):
     store, alone, most = shared(tmp_path), [], []
 

@@ -123,6 +123,7 @@ def write_tests(folder: Path, code: str, budget: str = "slurm: 300") -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_tests_skip_with_the_reason_where_the_bed_cannot_be_had(tmp_path):
     tests = write_tests(tmp_path / "tests", "def test_it(sge): pass\n")
     programs = tmp_path / "programs"
@@ -170,6 +171,7 @@ def test_a_bed_that_ran_before_the_tests_goes_on(sge, tmp_path):
     assert run(str(SCRIPT), "status", "sge").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("budget", "says", "code"),
     [
