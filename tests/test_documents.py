@@ -76,7 +76,7 @@ def test_dask_jobqueue_makes_a_job_script_from_the_configuration(scheduler, tmp_
 
     done = subprocess.run(
         [sys.executable, "-W", "error::FutureWarning", "-c", code],
-        env=environment, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
