@@ -195,7 +195,8 @@ def test_a_new_user_gets_eight_worker_jobs_from_the_how_to_of_workers_as_jobs(us
 @needs_tmux
 @pytest.mark.slow
 @pytest.mark.parametrize("user", BOTH[1:], indirect=True)
-def test_the_commands_of_the_readme_for_clusters_run_one_after_the_other(user):
+def test_the_commands_of_the_readme_for_clusters_run_one_after_the_other(user, sge):
+    """Both systems run: `simherd doctor` says of each whose commands are here whether it answers."""
     text = (ROOT / "README.md").read_text().split("## On a cluster")[1].split("\n## ")[0]
     commands = re.findall(r"^\$ (.*?)(?: +#.*)?$", text, re.MULTILINE)
     user.environment["OMPI_MCA_rmaps_base_oversubscribe"] = "1"  # this machine may have fewer cores than 8
