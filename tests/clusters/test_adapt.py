@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from distributed import Event
 
 import simherd as sh
 from simherd.clusters.jobqueue import pool
@@ -54,9 +55,12 @@ def test_jobs_come_with_the_work_and_go_when_it_is_done(bed):
 
 def test_a_pause_between_two_loads_costs_no_job(bed):
     with sh.open_client("slurm", adapt=(1, 2), **bed.options) as client:
-        client.gather(sleep_on_workers(client, 1.0, 12))
+        both = Event("both are there", client=client)
+        tasks = client.map(lambda _: Event("both are there").wait(LIMIT_S), range(8), pure=False)
         client.wait_for_workers(2, timeout=LIMIT_S)
-        time.sleep(IDLE_S / 2)
+        both.set()
+        assert all(client.gather(tasks))
+        time.sleep(IDLE_S / 3)
         client.gather(sleep_on_workers(client, 0.5, 8))
 
         assert submissions(client) == 2
