@@ -74,17 +74,17 @@ def test_there_are_no_other_job_scripts():
 
 
 @pytest.fixture(scope="session")
-def serial(root):
+def serial(root, tmp_path_factory):
     """Return a function that gives the results of an example from a serial run."""
     kept = {}
 
     def run(experiment):
         if experiment not in kept:
-            store = f"serial-{experiment}.zarr"
+            store = str(tmp_path_factory.mktemp("serial") / "out.zarr")
             command = ("run", f"examples/{experiment}.yaml", "--store", store, "--set", "run.parallel=false")
             done = simherd(*command, cwd=root)
             assert done.returncode == 0, done.stderr
-            kept[experiment] = xr.open_zarr(root / store).load()
+            kept[experiment] = xr.open_zarr(store).load()
         return kept[experiment]
 
     return run

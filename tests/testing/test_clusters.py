@@ -72,8 +72,8 @@ class TestGridEngine(Jobs):
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """Return a cluster for all that is given one: it must still be there after each clause."""
+def shared_cluster(tmp_path_factory):
+    """Return a cluster for all that is given one."""
     from distributed import LocalCluster
 
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
@@ -82,31 +82,30 @@ def cluster(tmp_path_factory):
 
 
 class Given(ClusterContract):
-    """Clusters that others have started."""
+    """Clusters that others have started: they are still there after each clause."""
 
     misspelt = ("memroy", "")
     starts_workers = False
     survives = False  # a nanny of Dask's own may hang if its worker is killed as soon as it connects
 
     @pytest.fixture
-    def workers_stay(self, cluster):
-        """Check that a given cluster is as it was."""
-        before = set(cluster.scheduler.workers)
-        yield
-        assert set(cluster.scheduler.workers) == before
+    def cluster(self, shared_cluster):
+        before = set(shared_cluster.scheduler.workers)
+        yield shared_cluster
+        assert set(shared_cluster.scheduler.workers) == before
 
 
 @pytest.mark.cluster
 class TestAddress(Given):
     @pytest.fixture
-    def target(self, cluster, workers_stay):
+    def target(self, cluster):
         return cluster.scheduler_address
 
 
 @pytest.mark.cluster
 class TestSchedulerFile(Given):
     @pytest.fixture
-    def target(self, cluster, workers_stay, tmp_path):
+    def target(self, cluster, tmp_path):
         path = tmp_path / "scheduler.json"
         path.write_text(json.dumps(cluster.scheduler.identity(n_workers=0), default=str))
         return str(path)
@@ -115,14 +114,14 @@ class TestSchedulerFile(Given):
 @pytest.mark.cluster
 class TestCluster(Given):
     @pytest.fixture
-    def target(self, cluster, workers_stay):
+    def target(self, cluster):
         return cluster
 
 
 @pytest.mark.cluster
 class TestClient(Given):
     @pytest.fixture
-    def target(self, cluster, workers_stay):
+    def target(self, cluster):
         from distributed import Client
 
         client = Client(cluster)

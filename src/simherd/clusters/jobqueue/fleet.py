@@ -136,7 +136,8 @@ class Fleet:
             now, connected, busy = time.monotonic(), self.herd.names(), self.herd.busy()
             for job in asked:
                 if any(map(job.owns, connected)):
-                    job.last_busy = job.last_busy if job.has_served else now  # it could have no work before
+                    if not job.has_served:
+                        job.last_busy = now  # it could have no work before
                     job.has_served, job.last_seen = True, now
                 if any(map(job.owns, busy)):
                     job.last_busy = now
