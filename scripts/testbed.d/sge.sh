@@ -133,10 +133,12 @@ sge_bootstrap() {
 }
 
 # Root may submit; loads and the accounting file come at once; no job reads the profile of its user, which
-# may take a second, or wait for what another job does there.
+# may take a second, or wait for what another job does there. Groups tell the processes of one job from
+# those of others, which it may kill: another bed has other groups, as it has other ports.
 sge_settings() {
     sed -E "s|^(execd_spool_dir) .*|\1 $SGE/execd|
         s|^(min_[ug]id) .*|\1 0|
+        s|^(gid_range) .*|\1 $((PORT + 20000))-$((PORT + 20100))|
         s|^(load_report_time) .*|\1 00:00:01|
         s|^(login_shells) .*|\1 none|
         s|^(mailer) .*|\1 /bin/true|

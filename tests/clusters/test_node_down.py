@@ -17,7 +17,6 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 SIMULATIONS, BLOCK = 24, 2
 CLUSTER = {"queue": "frail", "jobs": 2, "memory": "500 MiB", "interface": "lo"}
-FRAIL = "n3,n4"
 
 
 @sh.process
@@ -36,22 +35,23 @@ class Climb:
 
 
 @pytest.fixture
-def frail(bed) -> Iterator[None]:
-    """Have both nodes of the partition ``frail`` up, before the test and after it."""
-    resume()
-    yield
-    resume()
+def node(bed, request) -> Iterator[str]:
+    """Have a node of the partition ``frail`` up, before the test and after it: one for each test."""
+    resume(request.param)
+    yield request.param
+    resume(request.param)
 
 
-def resume() -> None:
-    """Let nodes that are down take jobs again; SLURM calls it an error for those that are up."""
-    subprocess.run(["scontrol", "update", f"nodename={FRAIL}", "state=resume"], capture_output=True)
+def resume(node: str) -> None:
+    """Let a node that is down take jobs again; SLURM calls it an error for one that is up."""
+    subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True)
 
 
 class NodeFailure:
-    """Sets down all nodes with jobs, once each of two workers is at work; keeps what happens."""
+    """Sets down the node with all jobs, once some blocks are finished; keeps what happens."""
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, node: str, after: int) -> None:
+        self.node = node
         self.after = after
         self.finished: list[int] = []
         self.lost: list[str] = []
@@ -61,7 +61,7 @@ class NodeFailure:
         if isinstance(event, BlockFinished):
             self.finished.append(event.start)
             if len(self.finished) == self.after:
-                argv = ["scontrol", "update", f"nodename={FRAIL}", "state=down", "reason=test"]
+                argv = ["scontrol", "update", f"nodename={self.node}", "state=down", "reason=test"]
                 subprocess.run(argv, check=True, capture_output=True)
         elif isinstance(event, BlockLost):
             self.lost.append(event.reason)
@@ -73,12 +73,13 @@ class NodeFailure:
 @pytest.mark.slurm
 @pytest.mark.parametrize("bed", ["slurm"], indirect=True)
 @pytest.mark.parametrize(
-    ("directives", "reason"),
-    [([], "node failed"), (["--requeue"], "gone")],
+    ("node", "directives", "reason"),
+    [("n3", [], "node failed"), ("n4", ["--requeue"], "gone")],
     ids=["by default", "where SLURM starts jobs again"],
+    indirect=["node"],
 )
 def test_a_node_that_fails_costs_neither_results_nor_the_simulations_it_ran(
-    bed, frail, directives, reason, tmp_path
+    bed, node, directives, reason, tmp_path
 ):
     model = sh.Model({"climb": Climb})
     setup = sh.create_setup(
@@ -87,9 +88,9 @@ def test_a_node_that_fails_costs_neither_results_nor_the_simulations_it_ran(
         input_vars={"climb__gain": (("member",), np.arange(float(SIMULATIONS)))},
         output_vars={"climb__height": None},
     )
-    watch = NodeFailure(after=4)
+    watch = NodeFailure(node, after=4)
 
-    with sh.open_client("slurm", directives=directives, **CLUSTER) as client:
+    with sh.open_client("slurm", directives=[f"--nodelist={node}", *directives], **CLUSTER) as client:
         client.wait_for_workers(2, timeout=60)
         result = sh.run(
             setup,
