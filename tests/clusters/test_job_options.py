@@ -108,3 +108,16 @@ def test_security_is_a_word_or_credentials():
 
 def test_addresses_have_no_job_script():
     assert job_script("tcp://127.0.0.1:8786") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "s"), [("5 min", 300), ("2mins", 120), ("1 minute", 60), ("90s", 90), (7, 7)]
+)
+def test_a_time_may_be_given_in_words(given, s):
+    assert read_options(SLURM, {"death_timeout": given}).death_timeout == s
+
+
+@pytest.mark.parametrize("given", ["0 s", "-5 s", "", "1e400 s", "soon", 0, -1, True])
+def test_what_is_no_time_above_zero_is_an_error(given):
+    with pytest.raises(ClusterOptionError, match="is not a time above 0"):
+        read_options(SLURM, {"death_timeout": given})

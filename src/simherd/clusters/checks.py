@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,7 @@ from simherd.resources import is_count
 
 __all__ = ["lines", "positive", "seconds", "shares"]
 
+_MINUTES = re.compile(r"mins?\s*$")  # which Dask calls m, minute or minutes
 MEMORY_SHARES = ("target", "spill", "pause", "terminate")
 
 
@@ -45,20 +47,21 @@ def lines(name: str, value: Any) -> tuple[str, ...]:
 
 
 def seconds(name: str, value: Any) -> float:
-    """Return a time in s, which may be given as a text such as ``"5 min"``.
+    """Return a time in s, which may be given as a text such as ``"5 min"`` or ``"90s"``.
 
     Raises
     ------
     ClusterOptionError
         If it is none, or not above 0.
     """
+    found = value
     if isinstance(value, str):
         from dask.utils import parse_timedelta
 
-        with suppress(ValueError, KeyError):
-            return float(parse_timedelta(value))
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        return float(value)
+        with suppress(ValueError, KeyError, IndexError, OverflowError):
+            found = parse_timedelta(_MINUTES.sub("m", value))
+    if isinstance(found, int | float) and not isinstance(found, bool) and found > 0:
+        return float(found)
     raise ClusterOptionError(
         f"{name}={value!r} is not a time above 0.", fix="write seconds, or for instance '5 min'."
     )

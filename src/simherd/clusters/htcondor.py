@@ -19,6 +19,7 @@ KIND = Kind(
     has_queue=False,
     has_walltime=False,
     own=("disk", "submit_command_extra", "cancel_command_extra"),
+    job_id=r"submitted to cluster (\d+)",
 )
 OPTIONS = option_names(KIND)
 

@@ -45,7 +45,7 @@ class Ran:
 
 
 def run_program(
-    argv: Sequence[str], *, doing: str, may_fail: bool = False, timeout_s: float = TIMEOUT_S
+    argv: Sequence[str], *, doing: str, may_fail: bool = False, timeout_s: float = TIMEOUT_S, stdin: str = ""
 ) -> Ran:
     """Run a program of a batch scheduler and return what it did.
 
@@ -62,6 +62,8 @@ def run_program(
         Whether the caller looks at the exit code itself.
     timeout_s : float, optional
         Longest time that it may take, in s.
+    stdin : str, optional
+        What it reads from standard input.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def run_program(
     try:
         done = subprocess.run(
             list(argv),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="replace",
@@ -99,7 +101,9 @@ def run_program(
     return ran
 
 
-def submit_with(argv: Sequence[str], script: str, read_id: Callable[[str], str | None]) -> str:
+def submit_with(
+    argv: Sequence[str], script: str, read_id: Callable[[str], str | None], stdin: str = ""
+) -> str:
     """Run a command that submits a job script, and return the job id.
 
     Parameters
@@ -110,6 +114,8 @@ def submit_with(argv: Sequence[str], script: str, read_id: Callable[[str], str |
         The job script, for messages.
     read_id : callable
         Finds the job id in what the command prints; None if it is not there.
+    stdin : str, optional
+        What the command reads from standard input.
 
     Raises
     ------
@@ -118,7 +124,7 @@ def submit_with(argv: Sequence[str], script: str, read_id: Callable[[str], str |
     """
     doing = f"submitting the job script {script!r}"
     try:
-        ran = run_program(argv, doing=doing, may_fail=True)
+        ran = run_program(argv, doing=doing, may_fail=True, stdin=stdin)
     except SchedulerError as error:
         raise SubmitError(error.message, fix=error.fix, argv=argv, script=script) from error
     job_id = None if ran.returncode else read_id(ran.stdout)

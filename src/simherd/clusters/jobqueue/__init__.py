@@ -7,7 +7,7 @@ them is done here: it knows a job only until it is submitted.
 from __future__ import annotations
 
 from simherd.clusters.jobqueue.adapter import open_jobs, worker_script
-from simherd.clusters.jobqueue.kinds import Kind
+from simherd.clusters.jobqueue.kinds import HandedOver, Kind
 from simherd.clusters.jobqueue.options import option_names
 
-__all__ = ["Kind", "open_jobs", "option_names", "worker_script"]
+__all__ = ["HandedOver", "Kind", "open_jobs", "option_names", "worker_script"]

@@ -75,7 +75,7 @@ def open_jobs(kind: Kind, given: Mapping[str, Any]) -> OwningClient:
     """
     options = read_options(kind, given)
     with ThreadPoolExecutor(1) as asking, ExitStack() as stack:
-        scheduler = _batch_scheduler(kind)
+        scheduler = _batch_scheduler(kind, options)
         site = asking.submit(scheduler.site)  # while Dask is imported
         from simherd.clusters.base import ended_by_signals
 
@@ -92,11 +92,11 @@ def open_jobs(kind: Kind, given: Mapping[str, Any]) -> OwningClient:
     return client
 
 
-def _batch_scheduler(kind: Kind) -> BatchScheduler:
+def _batch_scheduler(kind: Kind, options: JobOptions) -> BatchScheduler:
     if kind.name in SCHEDULERS:
         scheduler = find(kind.name)
     else:
-        scheduler = PlainScheduler(kind, getattr(dask_jobqueue(), kind.cluster).job_cls)
+        scheduler = PlainScheduler(kind, getattr(dask_jobqueue(), kind.cluster).job_cls, options.own)
     if scheduler.is_installed():
         return scheduler
     raise ClusterError(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simherd.clusters.jobqueue.options import JobOptions
 
-__all__ = ["Kind"]
+__all__ = ["HandedOver", "Kind"]
 
 
 def _nothing(options: JobOptions) -> dict[str, Any]:
@@ -18,6 +19,20 @@ def _nothing(options: JobOptions) -> dict[str, Any]:
 
 def _no_environment(options: JobOptions) -> str | None:
     return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandedOver:
+    """How a job script gets to the command that submits it."""
+
+    words: tuple[str, ...] = ()
+    """Arguments of the command."""
+    stdin: str = ""
+    """What it reads from standard input."""
+
+
+def _as_file(script: Path, own: Mapping[str, Any]) -> HandedOver:
+    return HandedOver(words=(str(script),))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,5 +59,7 @@ class Kind:
     """Further arguments of dask-jobqueue's class for some options."""
     environment: Callable[[JobOptions], str | None] = _no_environment
     """The parallel environment that books the cores of a job; None where none is needed."""
-    reads_stdin: bool = False
-    """Whether its submit command reads the script from standard input."""
+    hand_over: Callable[[Path, Mapping[str, Any]], HandedOver] = _as_file
+    """How its command gets a script, with the kind's own options."""
+    job_id: str = r"\S+(?=\s*$)"
+    """Pattern of the job id in what that command prints: its group, or all of it."""

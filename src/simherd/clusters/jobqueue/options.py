@@ -139,7 +139,7 @@ def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
                 f"A cluster of kind {kind.name!r} has no option {name!r}. {close_matches(name, allowed)}"
             )
     ours = [name for name in kind.own if name in values and name not in _FIELDS]
-    own = {name: _one_line(name, values.pop(name)) for name in ours}
+    own = {name: _CHECKS.get(name, _one_line)(name, values.pop(name)) for name in ours}
     return JobOptions(**_checked(values), own=own)
 
 
@@ -254,6 +254,7 @@ _CHECKS = {
     "memory": _memory,
     "walltime": _walltime,
     **dict.fromkeys(("prologue", "directives_skip", "worker_arguments"), lines),
+    **dict.fromkeys(("submit_command_extra", "cancel_command_extra"), lines),
     "directives": _directives,
     **dict.fromkeys(("python", "shebang", "local_directory"), _one_line),
     "adapt": _adapt,

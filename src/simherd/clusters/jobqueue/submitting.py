@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from simherd.clusters.jobqueue.kinds import Kind
-from simherd.errors import SchedulerError, SubmitError
 from simherd.schedulers import BatchScheduler, JobState, JobStatus, Site, Words
+from simherd.schedulers.commands import run_program, submit_with
 
 __all__ = ["PlainScheduler"]
-
-TIMEOUT_S = 120
 
 
 class PlainScheduler(BatchScheduler):
@@ -27,42 +24,43 @@ class PlainScheduler(BatchScheduler):
     kind : Kind
         The batch scheduler.
     job_class : type
-        dask-jobqueue's job class.
+        dask-jobqueue's job class, which names the commands.
+    own : mapping, optional
+        Options that only this kind has.
     """
 
-    def __init__(self, kind: Kind, job_class: Any) -> None:
+    def __init__(self, kind: Kind, job_class: Any, own: Mapping[str, Any] | None = None) -> None:
         self.name = kind.name
         self.words = Words(scheduler=kind.title, queue="queue", look="", look_limits="", look_nodes="")
-        self._reads_stdin = kind.reads_stdin
+        self._kind = kind
+        self._own = own or {}
+        self._submit = self._command("submit", job_class)
+        self._cancel = self._command("cancel", job_class)
         self._cancelled: set[str] = set()
-        self._submit = shlex.split(job_class.submit_command)
-        self._cancel = shlex.split(job_class.cancel_command)
-        self._pattern = re.compile(job_class.job_id_regexp)
+
+    def _command(self, verb: str, job_class: Any) -> list[str]:
+        named = shlex.split(getattr(job_class, f"{verb}_command"))
+        return [*named, *self._own.get(f"{verb}_command_extra", ())]
 
     def is_installed(self) -> bool:
         """Return whether its command is on this machine."""
         return shutil.which(self._submit[0]) is not None
 
     def submit(self, script: Path, arguments: Sequence[str] = (), of_script: Sequence[str] = ()) -> str:
-        """Submit a job script and return the job id."""
-        argv = [*self._submit, *arguments, *([] if self._reads_stdin else [str(script), *of_script])]
-        text = script.read_text() if self._reads_stdin else None
-        try:
-            done = subprocess.run(
-                argv, input=text, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SubmitError(f"Cannot submit with {argv[0]!r}: {error}.", argv=argv) from error
-        found = self._pattern.search(done.stdout)
-        if done.returncode or not found:
-            said = (done.stderr or done.stdout).strip()
-            raise SubmitError(
-                f"{shlex.join(argv)} refused the job: {said or 'it gave no job id'}.",
-                argv=argv,
-                returncode=done.returncode,
-                stderr=done.stderr,
-            )
-        return found["job_id"]
+        """Submit a job script and return the job id.
+
+        Raises
+        ------
+        SubmitError
+            If it is refused.
+        """
+        handed = self._kind.hand_over(script, self._own)
+        argv = [*self._submit, *arguments, *handed.words, *of_script]
+        return submit_with(argv, str(script), self._read_id, stdin=handed.stdin)
+
+    def _read_id(self, printed: str) -> str | None:
+        found = re.search(self._kind.job_id, printed)
+        return found and found[found.lastindex or 0]
 
     def query(self, job_ids: Iterable[str]) -> Mapping[str, JobStatus]:
         """Return that the state of jobs is not known, unless they were cancelled here."""
@@ -75,13 +73,15 @@ class PlainScheduler(BatchScheduler):
         }
 
     def cancel(self, job_ids: Iterable[str]) -> None:
-        """End jobs; those that are over already do not matter."""
+        """End jobs; those that are over already do not matter.
+
+        Raises
+        ------
+        SchedulerError
+            If the command is not there, or does not answer.
+        """
         for job_id in job_ids:
-            argv = [*self._cancel, job_id]
-            try:
-                subprocess.run(argv, capture_output=True, timeout=TIMEOUT_S, check=False)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                raise SchedulerError(f"Cannot cancel job {job_id}: {error}.", argv=argv) from error
+            run_program([*self._cancel, job_id], doing=f"cancelling job {job_id}", may_fail=True)
             self._cancelled.add(job_id)
 
     def site(self) -> Site:
