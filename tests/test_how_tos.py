@@ -23,7 +23,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 240  # of each command and each wait, on a busy machine
 SYSTEMS = {"sge": "Grid Engine", "slurm": "SLURM"}
-BOTH = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in SYSTEMS]
 # Not marked mpi and tmux: their time is that of the batch schedulers.
 needs_mpi = pytest.mark.skipif(
     shutil.which("mpirun") is None or find_spec("mpi4py") is None, reason="needs mpirun and mpi4py"
@@ -130,18 +129,17 @@ class User:
         return "\n".join(path.read_text() for path in self.folder.rglob("*.log"))
 
 
-@pytest.fixture(params=BOTH)
-def user(request, tmp_path) -> Iterator[User]:
-    request.getfixturevalue(request.param)
+@pytest.fixture
+def user(batch_system, tmp_path) -> Iterator[User]:
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / ".sge_request").write_text("".join(f"-v {name}={value}\n" for name, value in AS_ROOT.items()))
     environment = {
         **os.environ,
-        **ODD[request.param],
+        **ODD[batch_system],
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "XDG_STATE_HOME": str(tmp_path / "state"),
     }
-    someone = User(folder=tmp_path, system=request.param, environment=environment)
+    someone = User(folder=tmp_path, system=batch_system, environment=environment)
     yield someone
     for name in ("night", "arcs", "big"):
         someone.call(f"simherd session stop {name} --timeout 10")
@@ -194,7 +192,7 @@ def test_a_new_user_gets_eight_worker_jobs_from_the_how_to_of_workers_as_jobs(us
 @needs_mpi
 @needs_tmux
 @pytest.mark.slow
-@pytest.mark.parametrize("user", BOTH[1:], indirect=True)
+@pytest.mark.parametrize("batch_system", ["slurm"], indirect=True)
 def test_the_commands_of_the_readme_for_clusters_run_one_after_the_other(user, sge):
     """Both systems run: `simherd doctor` says of each whose commands are here whether it answers."""
     text = (ROOT / "README.md").read_text().split("## On a cluster")[1].split("\n## ")[0]

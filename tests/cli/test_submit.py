@@ -36,13 +36,6 @@ def submit(experiment, simherd, tmp_path, monkeypatch):
     return run
 
 
-@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("slurm", "sge")])
-def system(request):
-    """Return the name of a batch scheduler of the test bed, which runs."""
-    request.getfixturevalue(request.param)
-    return request.param
-
-
 def jobs_of_the_test(system, name="walk"):
     """Return the jobs that wait or run under the name of the test's experiment."""
     argv = {"slurm": ["squeue", "-h", "-n", name], "sge": ["qstat"]}[system]
@@ -181,11 +174,13 @@ def test_other_modes_do_not_run_here(submit):
     assert submit("--scheduler", "slurm", "--mode", "array", "--here").code == 2
 
 
-def test_submitting_prints_the_job_id_and_the_job_does_all(submit, system, tmp_path):
-    done = submit("--scheduler", system, "--jobs", "2", "--cores", "1", "--memory", MEMORY[system])
+def test_submitting_prints_the_job_id_and_the_job_does_all(submit, batch_system, tmp_path):
+    done = submit(
+        "--scheduler", batch_system, "--jobs", "2", "--cores", "1", "--memory", MEMORY[batch_system]
+    )
     assert done.code == 0, done.err
 
-    status = end_of(system, done.out.strip())
+    status = end_of(batch_system, done.out.strip())
 
     logs = "\n".join(path.read_text() for path in (tmp_path / "logs").glob("*.log"))
     assert status.state is JobState.DONE, logs
@@ -193,14 +188,16 @@ def test_submitting_prints_the_job_id_and_the_job_does_all(submit, system, tmp_p
     assert (tmp_path / "logs" / "walk-array.sh").exists()
 
 
-def test_several_array_jobs_where_the_site_takes_only_small_ones(submit, system, tmp_path):
+def test_several_array_jobs_where_the_site_takes_only_small_ones(submit, batch_system, tmp_path):
     (tmp_path / "site.yaml").write_text(f"{SITE}\n  array-limit: 2\n")
 
-    done = submit("--scheduler", system, "--jobs", "3", "--cores", "1", "--memory", MEMORY[system])
+    done = submit(
+        "--scheduler", batch_system, "--jobs", "3", "--cores", "1", "--memory", MEMORY[batch_system]
+    )
     ids = done.out.split()
 
     assert len(ids) == 2, done.err
-    states = [end_of(system, job_id).state for job_id in ids]
+    states = [end_of(batch_system, job_id).state for job_id in ids]
     logs = "\n".join(path.read_text() for path in (tmp_path / "logs").glob("*.log"))
     assert states == [JobState.DONE, JobState.DONE], logs
 
@@ -228,32 +225,32 @@ IMPOSSIBLE = {
 }
 
 
-def test_what_can_never_start_is_one_message_before_anything_is_queued(submit, system, tmp_path):
-    for arguments, text in IMPOSSIBLE[system]:
-        done = submit("--scheduler", system, "--name", "never", *arguments)
+def test_what_can_never_start_is_one_message_before_anything_is_queued(submit, batch_system, tmp_path):
+    for arguments, text in IMPOSSIBLE[batch_system]:
+        done = submit("--scheduler", batch_system, "--name", "never", *arguments)
 
         assert done.code == 2, (arguments, done.out, done.err)
         assert text in done.err
         assert done.err.count("Error") == 1
         assert done.out == ""
-    assert jobs_of_the_test(system, "never") == []
+    assert jobs_of_the_test(batch_system, "never") == []
     assert not Path("logs").exists()
 
 
-def test_the_real_schedulers_refuse_it_too_or_let_it_wait_for_ever(submit, system, simherd, tmp_path):
-    scheduler = find(system)
+def test_the_real_schedulers_refuse_it_too_or_let_it_wait_for_ever(submit, batch_system, simherd, tmp_path):
+    scheduler = find(batch_system)
     (tmp_path / "logs").mkdir()
-    for arguments, text in IMPOSSIBLE[system]:
+    for arguments, text in IMPOSSIBLE[batch_system]:
         if "jobqueue" in arguments or "one host" in text:  # Grid Engine would give one host, and say nothing
             continue
-        options = ("--scheduler", system, "--config", "site.yaml", "--output", "job.sh")
+        options = ("--scheduler", batch_system, "--config", "site.yaml", "--output", "job.sh")
         assert simherd("script", "walk.yaml", *options, *arguments).code == 0, text
         try:
             job_id = scheduler.submit(Path("job.sh"))
         except SubmitError:
             continue
         try:
-            assert never_starts(scheduler, job_id), (system, arguments)
+            assert never_starts(scheduler, job_id), (batch_system, arguments)
         finally:
             scheduler.cancel([job_id])
 

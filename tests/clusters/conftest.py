@@ -12,7 +12,6 @@ import pytest
 
 from simherd.schedulers import BatchScheduler, find
 
-KINDS = [pytest.param(kind, marks=getattr(pytest.mark, kind)) for kind in ("slurm", "sge")]
 END_S = 60
 
 
@@ -31,13 +30,11 @@ class Bed:
         return {line.split()[0] for line in lines if line.split() and line.split()[0].isdigit()}
 
 
-@pytest.fixture(params=KINDS)
-def bed(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
+@pytest.fixture
+def bed(batch_system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
     """Return a batch scheduler of the test bed; at the end no job, key, script or log may be left."""
-    kind: str = request.param
-    request.getfixturevalue(kind)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    found = Bed(kind, find(kind), {"memory": "500 MiB", "interface": "lo"})
+    found = Bed(batch_system, find(batch_system), {"memory": "500 MiB", "interface": "lo"})
     submitted: list[str] = []
     submit = type(found.scheduler).submit
 

@@ -15,7 +15,7 @@ LIMIT_S = 90
 IDLE_S = 3.0
 LONG_S = 10.0
 
-pytestmark = [pytest.mark.slurm, pytest.mark.parametrize("bed", ["slurm"], indirect=True)]
+pytestmark = pytest.mark.parametrize("batch_system", ["slurm"], indirect=True)
 
 
 @pytest.fixture(autouse=True)

@@ -70,8 +70,7 @@ class NodeFailure:
 
 
 @pytest.mark.slow
-@pytest.mark.slurm
-@pytest.mark.parametrize("bed", ["slurm"], indirect=True)
+@pytest.mark.parametrize("batch_system", ["slurm"], indirect=True)
 @pytest.mark.parametrize(
     ("node", "directives", "reason"),
     [("n3", [], "node failed"), ("n4", ["--requeue"], "gone")],

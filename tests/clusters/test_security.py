@@ -117,7 +117,7 @@ SECURED = [
 ]
 
 
-@pytest.mark.parametrize("bed", [pytest.param("slurm", marks=pytest.mark.slurm)], indirect=True)
+@pytest.mark.parametrize("batch_system", ["slurm"], indirect=True)
 @pytest.mark.parametrize("options", SECURED)
 def test_another_user_can_neither_connect_nor_submit_nor_read(bed, state, script, options):
     before = listening(os.getpid())
@@ -201,7 +201,7 @@ def status_of_post(url: str) -> int:
         return error.code
 
 
-@pytest.mark.parametrize("bed", [pytest.param("slurm", marks=pytest.mark.slurm)], indirect=True)
+@pytest.mark.parametrize("batch_system", ["slurm"], indirect=True)
 def test_keys_in_a_shared_folder_are_private_and_go_with_the_cluster(bed, tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o755)
@@ -216,7 +216,7 @@ def test_keys_in_a_shared_folder_are_private_and_go_with_the_cluster(bed, tmp_pa
     assert [path.name for path in shared.iterdir()] == ["tls_ca_file.pem"]
 
 
-@pytest.mark.parametrize("bed", [pytest.param("slurm", marks=pytest.mark.slurm)], indirect=True)
+@pytest.mark.parametrize("batch_system", ["slurm"], indirect=True)
 def test_a_shared_folder_that_is_none_is_an_error(bed):
     with pytest.raises(ClusterOptionError, match=r"keys cannot be put into .*'/nowhere'.*No such file"):
         sh.open_client(bed.kind, shared_temp_directory="/nowhere")

@@ -1,7 +1,8 @@
-"""Fixtures ``slurm`` and ``sge``: the test bed (scripts/testbed), started for the first test that asks.
+"""Fixtures of the test bed (scripts/testbed): ``slurm``, ``sge``, and ``batch_system``, each of them in turn.
 
-A bed that runs already is used and left running; one that tests started ends with the last of the test
-runs that use it. Where a bed cannot be had, its tests are skipped with the reason that the script gives.
+The bed starts with the first test that asks for it. A bed that runs already is used and left running; one
+that tests started ends with the last of the test runs that use it. Where a bed cannot be had, its tests
+are skipped with the reason that the script gives.
 """
 
 from __future__ import annotations
@@ -117,14 +118,28 @@ def sge() -> Iterator[Bed]:
     yield from use(SYSTEMS[1])
 
 
+@pytest.fixture(params=[system.name for system in SYSTEMS])
+def batch_system(request: pytest.FixtureRequest) -> str:
+    """Have one batch system run, and then the other; return its name."""
+    request.getfixturevalue(request.param)
+    name: str = request.param
+    return name
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that use a system, for runs without daemons; the longest come first."""
     for item in items:
         for system in SYSTEMS:
-            if system.name in getattr(item, "fixturenames", ()):
+            if system.name in _used(item):
                 item.add_marker(system.name)
     items.sort(key=_is_short)
+
+
+def _used(item: pytest.Item) -> set[str]:
+    """Return the names of the fixtures that a test uses, with the batch system that is its turn."""
+    chosen = item.callspec.params.get("batch_system") if hasattr(item, "callspec") else None
+    return {*getattr(item, "fixturenames", ()), chosen or ""}
 
 
 def _is_short(item: pytest.Item) -> bool:

@@ -10,7 +10,6 @@ from simherd.errors import SubmitError
 from simherd.schedulers import JobState, find
 
 LIMIT_S = 180
-BOTH = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("slurm", "sge")]
 OPTIONS = {
     "slurm": ["--output=/dev/null", "--mem=100M"],
     "sge": ["-o", "/dev/null", "-j", "y", "-S", "/bin/bash"],
@@ -47,10 +46,9 @@ class Submitted:
         return self.wait(job_id, lambda status: status.state.is_over and status.state is not JobState.GONE)
 
 
-@pytest.fixture(params=BOTH)
-def jobs(request, tmp_path):
-    request.getfixturevalue(request.param)
-    submitted = Submitted(request.param, tmp_path)
+@pytest.fixture
+def jobs(batch_system, tmp_path):
+    submitted = Submitted(batch_system, tmp_path)
     yield submitted
     submitted.scheduler.cancel(submitted.ids)
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from simherd_testbed import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "testbed"
+SGE = SYSTEMS[1]
 LIMIT_S = 120
 BED_LIMIT_S = 400  # a bed of its own starts, works and stops in 17 s, on a machine that does nothing else
 
@@ -164,7 +166,7 @@ def test_it(sge, n):
 
 def test_a_bed_that_ran_before_the_tests_goes_on(sge, tmp_path):
     tests = write_tests(tmp_path / "tests", "def test_it(sge): pass\n")
-    if (sge.folder / "sge-started-by-tests").exists():
+    if sge.was_started_by_tests(SGE):
         pytest.skip("tests started this bed")
 
     done = run(*PYTEST, str(tests))
