@@ -8,8 +8,8 @@ import pytest
 
 import simherd as sh
 from simherd.errors import LinkError, ModelError
+from simherd.model.dims import as_dims
 from simherd.model.process import inspect_process
-from simherd.model.variables import as_dims
 
 
 def declare(**members):

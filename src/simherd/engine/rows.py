@@ -14,7 +14,7 @@ import numpy as np
 from simherd.engine.columns import Column
 from simherd.engine.plan import Array
 from simherd.errors import OutputError
-from simherd.model.variables import Dims
+from simherd.model.dims import Dims
 
 __all__ = ["EachRow", "RowColumn", "has_rows", "rows_of", "stack"]
 

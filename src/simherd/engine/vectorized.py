@@ -24,8 +24,9 @@ from simherd.engine.plan import Array, Plan
 from simherd.engine.rows import RowColumn, has_rows, rows_of, stack
 from simherd.engine.simulate import Simulator
 from simherd.errors import OutputError, SetupError
+from simherd.model.copies import own_value
 from simherd.model.graph import Key, join_name
-from simherd.model.model import Model, own_value
+from simherd.model.model import Model
 from simherd.model.randomness import NO_GENERATORS
 from simherd.model.runtime import RuntimeContext
 from simherd.model.stages import compile_stages

@@ -4,6 +4,7 @@ Knows attrs and pure Python; no Dask, no Zarr, no xarray.
 """
 
 from simherd.model.describe import process_info, variable_info
+from simherd.model.dims import MAIN_CLOCK
 from simherd.model.filters import filter_variables
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.hooks import RuntimeHook, runtime_hook
@@ -11,7 +12,6 @@ from simherd.model.model import Model, active_model
 from simherd.model.process import process
 from simherd.model.runtime import RuntimeContext, RuntimeSignal, runtime
 from simherd.model.variables import (
-    MAIN_CLOCK,
     VarIntent,
     VarType,
     any_object,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import attr
 
 from simherd.model.access import PROCESS, KeptVariable
+from simherd.model.dims import MAIN_CLOCK, Dims
 from simherd.model.process import ProcessInfo, converter_of
-from simherd.model.variables import MAIN_CLOCK, Attribute, Dims, VarIntent, VarType
+from simherd.model.variables import Attribute, VarIntent, VarType
 
-__all__ = ["Graph", "Key", "Pair", "Variable", "default_of", "join_name"]
+__all__ = ["Graph", "Key", "Pair", "Variable", "default_of", "join_name", "pairs_without"]
 
 Key: TypeAlias = tuple[str, str]
 Pair: TypeAlias = tuple[str, str]
@@ -257,3 +258,12 @@ class Graph:
     def touched_by(self, process: str) -> set[Key]:
         """Return the homes of all that a process reads, sets, or has computed on demand."""
         return self.needed_by(process)
+
+
+def pairs_without(pairs: Iterable[Pair], name: str) -> tuple[Pair, ...]:
+    """Return pairs without a process, in which what came before it comes before what came after it."""
+    pairs = tuple(pairs)
+    kept = [pair for pair in pairs if name not in pair]
+    before = [first for first, second in pairs if second == name]
+    after = [second for first, second in pairs if first == name]
+    return tuple(dict.fromkeys([*kept, *((first, second) for first in before for second in after)]))

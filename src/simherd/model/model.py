@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, BinaryIO, TypeVar
 
-from simherd.errors import ModelError, SetupError, UnknownNameError, close_matches
+from simherd.errors import ModelError, UnknownNameError, close_matches
+from simherd.model.contents import Contents
+from simherd.model.copies import own_value
 from simherd.model.frozen import freeze, thaw
-from simherd.model.graph import Graph, Key, Pair, join_name
+from simherd.model.graph import Key, Pair, join_name, pairs_without
 from simherd.model.hooks import HookTable, gather_hooks
 from simherd.model.names import find_key, flatten_keys, name_pairs, shown_name
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal, as_context
@@ -21,7 +22,7 @@ from simherd.model.variables import Attribute, VarType
 from simherd.model.watching import ProcessWatcher
 from simherd.model.wiring import build_graph
 
-__all__ = ["Model", "SetupDefaults", "active_model", "own_value"]
+__all__ = ["Model", "SetupDefaults", "active_model"]
 
 M = TypeVar("M", bound="Model")
 
@@ -46,7 +47,7 @@ def active_model() -> Model | None:
     return _active.get()
 
 
-class Model(Mapping[str, Any]):
+class Model(Contents):
     """A set of processes that together make a simulation model.
 
     Behaves as a mapping of names to process objects, which are attributes too: ``model.flow``.
@@ -101,11 +102,6 @@ class Model(Mapping[str, Any]):
         self._token: Token[Model | None] | None = None
 
     @property
-    def graph(self) -> Graph:
-        """How the processes hang together."""
-        return self._graph
-
-    @property
     def setup_defaults(self) -> SetupDefaults:
         """Clocks and outputs of setups that are given none."""
         return self._defaults
@@ -149,52 +145,6 @@ class Model(Mapping[str, Any]):
         found = (compiled.locate(error.__traceback__) for compiled in self._compiled.values())
         return next((place for place in found if place is not None), None)
 
-    # A mapping, with attributes
-
-    def __getitem__(self, name: str) -> Any:
-        return self._objects[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._graph.order)
-
-    def __len__(self) -> int:
-        return len(self._graph.order)
-
-    def __getattr__(self, name: str) -> Any:
-        graph = self.__dict__.get("_graph")
-        if graph is not None and name in graph.classes:
-            return self._objects[name]
-        known = graph.classes if graph is not None else ()
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no process or attribute {name!r}. "
-            f"{close_matches(name, known)}"
-        )
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        graph = self.__dict__.get("_graph")
-        if graph is not None and name in graph.classes:
-            raise AttributeError(f"Process {name!r} of a model cannot be replaced: see update_processes.")
-        super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._graph.order]
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._identity == self._identity
-
-    def __hash__(self) -> int:
-        return hash(self._identity)
-
-    @property
-    def _identity(self) -> tuple[tuple[str, type], ...]:
-        """Names and classes in the order of execution: what makes two models the same."""
-        return tuple((name, self._graph.classes[name]) for name in self._graph.order)
-
-    def __repr__(self) -> str:
-        from simherd.model.describe import describe_model
-
-        return describe_model(self._graph)
-
     def __getstate__(self) -> dict[str, Any]:
         own = {k: v for k, v in vars(self).items() if k not in _LIVE}
         return {**own, "_graph": (dict(self._graph.classes), self._graph.pairs)}
@@ -203,49 +153,12 @@ class Model(Mapping[str, Any]):
         self.__dict__.update(state, _graph=build_graph(*state["_graph"]), _compiled={})
         self._reset()
 
-    # What it holds
-
-    @property
-    def all_vars(self) -> list[Key]:
-        """All variables, as (process, variable)."""
-        return list(self._graph.variables)
-
-    @property
-    def all_vars_dict(self) -> dict[str, list[str]]:
-        """All variables by process."""
-        return _by_process(self.all_vars)
-
-    @property
-    def input_vars(self) -> list[Key]:
-        """Variables whose value the user gives, as (process, variable)."""
-        return list(self._graph.inputs)
-
-    @property
-    def input_vars_dict(self) -> dict[str, list[str]]:
-        """Inputs by process."""
-        return _by_process(self.input_vars)
-
-    @property
-    def index_vars(self) -> list[Key]:
-        """Index variables, as (process, variable)."""
-        return list(self._graph.indexes)
-
-    @property
-    def index_vars_dict(self) -> dict[str, list[str]]:
-        """Index variables by process."""
-        return _by_process(self.index_vars)
-
-    @property
-    def dependent_processes(self) -> dict[str, list[str]]:
-        """The processes that each process waits for."""
-        return {name: list(self._graph.dependencies[name]) for name in self._graph.order}
+    # Running stage by stage
 
     @property
     def state(self) -> ModelState:
         """The values that are set; a view that writes through."""
         return ModelState(self._live)
-
-    # Running stage by stage
 
     def update_state(
         self,
@@ -437,7 +350,7 @@ class Model(Mapping[str, Any]):
                 )
         pairs = self._graph.pairs
         for name in dropped:
-            pairs = _bridge(pairs, name)
+            pairs = pairs_without(pairs, name)
         return self._with({n: c for n, c in self._graph.classes.items() if n not in dropped}, pairs)
 
     def __enter__(self: M) -> M:
@@ -453,53 +366,6 @@ class Model(Mapping[str, Any]):
 
 
 _LIVE = ("_live_processes", "_token", "_compiled")
-
-
-def own_value(value: Any) -> Any:
-    """Return a value that a simulation may change in place without anyone else noticing.
-
-    What an object holds is copied with it, unless it holds what cannot be copied, such as a lock.
-
-    Raises
-    ------
-    SetupError
-        If the value itself cannot be copied.
-    """
-    if isinstance(value, str | bool | int | float | complex | None):
-        return value
-    is_plain_array = hasattr(value, "__array_interface__") and value.dtype != object
-    if is_plain_array:
-        return copy.copy(value)
-    try:
-        return copy.deepcopy(value)
-    except TypeError:  # what pickling raises too, by whose rules objects are copied
-        return _shallow_copy(value)
-
-
-def _shallow_copy(value: Any) -> Any:
-    try:
-        return copy.copy(value)
-    except TypeError as error:
-        raise SetupError(
-            f"Each simulation gets inputs of its own, and {value!r} cannot be copied: {error}.",
-            fix="give what it is made from, or make it in the initialize of a process.",
-        ) from error
-
-
-def _bridge(pairs: Iterable[Pair], name: str) -> tuple[Pair, ...]:
-    """Return pairs without a process, in which what came before it comes before what came after it."""
-    pairs = tuple(pairs)
-    kept = [pair for pair in pairs if name not in pair]
-    before = [first for first, second in pairs if second == name]
-    after = [second for first, second in pairs if first == name]
-    return tuple(dict.fromkeys([*kept, *((first, second) for first in before for second in after)]))
-
-
-def _by_process(keys: Iterable[Key]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for process, name in keys:
-        found.setdefault(process, []).append(name)
-    return found
 
 
 def _validate(instance: Any, fields: Iterable[Attribute]) -> None:

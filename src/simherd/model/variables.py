@@ -6,7 +6,7 @@ keys are those of xarray-simlab, so that functions that filter variables keep wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 import attr
 
 from simherd.errors import LinkError, ModelError, close_matches
+from simherd.model.dims import MAIN_CLOCK, DimsLike, as_dims
 
 __all__ = [
-    "MAIN_CLOCK",
     "VarIntent",
     "VarType",
     "any_object",
@@ -29,8 +29,6 @@ __all__ = [
     "variable",
 ]
 
-Dims: TypeAlias = tuple[tuple[str, ...], ...]
-DimsLike: TypeAlias = str | Sequence[str] | Sequence[str | tuple[str, ...]]
 F = TypeVar("F", bound=Callable[..., Any])
 Attribute: TypeAlias = "attr.Attribute[Any]"
 
@@ -77,62 +75,7 @@ class VarIntent(_Named):
     INOUT = "inout"
 
 
-MAIN_CLOCK = "<main clock>"
-"""Label of the dimension that is the main clock of a run, whatever its name there."""
-
 PULLED_TYPES = frozenset({VarType.ON_DEMAND, VarType.GROUP, VarType.GROUP_DICT})
-
-
-def as_dims(dims: DimsLike) -> Dims:
-    """Return the allowed combinations of dimension labels.
-
-    Parameters
-    ----------
-    dims : str, tuple of str, or list
-        A label, a tuple (one combination) or a list of these (alternatives); empty means scalar. A tuple
-        that holds tuples gives alternatives too: as one combination it would have no meaning.
-
-    Returns
-    -------
-    tuple of tuple of str
-        One tuple per alternative.
-
-    Raises
-    ------
-    ModelError
-        If they are something else, or two alternatives have the same number of dimensions.
-    """
-    alternatives: Dims
-    if not _are_dims(dims):
-        raise ModelError(
-            f"dims={dims!r} is not allowed.",
-            fix="give a label such as 'x', a tuple of labels, or a list of these, the alternatives.",
-        )
-    if isinstance(dims, list) or any(not isinstance(d, str) for d in dims):
-        alternatives = tuple((d,) if isinstance(d, str) else tuple(d) for d in dims) or ((),)
-    elif isinstance(dims, str):
-        alternatives = ((dims,),) if dims else ((),)
-    else:
-        alternatives = (tuple(map(str, dims)),)
-    lengths = [len(combination) for combination in alternatives]
-    ambiguous = [c for c in alternatives if lengths.count(len(c)) > 1]
-    if ambiguous:
-        raise ModelError(
-            f"The following combinations of dimension labels are ambiguous, having the same number "
-            f"of dimensions: {', '.join(map(str, ambiguous))}.",
-            fix="give alternatives as a list in which each has another number of dimensions.",
-        )
-    return alternatives
-
-
-def _are_dims(dims: Any) -> bool:
-    if isinstance(dims, str):
-        return True
-    return isinstance(dims, Sequence) and all(isinstance(d, str) or _are_labels(d) for d in dims)
-
-
-def _are_labels(labels: Any) -> bool:
-    return isinstance(labels, Sequence) and all(isinstance(label, str) for label in labels)
 
 
 def _names(names: str | Iterable[str] | None) -> tuple[str, ...]:

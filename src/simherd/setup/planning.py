@@ -12,12 +12,13 @@ import xarray as xr
 from simherd.engine.plan import Array, Plan, Tap, uses_random_numbers
 from simherd.engine.simulate import check_static
 from simherd.errors import MissingInputError, SetupError, UnknownNameError, close_matches
+from simherd.model.dims import MAIN_CLOCK
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.hooks import gather_hooks
 from simherd.model.model import Model
 from simherd.model.names import INPUT_SUFFIX, as_key
 from simherd.model.randomness import fresh_seed
-from simherd.model.variables import MAIN_CLOCK, VarIntent
+from simherd.model.variables import VarIntent
 from simherd.resources import is_count
 from simherd.setup.clocks import clock_names, main_clock, positions_on
 from simherd.setup.dataset import output_clocks

@@ -38,7 +38,7 @@ from simherd.compat.xsimlab.variable import (
     variable,
 )
 from simherd.compat.xsimlab.xr_accessor import SimlabAccessor, create_setup
-from simherd.model.variables import MAIN_CLOCK
+from simherd.model.dims import MAIN_CLOCK
 
 __all__ = [
     "MAIN_CLOCK",

@@ -10,8 +10,8 @@ import attr
 
 from simherd.errors import ModelError
 from simherd.model import variables as native
+from simherd.model.dims import DimsLike
 from simherd.model.variables import (
-    DimsLike,
     VarIntent,
     VarType,
     any_object,
