@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from simherd import control_groups
-from simherd.resources import usable_cores, usable_memory
+from simherd.errors import ClusterOptionError
+from simherd.resources import parse_job_memory, usable_cores, usable_memory
 
 SCHEDULERS = ("SLURM_", "NSLOTS", "PBS_", "NCPUS", "LSB_")
 
@@ -199,3 +200,9 @@ def test_a_real_group_is_seen_from_a_group_inside_it(group):
 
     assert ask("bash", "-c", join, "bash") == 1
     assert ask("bash", "-c", join, "bash", what="usable_memory") == 512 * 1024**2
+
+
+@pytest.mark.parametrize("memory", [16, "16", "4 MiB"])
+def test_a_memory_in_which_no_worker_starts_lacks_its_unit(memory):
+    with pytest.raises(ClusterOptionError, match=r"(?s)no worker starts with less than 64\.0 MiB.*'16 GiB'"):
+        parse_job_memory(memory)

@@ -17,10 +17,14 @@ __all__ = [
     "is_count",
     "memory_limits",
     "parse_bytes",
+    "parse_job_memory",
     "parse_walltime",
     "usable_cores",
     "usable_memory",
 ]
+
+LEAST_MEMORY = 64 * 1024**2
+"""Memory in bytes below which no worker starts."""
 
 _UNITS = {
     "": 1,
@@ -126,6 +130,24 @@ def parse_bytes(text: str | int) -> int:
             f"{text!r} is not a size of memory.", fix="write for instance '4 GiB' or '500 MB'."
         )
     return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def parse_job_memory(text: str | int) -> int:
+    """Return the memory of a job or of workers in bytes, see `parse_bytes`.
+
+    Raises
+    ------
+    ClusterOptionError
+        If the text is no size, or so small that it must be a number without its unit.
+    """
+    nbytes = parse_bytes(text)
+    if nbytes < LEAST_MEMORY:
+        raise ClusterOptionError(
+            f"A memory of {text!r} is {format_bytes(nbytes)}: no worker starts with less than "
+            f"{format_bytes(LEAST_MEMORY)}.",
+            fix="write a unit, for instance '16 GiB': a number without one counts bytes.",
+        )
+    return nbytes
 
 
 def format_bytes(nbytes: float) -> str:

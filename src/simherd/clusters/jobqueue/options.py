@@ -11,7 +11,7 @@ from simherd.clusters.checks import lines, positive, seconds, shares
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.config import job_settings
 from simherd.errors import ClusterOptionError, close_matches
-from simherd.resources import parse_bytes, parse_walltime
+from simherd.resources import parse_job_memory, parse_walltime
 
 __all__ = ["JobOptions", "option_names", "read_options"]
 
@@ -203,7 +203,7 @@ def _as_it_is(name: str, value: Any) -> Any:
 
 
 def _memory(name: str, value: Any) -> int:
-    return parse_bytes(value)
+    return parse_job_memory(value)
 
 
 def _walltime(name: str, value: Any) -> int:
