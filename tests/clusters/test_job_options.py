@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import dask
 import distributed  # noqa: F401  (before dask.config.set, which else takes its settings away with its own)
 import pytest
@@ -121,3 +123,67 @@ def test_a_time_may_be_given_in_words(given, s):
 def test_what_is_no_time_above_zero_is_an_error(given):
     with pytest.raises(ClusterOptionError, match="is not a time above 0"):
         read_options(SLURM, {"death_timeout": given})
+
+
+def test_cores_are_those_of_processes_their_threads_and_those_of_libraries(configured):
+    options = configured(SLURM, {}, cores=8, guard_threads=4)
+
+    assert (options.processes, options.threads, options.tasks) == (2, 1, 2)
+    assert configured(SLURM, {}, processes=2, threads_per_worker=3, guard_threads=2).cores == 12
+    assert "--nworkers 2" in (script := job_script("slurm", cores=8, guard_threads=4))
+    assert (
+        "--nthreads 1 " in script.partition("--memory-limit")[2]
+    )  # the one that counts, after dask-jobqueue's
+    with pytest.raises(ClusterOptionError, match=r"cores=6 do not make 1 .* guard_threads=4 threads each"):
+        configured(SLURM, {}, cores=6, guard_threads=4)
+
+
+def test_workers_are_those_of_the_environment_that_jobs_activate(configured):
+    site = {"activation": ["module load weather"]}
+    with dask.config.set({"simherd": site}):
+        assert "\npython -m distributed" in job_script("slurm")
+        assert "\n/opt/python -m distributed" in job_script("slurm", python="/opt/python")
+    assert f"\n{sys.executable} -m distributed" in job_script("slurm", prologue=["module load weather"])
+
+
+def test_a_script_that_is_only_shown_makes_no_folder_for_logs(tmp_path):
+    folder = tmp_path / "logs"
+
+    assert f"-o {folder}/simherd-%J.out" in job_script("slurm", log_directory=str(folder))
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "line"),
+    [
+        ("slurm", {"job_mem": "3 GB"}, "#SBATCH --mem=2862M"),
+        ("lsf", {"mem": "4 GB", "lsf_units": "gb"}, "#BSUB -M 4"),
+        ("lsf", {"walltime": "00:01:30"}, "#BSUB -W 00:02"),
+        ("htcondor", {"disk": "1 GB", "directives": ["accounting_group = ice"]}, "accounting_group = ice"),
+        ("htcondor", {"disk": "1 GB"}, "MY.DaskWorkerDisk = 1000000000"),
+        ("pbs", {"resource_spec": "select=1:ncpus=2:gpus=1"}, "#PBS -l select=1:ncpus=2:gpus=1"),
+    ],
+)
+def test_an_option_that_only_some_kinds_have_is_in_their_scripts(kind, options, line):
+    assert line in job_script(kind, **options).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("slurm", {"resource_spec": "gpu=1"}, "has no option 'resource_spec'"),
+        ("slurm", {"parallel_environment": "smp"}, "has no option 'parallel_environment'"),
+        ("htcondor", {"walltime": "01:00:00"}, "has no option 'walltime'"),
+        ("slurm", {"job_mem": "much"}, "'much' is not a size of memory"),
+        ("slurm", {"memory": 16}, "a number without one counts bytes"),
+        ("lsf", {"lsf_units": "xb"}, "lsf_units='xb' is not known"),
+        ("lsf", {"use_stdin": "no"}, "true or false is needed"),
+        ("htcondor", {"disk": "1 GB", "directives": ["ice"]}, "'ice' is not allowed: HTCondor takes keys"),
+        ("slurm", {"scheduler_options": 5}, "scheduler_options=5 is not allowed: keys with values"),
+        ("slurm", {"shared_temp_directory": 5}, "the path of a folder is needed"),
+        ("slurm", {"adapt": "(1, 8)"}, r"write for instance \[1, 8\]"),
+    ],
+)
+def test_a_wrong_option_is_one_error(kind, options, said):
+    with pytest.raises(ClusterOptionError, match=said):
+        job_script(kind, **options)

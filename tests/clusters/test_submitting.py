@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import dask_jobqueue
@@ -149,6 +150,31 @@ def test_a_command_that_prints_no_job_id_is_an_error(stand_in, script, name):
 
     with pytest.raises(SubmitError, match="no message, which is no job id"):
         scheduler_of(KINDS[name]).submit(script)
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "is_over"),
+    [
+        ("htcondor", "Couldn't find/remove all jobs in cluster 517", True),
+        ("lsf", "Job <517>: Job has already finished", True),
+        ("lsf", "Job <517>: No matching job found", True),
+        ("moab", "ERROR:  invalid job specified (517)", True),
+        ("oar", "Cannot frag 517 : this job is already killed", True),
+        ("pbs", "qdel: Unknown Job Id 517.server", True),
+        ("pbs", "qdel: Job has finished 517.server", True),
+        ("lsf", "Failed in an LSF library call: Master LIM is down", False),
+        ("pbs", "qdel: Unauthorized Request 517.server", False),
+    ],
+)
+def test_a_job_that_cannot_be_cancelled_is_over_or_an_error(stand_in, name, says, is_over):
+    stand_in(COMMANDS[name][1], complains=says, code=1)
+    scheduler = scheduler_of(KINDS[name])
+
+    with nullcontext() if is_over else pytest.raises(SchedulerError, match=says):
+        scheduler.cancel(["517"])
+
+    expected = JobState.CANCELLED if is_over else JobState.UNKNOWN
+    assert scheduler.query(["517"])["517"].state is expected
 
 
 def test_commands_that_are_not_there_are_an_error(script, monkeypatch, tmp_path):

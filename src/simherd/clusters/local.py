@@ -19,7 +19,7 @@ from simherd.clusters.scheduler import SETTINGS
 from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
 from simherd.clusters.security import address_of, as_security, is_loopback
 from simherd.errors import ClusterError, ClusterOptionError
-from simherd.resources import parse_bytes, usable_cores
+from simherd.resources import parse_job_memory, usable_cores
 from simherd.threads import guarding
 
 __all__ = ["open"]
@@ -85,14 +85,15 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     settings = {f"distributed.worker.memory.{what}": share for what, share in kept.items()}
     credentials = as_security(security, is_wanted=not is_loopback(host))
     secured = {} if credentials is None else {"security": credentials, "protocol": "tls://"}
-    count = positive("workers", max(1, usable_cores() // threads) if workers is None else workers)
-    limit = (MEMORY_LIMIT if memory is None else parse_bytes(memory)) // count
+    guarded = positive("guard_threads", guard_threads)
+    count = positive("workers", max(1, usable_cores() // (threads * guarded)) if workers is None else workers)
+    limit = (MEMORY_LIMIT if memory is None else parse_job_memory(memory)) // count
     remove_folders_of_killed_runs()
     with ExitStack() as stack:
         folder = local_directory or stack.enter_context(
             tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
         )
-        stack.enter_context(guarding(positive("guard_threads", guard_threads)))
+        stack.enter_context(guarding(guarded))
         with dask.config.set({"temporary-directory": folder, **SETTINGS, **settings}):
             cluster = stack.enter_context(
                 _start(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 
-KIND = Kind(name="moab", title="Moab", cluster="MoabCluster")
+KIND = Kind(name="moab", title="Moab", cluster="MoabCluster", has_resource_spec=True)
 OPTIONS = option_names(KIND)
 
 

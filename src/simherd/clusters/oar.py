@@ -29,6 +29,7 @@ KIND = Kind(
     title="OAR",
     cluster="OARCluster",
     account="project",
+    has_resource_spec=True,
     own=("memory_per_core_property_name",),
     hand_over=_as_words,
     job_id=r"OAR_JOB_ID=(\d+)",

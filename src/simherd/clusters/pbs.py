@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KIND", "OPTIONS", "job_script", "open"]
 
-KIND = Kind(name="pbs", title="PBS", cluster="PBSCluster")
+KIND = Kind(name="pbs", title="PBS", cluster="PBSCluster", has_resource_spec=True)
 OPTIONS = option_names(KIND)
 
 

@@ -139,11 +139,11 @@ class RankOptions:
             If it is wrong.
         """
         from simherd.clusters.checks import positive, seconds, shares
-        from simherd.resources import parse_bytes
+        from simherd.resources import parse_job_memory
 
         return cls(
             threads_per_worker=positive("threads_per_worker", threads_per_worker or 1),
-            memory_bytes=None if memory is None else parse_bytes(memory),
+            memory_bytes=None if memory is None else parse_job_memory(memory),
             death_timeout_s=seconds("death_timeout", death_timeout),
             guard_threads=positive("guard_threads", guard_threads),
             worker_memory=None if worker_memory is None else shares("worker_memory", worker_memory),

@@ -68,6 +68,8 @@ KIND = Kind(
     title="Grid Engine",
     cluster="SGECluster",
     account="project",
+    has_resource_spec=True,
+    has_parallel_environment=True,
     arguments=_arguments,
     environment=_environment,
 )

@@ -18,12 +18,9 @@ def _arguments(options: JobOptions) -> dict[str, Any]:
 
     SLURM starts a job anew only after two minutes; it is replaced at once.
     """
-    own = {"job_mem": f"{options.memory // 2**20}M", **options.own}
+    memory = options.own.get("job_mem", options.memory)
     directives = ["--no-requeue", *options.directives]
-    return {
-        "job_extra_directives": directives,
-        **{name: value for name, value in own.items() if value is not None},
-    }
+    return {"job_extra_directives": directives, "job_mem": f"{-(-memory // 2**20)}M"}
 
 
 KIND = Kind(

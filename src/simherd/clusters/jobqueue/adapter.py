@@ -49,9 +49,12 @@ def worker_script(kind: Kind, given: Mapping[str, Any]) -> str:
         If an option is wrong.
     """
     options = read_options(kind, given)
-    return Scripts(kind=kind, options=options, address=ADDRESS, log_directory=options.log_directory).text(
-        "job-0"
-    )
+    scripts = Scripts(kind=kind, options=options, address=ADDRESS)
+    if options.log_directory is None:
+        return scripts.text("job-0")
+    with tempfile.TemporaryDirectory() as folder:  # as dask-jobqueue makes the folder that it is given
+        text = replace(scripts, log_directory=folder).text("job-0")
+    return text.replace(folder, options.log_directory)
 
 
 def open_jobs(kind: Kind, given: Mapping[str, Any]) -> OwningClient:
@@ -136,7 +139,7 @@ def _start(
         least=options.adapt[0] if options.adapt else options.jobs,
         first=options.jobs,
         most=options.most_jobs,
-        threads_per_job=options.cores,
+        threads_per_job=options.tasks,
         logs=Path(options.log_directory or journal.folder),
     )
     pool = JobPool(Fleet(scheduler, scripts.text, journal.folder, Herd(cluster), journal), plan)
@@ -209,7 +212,8 @@ def _asked_for(kind: Kind, options: JobOptions) -> str:
     jobs = counted(options.jobs, "job")
     size = f"{counted(options.cores, 'core')}, {format_bytes(options.memory)}"
     more = f" (up to {options.most_jobs} as needed)" if options.most_jobs > options.jobs else ""
-    return f"Submitting {jobs}{more} to {kind.title}: {size}, {format_walltime(options.walltime)} each."
+    limit = f", {format_walltime(options.walltime)}" if kind.has_walltime else ""
+    return f"Submitting {jobs}{more} to {kind.title}: {size}{limit} each."
 
 
 def _dashboard_hint(client: OwningClient) -> str | None:

@@ -12,23 +12,24 @@ from simherd.schedulers import JobState, JobStatus
 __all__ = ["explain", "log_of"]
 
 LINES = 12
+_ACTIVATE = "let activation (section simherd of jobqueue.yaml) load the environment"
 _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern), cause, fix)
     for pattern, cause, fix in (
         (
             r"No module named '?simherd|No module named '?distributed|Module simherd\.clusters\.worker",
             "Python on the node finds no simherd",
-            "let the prologue load the environment that has it, or install it where all nodes see it.",
+            f"{_ACTIVATE} that has it, or give python=PATH of one that nodes see.",
         ),
         (
             r"versions of worker and client differ: .*?(?=\. Fix)",
             "the {0}",
-            "let the prologue load the client's environment, or give python=PATH.",
+            f"{_ACTIVATE} of the client, or give python=PATH.",
         ),
         (
             r"(python[\d.]*|bin/\S+): (No such file|command not found|not found|Permission denied)",
             "Python was not found on the node",
-            "give python=PATH as nodes see it, or let the prologue load an environment.",
+            "give python=PATH as nodes see it, or python=python where the prologue loads an environment.",
         ),
         (
             r"network interface|interface .* (not found|doesn't)|'[\w.]+' is not a valid network interface",

@@ -51,6 +51,10 @@ class Kind:
     """Whether jobs can name a queue or partition."""
     has_walltime: bool = True
     """Whether jobs can name a walltime."""
+    has_resource_spec: bool = False
+    """Whether they can ask for resources in the scheduler's own words."""
+    has_parallel_environment: bool = False
+    """Whether several cores need a parallel environment."""
     own: tuple[str, ...] = ()
     """Options that only it has, under dask-jobqueue's names."""
     walltime_format: str = "%H:%M:%S"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from os import PathLike
 from typing import Any
 
 from simherd.clusters.checks import lines, positive, seconds, shares
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.config import job_settings
 from simherd.errors import ClusterOptionError, close_matches
-from simherd.resources import parse_job_memory, parse_walltime
+from simherd.resources import parse_bytes, parse_job_memory, parse_walltime
 
 __all__ = ["JobOptions", "option_names", "read_options"]
 
@@ -84,8 +85,13 @@ class JobOptions:
 
     @property
     def threads(self) -> int:
-        """Threads of a worker process."""
-        return self.cores // self.processes
+        """Simulations that a worker process runs at once."""
+        return self.cores // (self.processes * self.guard_threads)
+
+    @property
+    def tasks(self) -> int:
+        """Simulations that a job runs at once."""
+        return self.processes * self.threads
 
     @property
     def most_jobs(self) -> int:
@@ -106,6 +112,8 @@ OVERRULED = {
     "workers": ("jobs", "adapt"),
 }
 """Options that are not taken from the configuration where one of some others is given."""
+LSF_UNITS = tuple(f"{prefix}b" for prefix in "kmgtpez")
+"""Units in which LSF may count memory."""
 IGNORED = ("worker_command",)
 """Keys of dask-jobqueue that have no effect: workers are started in one way."""
 
@@ -113,11 +121,15 @@ IGNORED = ("worker_command",)
 def option_names(kind: Kind) -> tuple[str, ...]:
     """Return the options that a kind of cluster has."""
     names = [one.name for one in fields(JobOptions) if one.name != "own"]
-    absent = {"queue": kind.has_queue, "account": bool(kind.account)}
-    if kind.name != "sge":
-        absent["parallel_environment"] = False
-    kept = [name for name in names if absent.get(name, True)]
-    spelt = [other for other, name in SPELLINGS.items() if absent.get(name, True)]
+    present = {
+        "queue": kind.has_queue,
+        "account": bool(kind.account),
+        "walltime": kind.has_walltime,
+        "resource_spec": kind.has_resource_spec,
+        "parallel_environment": kind.has_parallel_environment,
+    }
+    kept = [name for name in names if present.get(name, True)]
+    spelt = [other for other, name in SPELLINGS.items() if present.get(name, True)]
     return (*kept, *spelt, *DERIVED, *kind.own)
 
 
@@ -138,8 +150,10 @@ def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
             raise ClusterOptionError(
                 f"A cluster of kind {kind.name!r} has no option {name!r}. {close_matches(name, allowed)}"
             )
-    ours = [name for name in kind.own if name in values and name not in _FIELDS]
-    own = {name: _CHECKS.get(name, _one_line)(name, values.pop(name)) for name in ours}
+    ours = {name: values.pop(name) for name in kind.own if name in values and name not in _FIELDS}
+    own = {
+        name: _CHECKS.get(name, _one_line)(name, value) for name, value in ours.items() if value is not None
+    }
     return JobOptions(**_checked(values), own=own)
 
 
@@ -183,17 +197,18 @@ def _jobs(checked: dict[str, Any], processes: int) -> int:
 
 def _cores_and_processes(checked: dict[str, Any]) -> tuple[int, int]:
     """Return cores and worker processes of a job; each process has as many threads as the others."""
-    threads = checked.pop("threads_per_worker", None)
+    threads, guarded = checked.pop("threads_per_worker", None), checked.get("guard_threads", 1)
     cores, processes = checked.get("cores"), checked.get("processes")
     if cores is None:
-        cores = (processes or 1) * (threads or 1)
+        cores = (processes or 1) * (threads or 1) * guarded
     if processes is None:
-        processes = max(1, cores // (threads or 1))
-    if cores % processes or (threads is not None and cores != processes * threads):
+        processes = max(1, cores // ((threads or 1) * guarded))
+    if cores % (processes * guarded) or (threads is not None and cores != processes * threads * guarded):
+        each = "" if guarded == 1 else f" with simulations of guard_threads={guarded} threads each"
         raise ClusterOptionError(
             f"cores={cores} do not make {processes} worker processes of "
-            f"{threads or 'equally many'} threads: cores would idle, or be used twice.",
-            fix="let cores be processes times threads_per_worker.",
+            f"{threads or 'equally many'} threads{each}: cores would idle, or be used twice.",
+            fix="let cores be processes times threads_per_worker times guard_threads.",
         )
     return cores, processes
 
@@ -204,6 +219,10 @@ def _as_it_is(name: str, value: Any) -> Any:
 
 def _memory(name: str, value: Any) -> int:
     return parse_job_memory(value)
+
+
+def _size(name: str, value: Any) -> int:
+    return parse_bytes(value)
 
 
 def _walltime(name: str, value: Any) -> int:
@@ -233,26 +252,56 @@ def _one_line(name: str, value: Any) -> Any:
     return value
 
 
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ClusterOptionError(f"{name}={value!r} is not allowed: true or false is needed.")
+
+
+def _unit(name: str, value: Any) -> str:
+    if value in LSF_UNITS:
+        return str(value)
+    raise ClusterOptionError(f"{name}={value!r} is not known. {close_matches(str(value), LSF_UNITS)}")
+
+
+def _folder(name: str, value: Any) -> str:
+    if isinstance(value, str | PathLike) and (text := str(value)):
+        return text
+    raise ClusterOptionError(f"{name}={value!r} is not allowed: the path of a folder is needed.")
+
+
+def _keys(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise ClusterOptionError(f"{name}={value!r} is not allowed: keys with values are needed.")
+
+
 def _adapt(name: str, value: Any) -> tuple[int, int]:
     is_pair = isinstance(value, Sequence) and len(value) == 2 and all(isinstance(one, int) for one in value)
     if is_pair and 0 <= value[0] <= value[1] and value[1] > 0:
         return value[0], value[1]
     raise ClusterOptionError(
         f"adapt={value!r} is not allowed: the fewest and the most jobs are needed.",
-        fix="write for instance (1, 8).",
+        fix="write for instance [1, 8].",
     )
 
 
 _CHECKS = {
     **dict.fromkeys(
-        ("jobs", "workers", "threads_per_worker", "cores", "processes", "guard_threads"), positive
+        ("jobs", "workers", "threads_per_worker", "cores", "processes", "guard_threads", "ncpus", "job_cpu"),
+        positive,
     ),
     **dict.fromkeys(
         ("queue", "account", "parallel_environment", "resource_spec", "name", "interface", "log_directory"),
         _word,
     ),
-    "memory": _memory,
+    **dict.fromkeys(("memory", "job_mem"), _memory),
+    **dict.fromkeys(("mem", "disk"), _size),
+    "use_stdin": _flag,
+    "lsf_units": _unit,
     "walltime": _walltime,
+    "shared_temp_directory": _folder,
+    "scheduler_options": _keys,
     **dict.fromkeys(("prologue", "directives_skip", "worker_arguments"), lines),
     **dict.fromkeys(("submit_command_extra", "cancel_command_extra"), lines),
     "directives": _directives,

@@ -62,9 +62,10 @@ class Scripts:
         """
         module = dask_jobqueue()
         job_class = getattr(module, self.kind.cluster).job_cls
+        arguments = self._arguments()
         with dask.config.set({f"jobqueue.{SECTION}": _defaults(self.kind.name)}):
             try:
-                return job_class(self.address, name=name, config_name=SECTION, **self._arguments())
+                return job_class(self.address, name=name, config_name=SECTION, **arguments)
             except (ValueError, TypeError) as error:
                 raise ClusterOptionError(
                     f"dask-jobqueue refuses the options of the cluster: {error}."
@@ -85,7 +86,7 @@ class Scripts:
             "local_directory": _quoted(options.local_directory),
             "log_directory": self.log_directory,
             "death_timeout": int(options.death_timeout),
-            "python": options.python and shlex.quote(options.python),
+            "python": self._python(),
             "shebang": options.shebang,
             "job_extra_directives": options.directives or None,
             "job_directives_skip": options.directives_skip or None,
@@ -96,15 +97,23 @@ class Scripts:
             **({"queue": options.queue} if kind.has_queue else {}),
             **({kind.account: options.account} if kind.account else {}),
             **({"walltime": self._walltime()} if kind.has_walltime else {}),
-            **({"resource_spec": options.resource_spec} if "resource_spec" in _defaults_of(kind) else {}),
+            **({"resource_spec": options.resource_spec} if kind.has_resource_spec else {}),
             **options.own,
             **kind.arguments(options),
         }
         return {name: value for name, value in given.items() if value is not None}
 
+    def _python(self) -> str | None:
+        """Return Python on the nodes; where lines make simherd available there, it is theirs."""
+        if self.options.python is None and site_settings(self.kind.name).activation:
+            return "python"
+        return self.options.python and shlex.quote(self.options.python)
+
     def _walltime(self) -> str:
-        text = format_walltime(self.options.walltime)
-        return text if self.kind.walltime_format.endswith("%S") else text.rpartition(":")[0]
+        if self.kind.walltime_format.endswith("%S"):
+            return format_walltime(self.options.walltime)
+        minutes = -(-self.options.walltime // 60)
+        return format_walltime(60 * minutes).rpartition(":")[0]
 
     def _prologue(self) -> Iterator[str]:
         """Yield what runs before the workers; the guards come last, so that nothing overrides them."""
@@ -128,6 +137,8 @@ class Scripts:
     def _worker_arguments(self) -> list[str]:
         limit = int(self.options.memory * (1 - HEADROOM)) // self.options.processes
         ours = [
+            "--nthreads",
+            str(self.options.threads),
             "--memory-limit",
             str(limit),
             "--preload",
@@ -190,10 +201,6 @@ def _shipped() -> dict[str, Any]:
 
 def _defaults(kind: str) -> dict[str, Any]:
     return _shipped()[kind]  # type: ignore[no-any-return]
-
-
-def _defaults_of(kind: Kind) -> frozenset[str]:
-    return frozenset(key.replace("-", "_") for key in _defaults(kind.name))
 
 
 _importing = threading.Lock()

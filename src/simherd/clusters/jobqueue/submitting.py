@@ -15,6 +15,12 @@ from simherd.schedulers.commands import run_program, submit_with
 
 __all__ = ["PlainScheduler"]
 
+_OVER = re.compile(
+    "already|completed|finished|terminated|couldn't find|invalid job|no matching job|no such job|unknown job",
+    re.IGNORECASE,
+)
+"""What commands say of jobs that are over."""
+
 
 class PlainScheduler(BatchScheduler):
     """Submits and cancels. What becomes of jobs shows only in their workers.
@@ -78,10 +84,13 @@ class PlainScheduler(BatchScheduler):
         Raises
         ------
         SchedulerError
-            If the command is not there, or does not answer.
+            If the command is not there, does not answer, or refuses for another reason.
         """
         for job_id in job_ids:
-            run_program([*self._cancel, job_id], doing=f"cancelling job {job_id}", may_fail=True)
+            doing = f"cancelling job {job_id}"
+            ran = run_program([*self._cancel, job_id], doing=doing, may_fail=True)
+            if ran.returncode and not _OVER.search(ran.stdout + ran.stderr):
+                raise ran.error(doing)
             self._cancelled.add(job_id)
 
     def site(self) -> Site:
