@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simherd.clusters.jobqueue.diagnosis import end_of_log, log_of
 from simherd.clusters.jobqueue.fleet import Fleet
 from simherd.clusters.jobqueue.herd import Herd
 from simherd.clusters.jobqueue.kinds import Kind
@@ -196,13 +197,19 @@ def _wait(pool: JobPool, client: OwningClient, options: JobOptions) -> None:
         if options.wait_timeout is not None and waited > options.wait_timeout:
             raise ClusterError(
                 f"No worker connected within {format_duration(options.wait_timeout)}. "
-                f"Jobs: {pool.describe()}.",
+                f"Jobs: {pool.describe()}.{_said_by_one(pool)}",
                 fix="wait longer (wait_timeout), or ask for less.",
             )
         if waited > SAY_AFTER_S:
             notices.say(f"Waiting for the first worker. Jobs: {pool.describe()}.")
     if options.dashboard_address is not None and (hint := _dashboard_hint(client)) is not None:
         notice(hint)
+
+
+def _said_by_one(pool: JobPool) -> str:
+    """Return the end of the log of a job that has one: the file may go when the cluster closes."""
+    ends = ((job.job_id, end_of_log(log_of(job.job_id, pool.plan.logs))) for job in pool.jobs)
+    return next((f" The end of the log of job {job_id}:{end}\n" for job_id, end in ends if end), "")
 
 
 def _asked_for(kind: Kind, options: JobOptions) -> str:

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -98,7 +98,7 @@ class Scripts:
             **({"walltime": self._walltime()} if kind.has_walltime else {}),
             **({"resource_spec": options.resource_spec} if "resource_spec" in _defaults_of(kind) else {}),
             **options.own,
-            **kind.arguments(options),
+            **kind.arguments(replace(options, log_directory=self.log_directory)),
         }
         return {name: value for name, value in given.items() if value is not None}
 

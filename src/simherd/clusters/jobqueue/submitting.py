@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simherd.clusters.jobqueue.kinds import Kind
+from simherd.errors import SubmitError
 from simherd.schedulers import BatchScheduler, JobState, JobStatus, Site, Words
 from simherd.schedulers.commands import run_program, submit_with
 
@@ -56,7 +57,11 @@ class PlainScheduler(BatchScheduler):
         """
         handed = self._kind.hand_over(script, self._own)
         argv = [*self._submit, *arguments, *handed.words, *of_script]
-        return submit_with(argv, str(script), self._read_id, stdin=handed.stdin)
+        try:
+            return submit_with(argv, str(script), self._read_id, stdin=handed.stdin)
+        except SubmitError as error:
+            error.message = _without_text(error.message, script)
+            raise
 
     def _read_id(self, printed: str) -> str | None:
         found = re.search(self._kind.job_id, printed)
@@ -87,3 +92,8 @@ class PlainScheduler(BatchScheduler):
     def site(self) -> Site:
         """Return nothing: its limits are not known here."""
         return Site()
+
+
+def _without_text(message: str, script: Path) -> str:
+    """Return a message in which a script that is a word of the command does not stand in full."""
+    return message.replace(shlex.quote(script.read_text()), f'"$(cat {shlex.quote(str(script))})"')
