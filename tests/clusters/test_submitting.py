@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import dask_jobqueue
 import pytest
 
-from simherd.clusters import htcondor, lsf, moab, oar, pbs
+from simherd.clusters import htcondor, job_script, lsf, moab, oar, open_client, pbs
 from simherd.clusters.jobqueue import Kind
+from simherd.clusters.jobqueue.options import read_options
+from simherd.clusters.jobqueue.script import Scripts
 from simherd.clusters.jobqueue.submitting import PlainScheduler
-from simherd.errors import SchedulerError, SubmitError
+from simherd.errors import ClusterError, SchedulerError, SubmitError
 from simherd.schedulers import JobState
 
 KINDS = {module.KIND.name: module.KIND for module in (htcondor, lsf, moab, oar, pbs)}
@@ -122,6 +125,62 @@ def test_oarsub_gets_the_directives_as_options_and_the_script_as_its_command(sta
         *("-p", "gpu = 0 AND memcore>=512"),
     ]
     assert (command, read) == (SCRIPT, "")
+
+
+def test_a_refusal_by_oarsub_does_not_repeat_the_script(stand_in, script):
+    stand_in("oarsub", complains="ERROR : The queue nigth does not exist", code=248)
+
+    with pytest.raises(SubmitError) as raised:
+        scheduler_of(oar.KIND).submit(script)
+
+    assert str(raised.value) == (
+        f"While submitting the job script '{script}': oarsub -n climb -l /nodes=1/core=2,walltime=01:00:00 "
+        f"-p 'gpu = 0 AND memcore>=512' '#!/usr/bin/env bash ...' "
+        "ended with exit code 248: ERROR : The queue nigth does not exist"
+    )
+
+
+def test_logs_of_oar_go_to_the_folder_of_logs_unless_a_directive_says_otherwise(stand_in, tmp_path):
+    given = stand_in("oarsub", "OAR_JOB_ID=1")
+    folder, path = tmp_path / "the logs", tmp_path / "job-0.sh"
+    options = read_options(oar.KIND, {"name": "climb", "memory_per_core_property_name": "memcore"})
+
+    def words(**others: object) -> list[str]:
+        scripts = Scripts(
+            kind=oar.KIND, options=replace(options, **others), address="tcp://a:1", log_directory=str(folder)
+        )
+        path.write_text(scripts.text("job-0"))
+        scheduler_of(oar.KIND).submit(path)
+        return given()
+
+    logs = ["-O", f"{folder}/climb-%jobid%.out", "-E", f"{folder}/climb-%jobid%.err"]
+
+    assert words()[4:8] == logs
+    assert words(directives=("-O mine",))[4:10] == [*logs, "-O", "mine"]
+
+
+def test_who_waits_for_workers_in_vain_is_told_what_a_job_wrote(stand_in, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    stand_in("oarsub", "OAR_JOB_ID=517")
+    stand_in("oardel")
+    (tmp_path / "simherd-517.err").write_text("line 25: /no/python: No such file or directory\n")
+    options = {"log_directory": str(tmp_path), "memory_per_core_property_name": "not_applicable"}
+
+    with pytest.raises(
+        ClusterError, match=r"The end of the log of job 517:\n    line 25: /no/python: No such"
+    ):
+        open_client("oar", interface="lo", wait_timeout=0.2, **options)
+
+
+def test_jobs_of_oar_without_a_property_for_memory_say_so_once(capsys, recwarn):
+    oar._say_that_memory_is_not_booked.cache_clear()
+
+    for _ in range(2):
+        script = job_script("oar")
+
+    assert "#OAR -p" not in script
+    assert capsys.readouterr().err.count("give memory_per_core_property_name") == 1
+    assert not recwarn.list
 
 
 def test_a_site_adds_words_to_the_commands_of_htcondor(stand_in, script):

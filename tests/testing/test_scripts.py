@@ -127,7 +127,6 @@ def test_a_directive_of_htcondor_is_one_line(directives):
         ("slurm", "shebang"),
         ("slurm", "python"),
         ("slurm", "local_directory"),
-        ("slurm", "job_mem"),
         ("oar", "memory_per_core_property_name"),
     ],
 )

@@ -10,9 +10,11 @@ from typing import Any
 
 from simherd.errors import ClusterOptionError, MissingDependencyError
 
-__all__ = ["address_of", "as_security", "is_loopback", "write_credentials"]
+__all__ = ["CREDENTIALS", "address_of", "as_security", "is_loopback", "write_credentials"]
 
 WORDS = {True: True, "tls": True, "temporary": True, False: False, "none": False}
+CREDENTIALS = ("tls_ca_file", "tls_worker_cert", "tls_worker_key")
+"""What a worker needs."""
 FORMS = "'tls', 'none', a distributed.Security or a mapping with tls_ca_file, tls_client_cert ..."
 
 
@@ -115,7 +117,7 @@ def write_credentials(security: Any, folder: Path) -> Any:
     from distributed.security import Security
 
     fields = {}
-    for name in ("tls_ca_file", "tls_worker_cert", "tls_worker_key"):
+    for name in CREDENTIALS:
         value = getattr(security, name)
         if value is not None and "\n" in value:
             path = folder / f"{name}.pem"

@@ -14,7 +14,10 @@ from simherd.thread_use import ThreadUse, first_use_of, overused
 __all__ = ["ThreadWatch", "report_threads"]
 
 TOPIC = "simherd-threads"
-FIX = "start the workers through simherd, or export OMP_NUM_THREADS=1 and its like before they start."
+FIX = (
+    "give workers the cores that their threads need; or export OMP_NUM_THREADS=1 and its like before they "
+    "start, which simherd does for those that it starts itself."
+)
 
 
 def report_threads() -> None:

@@ -89,7 +89,7 @@ def run_program(
         ) from error
     except subprocess.TimeoutExpired as error:
         raise SchedulerError(
-            f"While {doing}: {shlex.join(argv)} did not answer within {timeout_s:g} s.",
+            f"While {doing}: {_shown(argv)} did not answer within {timeout_s:g} s.",
             fix="try it by hand; the scheduler may be down or busy.",
             argv=argv,
         ) from error
@@ -154,6 +154,9 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _failed(doing: str, ran: Ran) -> str:
     said = " ".join((ran.stderr.strip() or ran.stdout.strip()).split())
-    return (
-        f"While {doing}: {shlex.join(ran.argv)} ended with exit code {ran.returncode}: {said or 'no message'}"
-    )
+    return f"While {doing}: {_shown(ran.argv)} ended with exit code {ran.returncode}: {said or 'no message'}"
+
+
+def _shown(argv: Sequence[str]) -> str:
+    """Return a command for people; of an argument of several lines, such as a script, only the first."""
+    return " ".join(shlex.quote(word.partition("\n")[0] + " ..." * ("\n" in word)) for word in argv)

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simherd.clusters.jobqueue.diagnosis import end_of_log, log_of
 from simherd.clusters.jobqueue.fleet import Fleet
 from simherd.clusters.jobqueue.herd import Herd
 from simherd.clusters.jobqueue.kinds import Kind
-from simherd.clusters.jobqueue.options import JobOptions, read_options
+from simherd.clusters.jobqueue.options import JobOptions, is_word, read_options
 from simherd.clusters.jobqueue.pool import JobPool, PoolPlan
 from simherd.clusters.jobqueue.script import Scripts, dask_jobqueue
 from simherd.clusters.jobqueue.submitting import PlainScheduler
@@ -127,7 +128,7 @@ def _start(
         security=None
         if security is None
         else write_credentials(security, _keys_folder(options, journal, stack)),
-        log_directory=options.log_directory or str(journal.folder),
+        log_directory=_log_directory(options, journal),
     )
     scripts.job("job-0")
     check_request(_request(kind, options), site.result(), scheduler)
@@ -140,7 +141,7 @@ def _start(
         first=options.jobs,
         most=options.most_jobs,
         threads_per_job=options.tasks,
-        logs=Path(options.log_directory or journal.folder),
+        logs=Path(scripts.log_directory or journal.folder),
     )
     pool = JobPool(Fleet(scheduler, scripts.text, journal.folder, Herd(cluster), journal), plan)
     notice(_asked_for(kind, options))
@@ -168,6 +169,17 @@ def _keys_folder(options: JobOptions, journal: Journal, stack: ExitStack) -> Pat
             fix="name a folder that you may write and that all nodes see, or leave it out.",
         ) from error
     return Path(stack.enter_context(folder))
+
+
+def _log_directory(options: JobOptions, journal: Journal) -> str:
+    """Return the folder of the jobs' logs, whose name stands in directives without quotes."""
+    folder = options.log_directory or str(journal.folder)
+    if is_word(folder):
+        return folder
+    raise ClusterOptionError(
+        f"The logs of jobs cannot go to {folder!r}: directives take no spaces or quotes.",
+        fix="give log_directory, or an XDG_STATE_HOME without them.",
+    )
 
 
 def _scheduler_only(options: JobOptions, host: str, security: Any) -> Any:
@@ -199,13 +211,19 @@ def _wait(pool: JobPool, client: OwningClient, options: JobOptions) -> None:
         if options.wait_timeout is not None and waited > options.wait_timeout:
             raise ClusterError(
                 f"No worker connected within {format_duration(options.wait_timeout)}. "
-                f"Jobs: {pool.describe()}.",
+                f"Jobs: {pool.describe()}.{_said_by_one(pool)}",
                 fix="wait longer (wait_timeout), or ask for less.",
             )
         if waited > SAY_AFTER_S:
             notices.say(f"Waiting for the first worker. Jobs: {pool.describe()}.")
     if options.dashboard_address is not None and (hint := _dashboard_hint(client)) is not None:
         notice(hint)
+
+
+def _said_by_one(pool: JobPool) -> str:
+    """Return the end of the log of a job that has one: the file may go when the cluster closes."""
+    ends = ((job.job_id, end_of_log(log_of(job.job_id, pool.plan.logs))) for job in pool.jobs)
+    return next((f" The end of the log of job {job_id}:{end}\n" for job_id, end in ends if end), "")
 
 
 def _asked_for(kind: Kind, options: JobOptions) -> str:

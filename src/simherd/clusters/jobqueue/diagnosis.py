@@ -9,7 +9,7 @@ from pathlib import Path
 from simherd.errors import ClusterError
 from simherd.schedulers import JobState, JobStatus
 
-__all__ = ["explain", "log_of"]
+__all__ = ["end_of_log", "explain", "log_of"]
 
 LINES = 12
 _ACTIVATE = "let activation (section simherd of jobqueue.yaml) load the environment"
@@ -77,13 +77,18 @@ def explain(status: JobStatus, scheduler: str, logs: Path) -> ClusterError:
     cause, fix = _cause(status, log)
     code = "" if status.exit_code is None else f", exit code {status.exit_code}"
     node = f" on {status.node}" if status.node else ""
-    tail = "".join(f"\n    {line}" for line in log.splitlines()[-LINES:])
+    tail = end_of_log(log)
     said = f" The end of its log:{tail}\n" if tail else " It left no log."
     return ClusterError(
         f"Job {status.job_id} of {scheduler} ended{node} before a worker of it connected "
         f"({status.state.value}{code}): {cause}.{said}",
         fix=fix,
     )
+
+
+def end_of_log(log: str) -> str:
+    """Return the last lines of a log for a message, each on a new line."""
+    return "".join(f"\n    {line}" for line in log.splitlines()[-LINES:])
 
 
 def _cause(status: JobStatus, log: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from simherd.config import job_settings
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.resources import parse_bytes, parse_job_memory, parse_walltime
 
-__all__ = ["JobOptions", "option_names", "read_options"]
+__all__ = ["JobOptions", "is_word", "option_names", "read_options"]
 
 MEMORY_PER_CORE = 2 * 2**30
 _WORD = re.compile(r"[\w.,:@%/+=-]+")
@@ -229,8 +229,13 @@ def _walltime(name: str, value: Any) -> int:
     return parse_walltime(value)
 
 
+def is_word(value: Any) -> bool:
+    """Return whether a value can stand in a directive as it is."""
+    return _WORD.fullmatch(str(value)) is not None
+
+
 def _word(name: str, value: Any) -> str:
-    if _WORD.fullmatch(str(value)):
+    if is_word(value):
         return str(value)
     raise ClusterOptionError(
         f"{name}={value!r} cannot stand in a job script: letters, digits and . , : @ % / + = - _ can.",

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -18,6 +18,7 @@ import yaml
 
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.clusters.jobqueue.options import JobOptions
+from simherd.clusters.security import CREDENTIALS
 from simherd.clusters.versions import EXPECTED, versions_here
 from simherd.config import site_settings
 from simherd.errors import ClusterOptionError
@@ -92,14 +93,14 @@ class Scripts:
             "job_directives_skip": options.directives_skip or None,
             "job_script_prologue": list(self._prologue()),
             "worker_extra_args": self._worker_arguments(),
-            "security": self.security,
+            "security": self._security(),
             "protocol": None if self.security is None else "tls://",
             **({"queue": options.queue} if kind.has_queue else {}),
             **({kind.account: options.account} if kind.account else {}),
             **({"walltime": self._walltime()} if kind.has_walltime else {}),
             **({"resource_spec": options.resource_spec} if kind.has_resource_spec else {}),
             **options.own,
-            **kind.arguments(options),
+            **kind.arguments(replace(options, log_directory=self.log_directory)),
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -108,6 +109,16 @@ class Scripts:
         if self.options.python is None and site_settings(self.kind.name).activation:
             return "python"
         return self.options.python and shlex.quote(self.options.python)
+
+    def _security(self) -> Any:
+        """Return the credentials with paths as they stand in a command line."""
+        if self.security is None:
+            return None
+        from distributed.security import Security
+
+        paths = {name: getattr(self.security, name) for name in CREDENTIALS}
+        quoted = {name: path and shlex.quote(path) for name, path in paths.items()}
+        return Security(require_encryption=True, **quoted)  # type: ignore[no-untyped-call]
 
     def _walltime(self) -> str:
         if self.kind.walltime_format.endswith("%S"):
