@@ -226,7 +226,7 @@ def test_a_shared_folder_that_is_none_is_an_error(bed):
 def test_the_folder_of_the_keys_may_have_spaces_in_its_name(bed, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state of $mine"))
 
-    with pytest.raises(ClusterOptionError, match="cannot go to .*state of .* give log_directory"):
+    with pytest.raises(ClusterOptionError, match=r"cannot go to .*state of .* give log_directory"):
         sh.open_client("slurm", **bed.options)
     with sh.open_client("slurm", log_directory=str(tmp_path), **bed.options) as client:
         assert client.submit(sum, (1, 2)).result(timeout=60) == 3
