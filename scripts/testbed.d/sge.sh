@@ -224,7 +224,7 @@ sge_queue() {  # No load threshold: the machine is busy with other things.
 		calendar              NONE
 		initial_state         default
 		s_rt                  INFINITY
-		h_rt                  INFINITY
+		h_rt                  24:00:00
 		s_cpu                 INFINITY
 		h_cpu                 INFINITY
 		s_fsize               INFINITY

@@ -220,6 +220,7 @@ IMPOSSIBLE = {
             "keeps a job on one host",
         ),
         (["--memory", "900GiB"], "900.0 GiB of memory on a node is over"),
+        (["--walltime", "1-01:00:00"], "over the 24:00:00 h of the queue 'all.q'"),
         (["--mode", "jobqueue", "--cores", "64"], "need 64 cores of one node, over the 16"),
     ],
 }

@@ -86,8 +86,6 @@ def test_beyond_loopback_connections_are_secure_and_the_keys_private(bed, tmp_pa
     ids=["queue", "memory", "cores", "walltime"],
 )
 def test_what_the_site_can_never_give_is_an_error_before_anything_is_queued(bed, wrong, message):
-    if bed.kind == "sge" and {"memory", "walltime"} & set(wrong):
-        pytest.skip("this Grid Engine limits neither memory nor walltime")
     if bed.kind == "slurm":
         wrong = {key: value for key, value in wrong.items() if key != "parallel_environment"}
     with pytest.raises(ClusterOptionError, match=message):
