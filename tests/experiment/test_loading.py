@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +13,8 @@ import pytest
 from simherd.errors import ExperimentError
 from simherd.experiment.loading import load_model, load_object
 from simherd.model import Model
+from simherd.setup.digests import digest_of
+from simherd.setup.sources import digest_of_process
 
 MODEL = """\
 import simherd.model as sm
@@ -149,3 +152,34 @@ def test_a_file_that_broke_is_not_kept(folder):
     (folder / "late.py").write_text("x = 1")
 
     assert load_object("late.py:x", folder) == 1
+
+
+@pytest.mark.parametrize("how", ["copied", "linked"])
+def test_a_model_is_the_same_where_its_file_lies_elsewhere(tmp_path, how):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    (here / "herds.py").write_text(FOREIGN)
+    shutil.copytree(here, there) if how == "copied" else there.symlink_to(here)
+
+    first, second = (load_object("herds.py:Sheep", folder) for folder in (here, there))
+
+    assert digest_of_process(first) == digest_of_process(second)
+    assert digest_of(first, first.LIMIT) == digest_of(second, second.LIMIT)
+
+
+FOREIGN = """
+import simherd as sh
+
+class Limit:
+    def __init__(self, most):
+        self.most = most
+
+@sh.process
+class Grass:
+    amount = sh.variable(intent="out")
+
+@sh.process
+class Sheep:
+    LIMIT = Limit(3)
+    grass = sh.foreign(Grass, "amount")
+"""

@@ -362,3 +362,11 @@ def test_the_size_of_a_store_can_be_told_while_files_go(tmp_path, monkeypatch):
     monkeypatch.setattr("simherd.store.places.os.stat", vanishing)
 
     assert store_size(tmp_path) == (5, 1)
+
+
+def test_a_store_that_is_not_complete_is_gone_on_with(walk, tmp_path):
+    run(walk, tmp_path / "out.zarr")
+    zarr.open_group(tmp_path / "out.zarr")["simulation_status"][2] = 0
+
+    with pytest.raises(StoreExistsError, match=r"1 of its \d+ simulations have not run yet.*--resume"):
+        run(walk, tmp_path / "out.zarr")

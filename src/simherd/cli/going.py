@@ -11,7 +11,7 @@ from simherd.api.batch import RERUN
 from simherd.api.stored import check_is_same
 from simherd.store.batch_store import is_begun, read_fingerprint
 from simherd.store.lock import refuse_if_locked
-from simherd.store.places import as_target, read_status
+from simherd.store.places import as_folder, as_target, read_status
 
 if TYPE_CHECKING:
     from simherd.experiment.assemble import Assembled
@@ -34,9 +34,10 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
         if goes_on:
             raise click.UsageError("--resume and --rerun need a store: run.store in the file, or --store.")
         return
-    folder = as_target(store, may_exist=goes_on)
+    folder = as_folder(store)
     if going["share"] is None:
         refuse_if_locked(folder)
+    as_target(folder, may_exist=goes_on)
     if goes_on and is_begun(folder):
         stored = read_fingerprint(folder)
         now = assembled.prepared.fingerprint(int(stored["simulations"]))

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from simherd.errors import ExperimentError, close_matches
+from simherd.setup.file_modules import name_of_file
 
 __all__ = ["load_model", "load_object"]
 
@@ -146,8 +147,7 @@ def _load_file(path: Path) -> ModuleType:
         source = path.read_bytes()
     except OSError as error:
         raise _no_file(path, error) from error
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
-    name = f"simherd_file_{path.stem}_{digest}"
+    name = name_of_file(path)
     stamp = hashlib.sha256(source).hexdigest()
     known = sys.modules.get(name)
     if known is not None and getattr(known, _STAMP, None) == stamp:

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from simherd.setup.file_modules import lasting_name
+
 __all__ = ["code_of", "digest_of"]
 
 Update: TypeAlias = Callable[[bytes | memoryview], None]
@@ -113,7 +115,7 @@ def _feed_parts(update: Update, value: Any, above: Above) -> None:
     elif isinstance(value, CodeType):
         _feed_all(update, "code", _instructions(value, value.co_consts), above)
     elif isinstance(value, type | ModuleType):
-        _say(update, "name", getattr(value, "__module__", ""), value.__name__)
+        _say(update, "name", lasting_name(getattr(value, "__module__", "")), lasting_name(value.__name__))
     else:
         _feed_object(update, value, above)
 
@@ -133,7 +135,7 @@ def _digest(value: Any, above: Above) -> bytes:
 
 
 def _feed_object(update: Update, value: Any, above: Above) -> None:
-    _say(update, "object", type(value).__module__, type(value).__qualname__)
+    _say(update, "object", lasting_name(type(value).__module__), type(value).__qualname__)
     try:
         kept = value.__reduce_ex__(4)
     except Exception:  # it does not pickle, for whatever reason of its own

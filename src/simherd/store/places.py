@@ -14,6 +14,7 @@ import zarr
 from zarr.abc.store import Store
 from zarr.storage import MemoryStore
 
+from simherd.engine.block import Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreExistsError
 from simherd.store.writer import STATUS
@@ -32,10 +33,7 @@ def check_writable(path: Path) -> None:
         If its folder cannot be written.
     """
     if os.path.exists(path) and (not path.is_dir() or any(path.iterdir())):
-        raise StoreExistsError(
-            f"Cannot write the store {str(path)!r}: it exists already.",
-            fix="write to another one (--store PATH), or remove this one first.",
-        )
+        raise _exists(path)
     parent = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
     try:
         # Making one is the only proof: permissions say nothing of a read-only file system
@@ -46,6 +44,20 @@ def check_writable(path: Path) -> None:
             f"({error.strerror}).",
             fix="write to another folder (--store PATH).",
         ) from error
+
+
+def _exists(path: Path) -> StoreExistsError:
+    status = read_status(str(path)) if path.is_dir() else None
+    if status is not None and (pending := np.count_nonzero(status == Status.PENDING)):
+        return StoreExistsError(
+            f"Cannot write the store {str(path)!r}: it exists already, and {pending} of its {len(status)} "
+            "simulations have not run yet.",
+            fix="go on in it (--resume), or write to another one (--store PATH).",
+        )
+    return StoreExistsError(
+        f"Cannot write the store {str(path)!r}: it exists already.",
+        fix="write to another one (--store PATH), or remove this one first.",
+    )
 
 
 def as_target(store: Any, may_exist: bool = False) -> Any:
