@@ -150,6 +150,11 @@ def test_stop_waits_and_then_kills(simherd):
         (["night", "--cluster", "local", "--set", "workers"], "KEY=VALUE is needed"),
         (["night", "--cluster", "mpi"], "start the whole run: simherd session start NAME -- mpirun"),
         (["night", "--cluster", "tcp://127.0.0.1:1"], "it is there already"),
+        (["night", "--cluster", "foo.json"], "it is there already"),
+        (
+            ["night", "--cluster", "distributed.LocalCluster", "--set", "n_workers=1"],
+            "simherd session start NAME -- simherd run EXPERIMENT --cluster distributed.LocalCluster",
+        ),
         (["night", "--cluster", "slurm", "--memory", "lots"], "'lots' is not a size of memory"),
     ],
 )
