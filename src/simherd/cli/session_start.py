@@ -48,16 +48,17 @@ def cluster_request(
     Raises
     ------
     ClusterOptionError
-        If there is no such kind, or it has no such option.
+        If there is no such kind, or it has no such option or takes no such value.
     """
-    from simherd.clusters import job_script, split_options
+    from simherd.cli.cluster_options import check_options
+    from simherd.clusters import split_options
     from simherd.config import using_file
 
     options = {**given, **dict(_setting(text) for text in settings)}
     _check_kind(kind)
     _check_options(kind, split_options(kind, options)[1])
     with using_file(config):
-        job_script(kind, **options)  # a wrong value is said here, and not in a log
+        check_options(kind, options)  # a wrong value is said here, and not in a log
     command = (sys.executable, "-P", "-m", "simherd", "session", "host", name)
     hosted = Hosted(kind=kind, options=options, config=config and os.path.abspath(config))
     return Request(name=name, command=command, hosted=hosted, in_tmux=in_tmux)
