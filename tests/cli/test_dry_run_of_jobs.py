@@ -112,7 +112,7 @@ def test_options_of_the_file_are_no_error_where_a_session_is_used(simherd, exper
 
 
 def test_core_hours_are_jobs_times_cores_times_walltime():
-    jobs = Jobs(scheduler="SLURM", count=3, cores=4, memory=2**30, walltime=5400)
+    jobs = Jobs(scheduler="SLURM", count=3, cores=4, processes=2, threads=2, memory=2**30, walltime=5400)
 
     assert jobs.core_hours == 18
     assert list(cost_lines(jobs))[1] == "In all      12 cores, 3.0 GiB"

@@ -117,7 +117,7 @@ def place_of(assembled: Assembled) -> tuple[int, str]:
     jobs = jobs_of(cluster.kind, options)
     what = f"a cluster of kind {cluster.kind!r}"
     if jobs is not None:
-        return jobs.count * jobs.cores, f"{what}, {counted(jobs.count * jobs.cores, 'block')} at once"
+        return jobs.blocks, f"{what}, {counted(jobs.blocks, 'block')} at once"
     if cluster.kind == "local":
         workers = _local_workers(options)
         return workers, f"{what}, {counted(workers, 'block')} at once"
@@ -126,7 +126,8 @@ def place_of(assembled: Assembled) -> tuple[int, str]:
 
 def _local_workers(options: Mapping[str, Any]) -> int:
     threads: int = options.get("threads_per_worker", 1)
-    workers: int = options.get("workers") or max(1, usable_cores() // threads)
+    guarded: int = options.get("guard_threads", 1)
+    workers: int = options.get("workers") or max(1, usable_cores() // (threads * guarded))
     return workers * threads
 
 
