@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import dask
 import pytest
 
-from simherd.config import job_settings, site_settings, using_file
+from simherd.config import _NEEDED, SiteSettings, job_settings, site_settings, using_file
 from simherd.errors import ClusterOptionError
 
 
@@ -82,6 +84,46 @@ def test_what_stands_in_the_schedulers_own_section_counts_more(configured):
 def test_a_misspelt_key_of_ours_is_an_error(configured):
     with pytest.raises(ClusterOptionError, match=r"'luncher' is not known.*'launcher'"):
         configured("simherd: {luncher: srun}", site_settings, "slurm")
+
+
+@pytest.mark.parametrize(
+    ("setting", "needed"),
+    [
+        ("templates: /x.sh", "keys with texts"),
+        ("templates: {mpi: 5}", "keys with texts"),
+        ("launcher: 5", "a text"),
+        ('launcher: ""', "a text"),
+        ("activation: 5", "a text or a list of texts"),
+        ("activation: [1, 2]", "a text or a list of texts"),
+        ("array-limit: '100'", "a whole number of 1 or more"),
+        ("array_limit: 0", "a whole number of 1 or more"),
+        ("memory-is-per-slot: 'no'", "true or false"),
+        ("memory-resource: [h_vmem]", "a text"),
+    ],
+)
+@pytest.mark.parametrize("section", ["simherd", "simherd.sge"])
+def test_a_setting_of_a_site_that_it_cannot_have_is_an_error(configured, section, setting, needed):
+    text = f"simherd: {{{setting}}}" if section == "simherd" else f"simherd: {{sge: {{{setting}}}}}"
+    key = setting.partition(":")[0].replace("_", "-")
+
+    with pytest.raises(ClusterOptionError) as caught:
+        configured(text, site_settings, "sge")
+
+    assert f"jobqueue.yaml, section {section}: {key}: found " in str(caught.value)
+    assert f", needs {needed}. Fix: " in str(caught.value)
+
+
+def test_each_setting_of_a_site_may_be_null_or_what_its_field_holds(configured):
+    nulls = "".join(f"  {one.name.replace('_', '-')}: null\n" for one in fields(SiteSettings))
+    given = SiteSettings(activation=("a", "b"), templates={"mpi": "/x.sh"}, memory_is_per_slot=False)
+    text = "simherd: {activation: [a, b], templates: {mpi: /x.sh}, memory-is-per-slot: false}"
+
+    assert configured(f"simherd:\n{nulls}", site_settings, "sge") == SiteSettings()
+    assert configured(text, site_settings, "sge") == given
+
+
+def test_every_field_of_a_site_is_checked():
+    assert {one.type for one in fields(SiteSettings)} <= _NEEDED.keys()
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from simherd.errors import ClusterOptionError, close_matches
+from simherd.resources import is_count
 
 __all__ = ["SiteSettings", "job_settings", "site_settings", "using_file"]
 
@@ -111,6 +112,29 @@ class SiteSettings:
     """Most tasks of an array job; None for what the scheduler says."""
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(line, str) for line in value)
+
+
+def _is_texts_by_name(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, (*value, *value.values())))
+
+
+_NEEDED: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "str": (_is_text, "a text"),
+    "str | None": (_is_text, "a text"),
+    "tuple[str, ...]": (_is_texts, "a text or a list of texts"),
+    "Mapping[str, str]": (_is_texts_by_name, "keys with texts"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "int | None": (lambda value: is_count(value, 1), "a whole number of 1 or more"),
+}
+"""What a setting of a site must be, by the type of its field: a test, and its words."""
+
+
 def job_settings(kind: str) -> dict[str, Any]:
     """Return the options that jobqueue.yaml gives for a kind of cluster, under our names.
 
@@ -192,25 +216,39 @@ def site_settings(scheduler: str) -> SiteSettings:
     Raises
     ------
     ClusterOptionError
-        If a key is unknown.
+        If a key is unknown, or its value is none that it may have.
     """
     import dask
 
     whole = _mapping(dask.config.get("simherd", None) or {}, "simherd")
     plain = {key: value for key, value in whole.items() if key not in ("slurm", "sge")}
     own = _mapping(whole.get(scheduler) or {}, f"simherd.{scheduler}")
-    values = {str(key).replace("-", "_"): value for key, value in {**plain, **own}.items()}
-    allowed = {one.name for one in fields(SiteSettings)}
-    for name in values.keys() - allowed:
+    values = {**_site_values("simherd", plain), **_site_values(f"simherd.{scheduler}", own)}
+    return SiteSettings(**{name: value for name, value in values.items() if value is not None})
+
+
+def _site_values(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a section gives for fields of `SiteSettings`, checked."""
+    types = {one.name.replace("_", "-"): str(one.type) for one in fields(SiteSettings)}
+    values = {}
+    for key, value in ((str(key).replace("_", "-"), value) for key, value in given.items()):
+        if key not in types:
+            raise ClusterOptionError(
+                f"jobqueue.yaml, section {section}: the key {key!r} is not known. {close_matches(key, types)}"
+            )
+        values[key.replace("-", "_")] = _site_value(section, key, types[key], value)
+    return values
+
+
+def _site_value(section: str, key: str, type_: str, value: Any) -> Any:
+    found = (value,) if type_.startswith("tuple") and isinstance(value, str) else value
+    is_right, needed = _NEEDED[type_]
+    if value is not None and not is_right(found):
         raise ClusterOptionError(
-            f"jobqueue.yaml, section simherd: the key {name.replace('_', '-')!r} is not known. "
-            + close_matches(name.replace("_", "-"), (one.replace("_", "-") for one in allowed))
+            f"jobqueue.yaml, section {section}: {key}: found {value!r}, needs {needed}.",
+            fix="correct it, or leave the key out.",
         )
-    given = {name: value for name, value in values.items() if value is not None}
-    if "activation" in given:
-        lines = given["activation"]
-        given["activation"] = (lines,) if isinstance(lines, str) else tuple(lines)
-    return SiteSettings(**given)
+    return tuple(found) if isinstance(found, list) else found
 
 
 def _mapping(value: Any, place: str) -> Mapping[str, Any]:

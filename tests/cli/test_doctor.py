@@ -73,6 +73,29 @@ def test_orphans_of_another_machine_are_named(simherd):
     assert "jobs 17: it may still run on login2: run 'simherd doctor --orphans' there" in shown.out
 
 
+def test_jobs_of_a_scheduler_that_cannot_be_asked_are_named_and_with_yes_forgotten(simherd):
+    leave(kind="pbs")
+
+    asked = simherd("doctor", "--orphans")
+    told = simherd("doctor", "--orphans", "--yes")
+
+    assert (asked.code, told.code) == (1, 0)
+    for shown in (asked, told):
+        assert "pbs: left by process 4194305 on" in shown.out
+        assert "  jobs 17: simherd cannot ask pbs for them: cancel those that still run" in shown.out
+    assert asked.out.endswith("--yes forgets 1 job that simherd cannot cancel.\n")
+    assert told.out.endswith("Forgot 1 job that simherd cannot cancel.\n")
+    assert simherd("doctor", "--orphans").out == "No killed run has left a job.\n"
+
+
+def test_what_is_forgotten_stands_in_the_data(simherd):
+    leave(kind="lsf")
+
+    (told,) = json.loads(simherd("doctor", "--orphans", "--json", "--yes").out)
+
+    assert (told["job_ids"], told["is_forgotten"], told["is_cancelled"]) == (["17"], True, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -66,6 +66,33 @@ def test_a_wrong_option_is_found_without_asking_anybody(simherd, experiment):
     assert "'soon'" in shown.err
 
 
+@pytest.mark.parametrize(
+    ("kind", "setting", "message"),
+    [
+        ("slurm", "security=foo", "security='foo' is not known"),
+        ("local", "security=foo", "security='foo' is not known"),
+        ("local", "worker_memory={target: 5}", "target=5 is not allowed"),
+        ("mpi", "death_timeout=soon", "death_timeout='soon' is not a time"),
+    ],
+)
+def test_a_wrong_option_of_any_kind_is_found(simherd, experiment, kind, setting, message):
+    path = experiment(cluster=SLURM, run={"store": "out.zarr"})
+
+    shown = simherd("run", path, "--cluster", kind, "--set", f"cluster.{setting}", "--dry-run")
+
+    assert shown.code == 2
+    assert message in shown.err
+
+
+def test_fewest_and_most_jobs_are_a_list_as_the_documents_say(simherd, experiment):
+    path = experiment(cluster={"kind": "slurm", "slurm": {"cores": 8}}, run={"store": "out.zarr"})
+
+    shown = simherd("run", path, "--set", "cluster.slurm.adapt=[1, 20]", "--dry-run")
+
+    assert shown.code == 0, shown.err
+    assert "20 jobs of SLURM" in shown.out
+
+
 @pytest.mark.parametrize("kind", ["local", "mpi", "session:pool", "tcp://10.0.0.1:8786"])
 def test_clusters_that_submit_nothing_have_no_job_script(simherd, experiment, kind):
     shown = simherd("run", experiment(run={"store": "out.zarr"}), "--cluster", kind, "--dry-run")
@@ -85,7 +112,7 @@ def test_options_of_the_file_are_no_error_where_a_session_is_used(simherd, exper
 
 
 def test_core_hours_are_jobs_times_cores_times_walltime():
-    jobs = Jobs(scheduler="SLURM", count=3, cores=4, memory=2**30, walltime=5400)
+    jobs = Jobs(scheduler="SLURM", count=3, cores=4, processes=2, threads=2, memory=2**30, walltime=5400)
 
     assert jobs.core_hours == 18
     assert list(cost_lines(jobs))[1] == "In all      12 cores, 3.0 GiB"

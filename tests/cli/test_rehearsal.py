@@ -25,19 +25,26 @@ SLURM = {"slurm": {"jobs": 4, "cores": 8, "memory": "1 GiB", "walltime": "00:10:
 
 
 def test_walltime_is_that_of_the_share_of_a_process_with_headroom():
-    found = extrapolate(ONE, 1000, jobs=4, processes=5)
+    found = extrapolate(ONE, 1000, jobs=4, processes=5, threads=1)
 
     assert found.run_s == 50 * 2.0
     assert found.walltime == 600  # 1.5 * (100 + 4) + 300 = 456, in whole 5 minutes
     assert found.memory == 2816 * MIB  # 1.25 * 5 * (300 + 100) + 256 = 2756, in whole 256 MiB
 
 
+def test_each_thread_of_a_process_runs_simulations_with_memory_of_their_own():
+    found = extrapolate(ONE, 1000, jobs=4, processes=2, threads=5)
+
+    assert found.run_s == 25 * 2.0
+    assert found.memory == 4352 * MIB  # 1.25 * 2 * (5 * 300 + 100) + 256 = 4256, in whole 256 MiB
+
+
 def test_no_run_is_shorter_than_its_longest_simulation():
-    assert extrapolate(ONE, 1, jobs=100, processes=100).run_s == 4.0
+    assert extrapolate(ONE, 1, jobs=100, processes=100, threads=1).run_s == 4.0
 
 
 def test_memory_that_is_not_known_is_not_made_up():
-    assert extrapolate(Measured(simulations=1, seconds=1, longest=1, memory=0), 10, 1, 1).memory == 0
+    assert extrapolate(Measured(simulations=1, seconds=1, longest=1, memory=0), 10, 1, 1, 1).memory == 0
 
 
 @given(
@@ -45,16 +52,17 @@ def test_memory_that_is_not_known_is_not_made_up():
     st.integers(1, 10**6),
     st.integers(1, 100),
     st.integers(1, 64),
+    st.integers(1, 64),
     st.integers(1, 2**36),
 )
-def test_what_is_asked_for_holds_what_was_measured(seconds, simulations, jobs, processes, memory):
+def test_what_is_asked_for_holds_what_was_measured(seconds, simulations, jobs, processes, threads, memory):
     measured = Measured(simulations=1, seconds=seconds, longest=seconds, memory=memory)
 
-    found = extrapolate(measured, simulations, jobs, processes)
+    found = extrapolate(measured, simulations, jobs, processes, threads)
 
     assert found.walltime >= found.run_s >= seconds
-    assert found.run_s * jobs * processes >= simulations * seconds * 0.999
-    assert found.memory >= processes * memory
+    assert found.run_s * jobs * processes * threads >= simulations * seconds * 0.999
+    assert found.memory >= processes * threads * memory
     assert (found.walltime % 300, found.memory % (256 * MIB)) == (0, 0)
 
 
@@ -73,6 +81,17 @@ def test_a_smaller_batch_tells_what_the_file_needs(simherd, experiment):
         done.out,
         re.M,
     )
+
+
+def test_processes_and_threads_of_a_job_are_those_of_the_file(simherd, experiment, monkeypatch):
+    monkeypatch.setattr("simherd.cli.rehearsal.most_memory", lambda: 60 * MIB)
+    jobs = {"slurm": {**SLURM["slurm"], "processes": 2}}
+    path = experiment(batch=BATCH, cluster=jobs, run={"store": "out.zarr", "scheduler": "threads"})
+
+    done = simherd("run", path, "--set", "batch.size=20", "--workers", 1)
+
+    assert "4 jobs of 8 cores" in done.out
+    assert "memory '1280 MiB'" in done.out  # 1.25 * 2 * (4 * 60 + 100) + 256 = 1106
 
 
 def test_without_settings_of_a_scheduler_it_is_short(simherd, experiment):

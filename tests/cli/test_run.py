@@ -40,6 +40,30 @@ def test_by_default_a_batch_runs_on_a_local_cluster(simherd, experiment, tmp_pat
 
 
 @pytest.mark.cluster
+def test_a_cluster_class_is_called_with_what_is_set(simherd, experiment, tmp_path):
+    path = experiment(run={"store": "out.zarr"})
+    options = [
+        f"cluster.{one}"
+        for one in ("n_workers=1", "threads_per_worker=1", "processes=false", "dashboard_address=null")
+    ]
+    given = [word for option in options for word in ("--set", option)]
+
+    done = simherd("run", path, "--cluster", "distributed.LocalCluster", *given)
+
+    assert done.code == 0, done.err
+    assert (xr.open_zarr(tmp_path / "out.zarr").simulation_status == 1).all()
+
+
+@pytest.mark.parametrize("option", ["--workers", "--jobs"])
+def test_numbers_of_the_command_line_are_not_arguments_of_a_class(simherd, experiment, option):
+    done = simherd("run", experiment(), "--cluster", "distributed.LocalCluster", option, 2)
+
+    assert done.code == 2
+    assert f"{option} says nothing to the cluster class distributed.LocalCluster" in done.err
+    assert "--set cluster.n_workers=2" in done.err
+
+
+@pytest.mark.cluster
 def test_a_performance_report_is_written(simherd, experiment, tmp_path):
     pytest.importorskip("bokeh")
     report = tmp_path / "report.html"

@@ -150,7 +150,18 @@ def test_stop_waits_and_then_kills(simherd):
         (["night", "--cluster", "local", "--set", "workers"], "KEY=VALUE is needed"),
         (["night", "--cluster", "mpi"], "start the whole run: simherd session start NAME -- mpirun"),
         (["night", "--cluster", "tcp://127.0.0.1:1"], "it is there already"),
+        (["night", "--cluster", "foo.json"], "it is there already"),
+        (
+            ["night", "--cluster", "distributed.LocalCluster", "--set", "n_workers=1"],
+            "simherd session start NAME -- simherd run EXPERIMENT --cluster distributed.LocalCluster",
+        ),
         (["night", "--cluster", "slurm", "--memory", "lots"], "'lots' is not a size of memory"),
+        (["night", "--cluster", "slurm", "--set", "security=foo"], "security='foo' is not known"),
+        (["night", "--cluster", "local", "--set", "security=foo"], "security='foo' is not known"),
+        (["night", "--cluster", "local", "--workers", "0"], "workers=0 is not allowed"),
+        (["night", "--cluster", "local", "--memory", "lots"], "'lots' is not a size of memory"),
+        (["night", "--cluster", "local", "--set", "worker_memory=5"], "worker_memory=5 is not allowed"),
+        (["night", "--cluster", "local", "--set", "guard_threads=0"], "guard_threads=0 is not allowed"),
     ],
 )
 def test_a_wrong_option_is_one_clear_error_and_nothing_starts(simherd, arguments, message):

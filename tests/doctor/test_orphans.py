@@ -14,7 +14,7 @@ import pytest
 
 from simherd.clusters.journal import FILE, FOLDER, Journal, read_journals
 from simherd.clusters.state import private_folder
-from simherd.doctor.orphans import cancel, find_orphans, look
+from simherd.doctor.orphans import cancel, find_orphans, forget, look
 from simherd.schedulers import find
 
 LIMIT_S = 120
@@ -74,13 +74,27 @@ def test_a_journal_without_jobs_is_removed():
     assert not folder.exists()
 
 
-def test_jobs_of_schedulers_that_cannot_be_asked_are_left_to_their_commands():
+def test_jobs_of_schedulers_that_cannot_be_asked_are_left_to_their_commands_and_can_be_forgotten():
     leave(kind="pbs")
 
     (found,) = find_orphans()
 
-    assert found.problem == "cancel them with the commands of pbs"
+    assert "cancel those that still run with the commands of pbs" in found.problem
     assert look().data == {"jobs": ["1", "2"]}
+    cancel([found])
+    assert len(find_orphans()) == 1
+    forget([found])
+    assert find_orphans() == []
+
+
+@pytest.mark.parametrize("changes", [{"kind": "pbs", "host": "login2"}, {"kind": "slurm"}])
+def test_what_another_machine_or_a_scheduler_can_tell_is_not_forgotten(changes, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    folder = leave(**changes)
+
+    forget(find_orphans())
+
+    assert folder.exists()
 
 
 def test_a_scheduler_that_is_not_there_is_a_problem_and_no_error(monkeypatch, tmp_path):

@@ -67,6 +67,9 @@ def test_other_versions_on_workers_are_named():
     (found,) = look_at_versions_of(workers, {"python": "3.11.7", "numpy": "2.4.6"})
 
     assert (found.verdict, found.text) == (Verdict.WRONG, "numpy is 2.4.6 here and None on 1 worker")
+    assert "'activation' in section simherd of jobqueue.yaml" in found.fix
+    assert "'python: python'" in found.fix
+    assert "a prologue alone does not change the Python of workers" in found.fix
 
 
 def test_more_threads_than_the_cores_of_a_machine_are_noted():

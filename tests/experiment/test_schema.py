@@ -260,6 +260,20 @@ FAULTS = [
 ]
 
 
+def test_a_cluster_class_has_arguments_of_its_own(tmp_path):
+    given = "kind: distributed.LocalCluster, n_workers: 2, processes: false, slurm: {jobs: 3}"
+
+    cluster = checked(f"model: a:b\ncluster: {{{given}}}", tmp_path).cluster
+
+    assert cluster.options_for(cluster.kind) == {"n_workers": 2, "processes": False}
+
+
+def test_a_number_that_is_null_is_not_handed_on(document):
+    changed = apply_overrides(document, ["cluster.jobs=null", "cluster.workers=null"])
+
+    assert not {"jobs", "workers"} & check(changed).cluster.options_for("distributed.LocalCluster").keys()
+
+
 def test_several_independent_clocks_are_fine_with_a_main_clock(document):
     changed = apply_overrides(document, ["clocks.other=[1, 2]"])
 

@@ -14,6 +14,7 @@ from simherd.clusters import session
 from simherd.clusters.connection import connection_file, read_connection
 from simherd.errors import SessionError
 from simherd.sessions import Request, find, kill, request_stop, start, wait_until_over
+from simherd.sessions.host import _secured
 from simherd.sessions.record import Hosted, log_of
 
 pytestmark = pytest.mark.cluster
@@ -80,6 +81,14 @@ def test_one_that_was_killed_leaves_a_file_that_nobody_takes_for_a_cluster(hoste
 
     with pytest.raises(SessionError, match=r"no cluster that runs can use"):
         session.open("pool")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("local", {"security": "tls"}), ("slurm", {"security": "tls"}), ("distributed.LocalCluster", {})],
+)
+def test_only_kinds_that_know_the_word_are_told_to_use_tls(kind, options):
+    assert _secured(kind) == options
 
 
 def test_a_cluster_that_cannot_start_says_why_in_the_log(state, wait_for):

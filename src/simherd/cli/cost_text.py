@@ -29,10 +29,19 @@ class Jobs:
     """Jobs that run at once, at most."""
     cores: int
     """Cores of each."""
+    processes: int
+    """Worker processes of each."""
+    threads: int
+    """Simulations that a worker process runs at once."""
     memory: int
     """Memory of each, in bytes."""
     walltime: int
     """Walltime of each, in s."""
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that all of them run at once."""
+        return self.count * self.processes * self.threads
 
     @property
     def core_hours(self) -> float:
@@ -65,6 +74,8 @@ def jobs_of(kind: str, options: Mapping[str, Any]) -> Jobs | None:
         scheduler=found.title,
         count=read.most_jobs,
         cores=read.cores,
+        processes=read.processes,
+        threads=read.threads,
         memory=read.memory,
         walltime=read.walltime,
     )

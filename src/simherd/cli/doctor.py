@@ -19,7 +19,9 @@ __all__ = ["command"]
 @click.command()
 @click.option("--client", "address", metavar="ADDRESS", help="Check every worker of this Dask scheduler.")
 @click.option("--orphans", is_flag=True, help="Find jobs that killed runs left, and cancel them.")
-@click.option("--yes", is_flag=True, help="With --orphans: do not ask.")
+@click.option(
+    "--yes", is_flag=True, help="With --orphans: do not ask, and forget those that simherd cannot cancel."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def command(ctx: click.Context, address: str | None, orphans: bool, yes: bool, as_json: bool) -> None:

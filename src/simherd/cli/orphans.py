@@ -24,7 +24,8 @@ def cancel_orphans(yes: bool, as_json: bool) -> Exit:
     Parameters
     ----------
     yes : bool
-        Whether to cancel without asking; what is not a terminal cannot be asked, and cancels nothing.
+        Whether to cancel without asking, and to forget what cannot be cancelled from here; what is not a
+        terminal cannot be asked, and cancels nothing.
     as_json : bool
         Whether to print data, and not to ask.
 
@@ -33,24 +34,36 @@ def cancel_orphans(yes: bool, as_json: bool) -> Exit:
     Exit
         DONE if none is left, ERROR if some are.
     """
-    from simherd.doctor.orphans import cancel, find_orphans
+    from simherd.doctor.orphans import cancel, find_orphans, forget
 
     found = find_orphans()
     jobs = sum(len(one.jobs) for one in found)
+    forgettable = [one for one in found if one.is_forgettable]
     if not as_json:
         _show(found)
     is_wanted = yes or (bool(jobs) and not as_json and _asks(jobs))
     if is_wanted and jobs:
         cancel(found)
+    if yes:
+        forget(forgettable)
     if as_json:
-        click.echo(json.dumps([_as_data(one, is_wanted) for one in found]))
-    elif jobs:
-        click.echo(_said(jobs, is_wanted))
-    return Exit.ERROR if (jobs and not is_wanted) or any(one.problem for one in found) else Exit.DONE
+        click.echo(json.dumps([_as_data(one, is_wanted, yes) for one in found]))
+    else:
+        if jobs:
+            click.echo(_said_of_cancelled(jobs, is_wanted))
+        if forgettable:
+            click.echo(_said_of_forgotten(sum(len(one.entry.jobs) for one in forgettable), yes))
+    is_left = any(one.problem and not (yes and one.is_forgettable) for one in found)
+    return Exit.ERROR if (jobs and not is_wanted) or is_left else Exit.DONE
 
 
-def _said(jobs: int, is_wanted: bool) -> str:
+def _said_of_cancelled(jobs: int, is_wanted: bool) -> str:
     return f"Cancelled {counted(jobs, 'job')}." if is_wanted else "Nothing is cancelled: --yes does."
+
+
+def _said_of_forgotten(jobs: int, yes: bool) -> str:
+    what = f"{counted(jobs, 'job')} that simherd cannot cancel"
+    return f"Forgot {what}." if yes else f"--yes forgets {what}."
 
 
 def _asks(jobs: int) -> bool:
@@ -71,12 +84,14 @@ def _show(found: Sequence[Orphans]) -> None:
             click.echo(f"  {listed}{one.problem}")
 
 
-def _as_data(one: Orphans, is_cancelled: bool) -> dict[str, Any]:
+def _as_data(one: Orphans, is_cancelled: bool, yes: bool) -> dict[str, Any]:
     return {
         "kind": one.entry.kind,
         "host": one.entry.host,
         "pid": one.entry.pid,
         "jobs": [{"job_id": job.job_id, "state": job.state.value, "node": job.node} for job in one.jobs],
+        "job_ids": one.entry.jobs,
         "is_cancelled": is_cancelled and bool(one.jobs),
+        "is_forgotten": yes and one.is_forgettable,
         "problem": one.problem,
     }

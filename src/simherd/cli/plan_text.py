@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from simherd.api.prepare import guess_schema
+from simherd.cli.cluster_options import check_options
 from simherd.cli.cost_text import cost_lines, jobs_of, script_lines
 from simherd.cli.paths import shown
 from simherd.clusters import split_options
@@ -29,7 +30,16 @@ RANKS = ("mpi", "slurm-runner")
 
 
 def describe_plan(assembled: Assembled) -> str:
-    """Return what a run would do."""
+    """Return what a run would do.
+
+    Raises
+    ------
+    ClusterOptionError
+        If its cluster would not take its options.
+    """
+    if assembled.runs_on_cluster:
+        cluster = assembled.experiment.cluster
+        check_options(cluster.kind, split_options(cluster.kind, cluster.options_for(cluster.kind))[0])
     return "\n".join([*_model_lines(assembled), *_batch_lines(assembled), *script_lines(assembled)])
 
 
@@ -107,7 +117,7 @@ def place_of(assembled: Assembled) -> tuple[int, str]:
     jobs = jobs_of(cluster.kind, options)
     what = f"a cluster of kind {cluster.kind!r}"
     if jobs is not None:
-        return jobs.count * jobs.cores, f"{what}, {counted(jobs.count * jobs.cores, 'block')} at once"
+        return jobs.blocks, f"{what}, {counted(jobs.blocks, 'block')} at once"
     if cluster.kind == "local":
         workers = _local_workers(options)
         return workers, f"{what}, {counted(workers, 'block')} at once"
@@ -116,7 +126,8 @@ def place_of(assembled: Assembled) -> tuple[int, str]:
 
 def _local_workers(options: Mapping[str, Any]) -> int:
     threads: int = options.get("threads_per_worker", 1)
-    workers: int = options.get("workers") or max(1, usable_cores() // threads)
+    guarded: int = options.get("guard_threads", 1)
+    workers: int = options.get("workers") or max(1, usable_cores() // (threads * guarded))
     return workers * threads
 
 

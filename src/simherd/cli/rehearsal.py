@@ -65,7 +65,7 @@ class Estimate:
     """Memory to ask for, for each job, in bytes; 0 if unknown."""
 
 
-def extrapolate(measured: Measured, simulations: int, jobs: int, processes: int) -> Estimate:
+def extrapolate(measured: Measured, simulations: int, jobs: int, processes: int, threads: int) -> Estimate:
     """Return what a batch needs, from a few of its simulations.
 
     Parameters
@@ -78,15 +78,18 @@ def extrapolate(measured: Measured, simulations: int, jobs: int, processes: int)
         Jobs that run at once.
     processes : int
         Worker processes of each.
+    threads : int
+        Simulations that each of them runs at once.
 
     Returns
     -------
     Estimate
         Walltime in whole 5 minutes, memory in whole 256 MiB, both with headroom.
     """
-    run_s = max(math.ceil(simulations / (jobs * processes)) * measured.seconds, measured.longest)
+    turns = math.ceil(simulations / (jobs * processes * threads))
+    run_s = max(turns * measured.seconds, measured.longest)
     walltime = _up(HEADROOM * (run_s + measured.longest) + START_S, WALLTIME_STEP_S)
-    each = MEMORY_HEADROOM * (measured.memory + MEMORY_OF_WORKER)
+    each = MEMORY_HEADROOM * (threads * measured.memory + MEMORY_OF_WORKER)
     memory = _up(processes * each + MEMORY_OF_JOB, MEMORY_STEP)
     return Estimate(run_s=run_s, walltime=walltime, memory=memory if measured.memory else 0)
 
@@ -137,7 +140,8 @@ class Rehearsal:
         alone = format_duration(simulations * measured.seconds)
         yield f"  all {simulations:,} of the file: {alone} of one core of this machine"
         for kind, jobs in _places(experiment):
-            yield from _of_place(kind, jobs, extrapolate(measured, simulations, jobs.count, jobs.cores))
+            needs = extrapolate(measured, simulations, jobs.count, jobs.processes, jobs.threads)
+            yield from _of_place(kind, jobs, needs)
 
     def _measured(self) -> Measured:
         """Return what the store says, which does not count the start of workers, or else the events."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import astuple
 from pathlib import Path
@@ -16,7 +16,7 @@ from simherd.cli.called import command_again, command_to_resume
 from simherd.cli.exits import Exit
 from simherd.cli.rehearsal import Rehearsal
 from simherd.cli.summary import Counts, summarize
-from simherd.errors import RunInterruptedError, SimherdError
+from simherd.errors import ClusterOptionError, RunInterruptedError, SimherdError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,7 +87,9 @@ def command(
         *([f"run.store={_absolute(store)}"] if store is not None else []),
     ]
     document = apply_overrides(read_document(experiment), overrides)
-    document = apply_overrides(document, _sizes(kind_named_in(document), jobs, workers))
+    given = {"jobs": jobs, "workers": workers}
+    sizes = {name: value for name, value in given.items() if value is not None}
+    document = apply_overrides(document, _sizes(kind_named_in(document), sizes))
     enter_ranks(kind_named_in(document), dry_run)
     checked = check(document)
     check_kind(checked.cluster.kind)
@@ -107,15 +109,19 @@ def command(
     ctx.exit(_run(assembled, performance_report, going))
 
 
-def _sizes(kind: object, jobs: int | None, workers: int | None) -> list[str]:
+def _sizes(kind: object, given: Mapping[str, int]) -> list[str]:
     """Return the overrides for numbers of the command line, which count more than all in the file."""
     from simherd.clusters import KINDS
+    from simherd.experiment.specs import is_class
 
+    for name in given if is_class(kind) else ():
+        raise ClusterOptionError(
+            f"--{name} says nothing to the cluster class {kind}: its arguments have names of their own.",
+            fix=f"give them with --set, such as --set cluster.n_workers={given[name]}.",
+        )
     sections = ["cluster", *([f"cluster.{kind}"] if kind in KINDS else [])]
-    given = {"jobs": jobs, "workers": workers}
-    wanted = {name: value for name, value in given.items() if value is not None}
-    other = {} if len(wanted) != 1 else dict.fromkeys(given.keys() - wanted.keys(), "null")
-    values = {**wanted, **other}
+    other = {} if len(given) != 1 else dict.fromkeys({"jobs", "workers"} - given.keys(), "null")
+    values = {**given, **other}
     return [f"{section}.{name}={value}" for section in sections for name, value in values.items()]
 
 

@@ -19,6 +19,7 @@ import click
 from simherd.cli.called import simherd_command
 from simherd.clusters import KINDS, check_kind, is_given
 from simherd.errors import ClusterOptionError, SessionError, SimherdError, close_matches
+from simherd.experiment.specs import is_class
 from simherd.sessions import Request, Session, find
 from simherd.sessions.record import Hosted, log_of
 
@@ -26,6 +27,7 @@ __all__ = ["cluster_request", "command_request", "started_lines", "store_of", "w
 
 LOOK_S = 0.2
 UNHOSTED = ("mpi", "slurm-runner")
+HOSTED = tuple(kind for kind in KINDS if kind not in UNHOSTED)
 
 
 def command_request(name: str, command: tuple[str, ...], in_tmux: bool) -> Request:
@@ -46,17 +48,17 @@ def cluster_request(
     Raises
     ------
     ClusterOptionError
-        If there is no such kind, or it has no such option.
+        If there is no such kind, or it has no such option or takes no such value.
     """
-    from simherd.clusters import job_script, split_options
+    from simherd.cli.cluster_options import check_options
+    from simherd.clusters import split_options
     from simherd.config import using_file
 
     options = {**given, **dict(_setting(text) for text in settings)}
     _check_kind(kind)
     _check_options(kind, split_options(kind, options)[1])
     with using_file(config):
-        if kind in KINDS:
-            job_script(kind, **options)  # a wrong value is said here, and not in a log
+        check_options(kind, options)  # a wrong value is said here, and not in a log
     command = (sys.executable, "-P", "-m", "simherd", "session", "host", name)
     hosted = Hosted(kind=kind, options=options, config=config and os.path.abspath(config))
     return Request(name=name, command=command, hosted=hosted, in_tmux=in_tmux)
@@ -69,7 +71,13 @@ def _check_kind(kind: str) -> None:
             f"A session cannot host a cluster of kind {kind!r}: its workers are started by mpirun or srun.",
             fix="start the whole run: simherd session start NAME -- mpirun ... simherd run ...",
         )
-    if is_given(kind) and ":" in kind:
+    if is_class(kind):
+        raise ClusterOptionError(
+            f"A session cannot host the cluster class {kind!r}: it hosts {', '.join(HOSTED)}.",
+            fix="start the whole run: simherd session start NAME -- simherd run EXPERIMENT --cluster "
+            f"{kind} ...",
+        )
+    if is_given(kind):
         raise ClusterOptionError(
             f"A session cannot host {kind!r}: it is there already.", fix=f"run with --cluster {kind}."
         )

@@ -12,7 +12,10 @@ from simherd.errors import SchedulerError
 from simherd.progress.words import counted
 from simherd.schedulers import SCHEDULERS, BatchScheduler, JobStatus, find
 
-__all__ = ["Orphans", "cancel", "find_orphans", "look"]
+__all__ = ["Orphans", "cancel", "find_orphans", "forget", "look"]
+
+
+_NOT_KNOWN = "simherd cannot ask {kind} for them: cancel those that still run with the commands of {kind}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +28,11 @@ class Orphans:
     """Those of its jobs that are not over."""
     problem: str = ""
     """Why nothing is known of its jobs, or nothing can be done here; "" if all is known."""
+
+    @property
+    def is_forgettable(self) -> bool:
+        """Whether nothing but forgetting can be done: nobody here can ask for its jobs, or cancel them."""
+        return self.entry.is_here and self.entry.kind not in SCHEDULERS
 
     @property
     def owner(self) -> str:
@@ -55,7 +63,7 @@ def _orphans_of(entry: JournalEntry) -> Orphans:
     if not entry.jobs:
         return Orphans(entry=entry, jobs=())
     if entry.kind not in SCHEDULERS:
-        return Orphans(entry=entry, jobs=(), problem=f"cancel them with the commands of {entry.kind}")
+        return Orphans(entry=entry, jobs=(), problem=_NOT_KNOWN.format(kind=entry.kind))
     try:
         statuses = _scheduler(entry).query(entry.jobs)
     except SchedulerError as error:
@@ -78,6 +86,13 @@ def cancel(orphans: Iterable[Orphans]) -> None:
     for one in orphans:
         if one.jobs:
             _scheduler(one.entry).cancel([job.job_id for job in one.jobs])
+            one.entry.remove()
+
+
+def forget(orphans: Iterable[Orphans]) -> None:
+    """Forget jobs that nobody here can cancel: who was told of them must do it."""
+    for one in orphans:
+        if one.is_forgettable:
             one.entry.remove()
 
 

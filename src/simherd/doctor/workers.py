@@ -29,7 +29,11 @@ __all__ = [
     "look_at_worker",
 ]
 
-TIMEOUT_S = 60.0
+SAME_PYTHON = (
+    "let jobs start the Python of an environment that has the same: lines that load it as 'activation' in "
+    "section simherd of jobqueue.yaml; or python: PATH, which is 'python: python' for what a prologue loads "
+    "(a prologue alone does not change the Python of workers)."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +119,7 @@ def _silent(address: str, error: Any) -> Finding:
         topic="worker",
         verdict=Verdict.WRONG,
         text=f"{address} cannot say what it is: {type(error).__name__}: {error}",
-        fix="install simherd in the environment of the workers.",
+        fix=f"install simherd where the workers' Python is; or {SAME_PYTHON}",
         data={"address": address, "error": str(error)},
     )
 
@@ -161,7 +165,7 @@ def look_at_versions_of(workers: Iterable[Worker], here: Mapping[str, str | None
                 topic="versions",
                 verdict=Verdict.WRONG,
                 text=f"{package} is {ours} here and {', '.join(found)} on {counted(len(differ), 'worker')}",
-                fix="run the workers in the same environment (python=, prologue=, activation).",
+                fix=SAME_PYTHON,
                 data={"package": package, "here": ours, "there": differ},
             )
 

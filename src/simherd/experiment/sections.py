@@ -34,6 +34,7 @@ from simherd.experiment.specs import (
     ClusterSpec,
     FileInput,
     ValueInput,
+    is_class,
 )
 
 if TYPE_CHECKING:
@@ -191,15 +192,23 @@ _CLUSTER_RULES: Mapping[str, Rule] = {
     **OPTION_RULES,
     **dict.fromkeys(KINDS, optional(_section)),
 }
+_FIELDS = ("kind", "workers", "threads_per_worker", "memory")
+"""Keys that are fields of `ClusterSpec`."""
 
 
 def cluster_rule(node: Node) -> ClusterSpec:
     """Check where the simulations run."""
-    given = read(node, _CLUSTER_RULES)
+    rules = _class_rules(node) if is_class(node.child("kind").value) else _CLUSTER_RULES
+    given = read(node, rules)
     sections = {kind: given.pop(kind) or {} for kind in KINDS if kind in given}
-    fields = ("kind", "workers", "threads_per_worker", "memory")
-    named = {key: given.pop(key) for key in fields if key in given}
+    named = {key: given.pop(key) for key in _FIELDS if key in given}
     return ClusterSpec(**named, options=given, sections=sections)
+
+
+def _class_rules(node: Node) -> Mapping[str, Rule]:
+    """Return rules that let through the arguments of a cluster class: it judges them itself."""
+    ours = (*_FIELDS, *KINDS)
+    return dict.fromkeys(mapping(node), anything) | {key: _CLUSTER_RULES[key] for key in ours}
 
 
 def _is_increasing(values: Sequence[float]) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from simherd.clusters import is_given
 from simherd.errors import ClusterOptionError
 from simherd.experiment.rules import (
     Node,
@@ -40,6 +41,7 @@ __all__ = [
     "FileInput",
     "RunSpec",
     "ValueInput",
+    "is_class",
 ]
 
 TABLE_SUFFIXES = (".csv", ".nc", ".zarr")
@@ -99,6 +101,8 @@ OPTION_RULES: dict[str, Rule] = {
     "directives": _text_or_texts,
 }
 """The options of all clusters that `simherd.open_client` takes, and what each must be."""
+SIZES = ("jobs", "workers", "threads_per_worker")
+"""Those for which null only takes back what stands elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -267,4 +271,10 @@ class ClusterSpec:
             "memory": self.memory,
         }
         given = {key: value for key, value in named.items() if value is not None}
-        return {**given, **self.options, **self.sections.get(kind, {})}
+        options = {**given, **self.options, **self.sections.get(kind, {})}
+        return {name: value for name, value in options.items() if value is not None or name not in SIZES}
+
+
+def is_class(kind: object) -> bool:
+    """Return whether a kind of cluster is the path of a class, such as ``"distributed.LocalCluster"``."""
+    return isinstance(kind, str) and is_given(kind) and ":" not in kind and not kind.endswith(".json")
