@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from os import PathLike
 from typing import Any
 
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.resources import is_count
 
-__all__ = ["lines", "positive", "seconds", "shares"]
+__all__ = ["flag", "folder", "is_word", "keys", "lines", "one_line", "positive", "seconds", "shares", "word"]
 
+_WORD = re.compile(r"[\w.,:@%/+=-]+")
 _MINUTES = re.compile(r"mins?\s*$")  # which Dask calls m, minute or minutes
 MEMORY_SHARES = ("target", "spill", "pause", "terminate")
 
@@ -87,3 +89,76 @@ def shares(name: str, value: Any) -> dict[str, float | bool]:
                 f"{name}: {key}={share!r} is not allowed: a share above 0 and up to 1, or false."
             )
     return dict(value)
+
+
+def is_word(value: Any) -> bool:
+    """Return whether a value can stand in a directive as it is."""
+    return _WORD.fullmatch(str(value)) is not None
+
+
+def word(name: str, value: Any) -> str:
+    """Return a text that can stand in a directive as it is.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it is something else.
+    """
+    if is_word(value):
+        return str(value)
+    raise ClusterOptionError(
+        f"{name}={value!r} cannot stand in a job script: letters, digits and . , : @ % / + = - _ can.",
+        fix=f"choose another {name}, without spaces or quotes.",
+    )
+
+
+def one_line(name: str, value: Any) -> Any:
+    """Return what is no text of several lines.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it is something else.
+    """
+    if isinstance(value, str) and "\n" in value:
+        raise ClusterOptionError(f"{name}: {value!r} is more than one line.", fix="give them one by one.")
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return true or false.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it is something else.
+    """
+    if isinstance(value, bool):
+        return value
+    raise ClusterOptionError(f"{name}={value!r} is not allowed: true or false is needed.")
+
+
+def folder(name: str, value: Any) -> str:
+    """Return the path of a folder as text.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it is something else.
+    """
+    if isinstance(value, str | PathLike) and (text := str(value)):
+        return text
+    raise ClusterOptionError(f"{name}={value!r} is not allowed: the path of a folder is needed.")
+
+
+def keys(name: str, value: Any) -> dict[str, Any]:
+    """Return keys with values as a new dict.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it is something else.
+    """
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise ClusterOptionError(f"{name}={value!r} is not allowed: keys with values are needed.")

@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simherd.clusters.checks import is_word
 from simherd.clusters.jobqueue.diagnosis import end_of_log, log_of
 from simherd.clusters.jobqueue.fleet import Fleet
 from simherd.clusters.jobqueue.herd import Herd
 from simherd.clusters.jobqueue.kinds import Kind
-from simherd.clusters.jobqueue.options import JobOptions, is_word, read_options
+from simherd.clusters.jobqueue.options import JobOptions, read_options
 from simherd.clusters.jobqueue.pool import JobPool, PoolPlan
 from simherd.clusters.jobqueue.script import Scripts, dask_jobqueue
 from simherd.clusters.jobqueue.submitting import PlainScheduler

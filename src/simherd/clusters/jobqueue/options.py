@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from os import PathLike
 from typing import Any
 
-from simherd.clusters.checks import lines, positive, seconds, shares
+from simherd.clusters.checks import (
+    flag,
+    folder,
+    keys,
+    lines,
+    one_line,
+    positive,
+    seconds,
+    shares,
+    word,
+)
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.config import job_settings
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.resources import parse_bytes, parse_job_memory, parse_walltime
 
-__all__ = ["JobOptions", "is_word", "option_names", "read_options"]
+__all__ = ["JobOptions", "option_names", "read_options"]
 
 MEMORY_PER_CORE = 2 * 2**30
-_WORD = re.compile(r"[\w.,:@%/+=-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +159,7 @@ def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
             )
     ours = {name: values.pop(name) for name in kind.own if name in values and name not in _FIELDS}
     own = {
-        name: _CHECKS.get(name, _one_line)(name, value) for name, value in ours.items() if value is not None
+        name: _CHECKS.get(name, one_line)(name, value) for name, value in ours.items() if value is not None
     }
     return JobOptions(**_checked(values), own=own)
 
@@ -229,56 +236,18 @@ def _walltime(name: str, value: Any) -> int:
     return parse_walltime(value)
 
 
-def is_word(value: Any) -> bool:
-    """Return whether a value can stand in a directive as it is."""
-    return _WORD.fullmatch(str(value)) is not None
-
-
-def _word(name: str, value: Any) -> str:
-    if is_word(value):
-        return str(value)
-    raise ClusterOptionError(
-        f"{name}={value!r} cannot stand in a job script: letters, digits and . , : @ % / + = - _ can.",
-        fix=f"choose another {name}, without spaces or quotes.",
-    )
-
-
 def _directives(name: str, value: Any) -> Any:
     """Return directives: lines, or for HTCondor keys with values."""
     found = dict(value) if isinstance(value, Mapping) else lines(name, value)
     for line in (*found, *found.values()) if isinstance(found, dict) else found:
-        _one_line(name, line)
+        one_line(name, line)
     return found
-
-
-def _one_line(name: str, value: Any) -> Any:
-    if isinstance(value, str) and "\n" in value:
-        raise ClusterOptionError(f"{name}: {value!r} is more than one line.", fix="give them one by one.")
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ClusterOptionError(f"{name}={value!r} is not allowed: true or false is needed.")
 
 
 def _unit(name: str, value: Any) -> str:
     if value in LSF_UNITS:
         return str(value)
     raise ClusterOptionError(f"{name}={value!r} is not known. {close_matches(str(value), LSF_UNITS)}")
-
-
-def _folder(name: str, value: Any) -> str:
-    if isinstance(value, str | PathLike) and (text := str(value)):
-        return text
-    raise ClusterOptionError(f"{name}={value!r} is not allowed: the path of a folder is needed.")
-
-
-def _keys(name: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise ClusterOptionError(f"{name}={value!r} is not allowed: keys with values are needed.")
 
 
 def _adapt(name: str, value: Any) -> tuple[int, int]:
@@ -298,19 +267,19 @@ _CHECKS = {
     ),
     **dict.fromkeys(
         ("queue", "account", "parallel_environment", "resource_spec", "name", "interface", "log_directory"),
-        _word,
+        word,
     ),
     **dict.fromkeys(("memory", "job_mem"), _memory),
     **dict.fromkeys(("mem", "disk"), _size),
-    "use_stdin": _flag,
+    "use_stdin": flag,
     "lsf_units": _unit,
     "walltime": _walltime,
-    "shared_temp_directory": _folder,
-    "scheduler_options": _keys,
+    "shared_temp_directory": folder,
+    "scheduler_options": keys,
     **dict.fromkeys(("prologue", "directives_skip", "worker_arguments"), lines),
     **dict.fromkeys(("submit_command_extra", "cancel_command_extra"), lines),
     "directives": _directives,
-    **dict.fromkeys(("python", "shebang", "local_directory"), _one_line),
+    **dict.fromkeys(("python", "shebang", "local_directory"), one_line),
     "adapt": _adapt,
     **dict.fromkeys(("death_timeout", "wait_timeout"), seconds),
     "worker_memory": shares,
