@@ -139,6 +139,24 @@ def test_options_of_worker_jobs_go_to_the_command_of_a_mode_jobqueue(script):
     assert {"-q all.q", "-l h_rt=01:00:00"} <= set(directives(done.out, "#$"))
 
 
+def test_directives_that_worker_jobs_leave_out_are_left_out_of_scripts(script, tmp_path):
+    (tmp_path / "own.yaml").write_text("jobqueue: {slurm: {memory: 4 GiB, job-directives-skip: ['--mem']}}")
+
+    found = directives(script("--scheduler", "slurm", config="own.yaml").out, "#SBATCH")
+
+    assert not [line for line in found if "--mem" in line]
+    assert "--ntasks=1" in found
+
+
+def test_a_memory_without_its_unit_is_refused(script, tmp_path):
+    (tmp_path / "own.yaml").write_text("jobqueue: {slurm: {memory: 16}}")
+
+    for mode in ("array", "mpi", "jobqueue"):
+        done = script("--scheduler", "slurm", "--mode", mode, config="own.yaml")
+        assert (done.code, done.out) == (2, ""), mode
+        assert "write a unit" in done.err
+
+
 def test_a_short_walltime_leaves_a_short_time_to_stop(script):
     done = script("--scheduler", "slurm", "--walltime", "00:01:00")
 
@@ -168,6 +186,7 @@ def test_a_script_is_written_to_a_file_that_says_how_to_submit_itself(script, tm
         (["--cores", "0"], "--cores=0 is not allowed"),
         (["--cores", "1", "--threads", "2"], "2 threads in each simulation are over the 1 core"),
         (["--memory", "much"], "'much' is not a size of memory"),
+        (["--memory", "16"], "write a unit, for instance '16 GiB'"),
         (["--walltime", "soon"], "'soon' is not a walltime"),
         (["--parallel-environment", "smp"], "for Grid Engine only"),
         (["--partition", "a\nb"], "line breaks"),

@@ -120,7 +120,20 @@ def test_directives_of_slurm(plan, changes, expected):
             },
             ["-l mem_free=49152M"],
         ),
+        (
+            {
+                "memory_bytes": 8 * GIB,
+                "ntasks": 4,
+                "nodes": 2,
+                "memory_is_per_slot": False,
+                "memory_resource": "mem_free",
+            },
+            ["-l mem_free=8192M"],
+        ),
         ({"disk_bytes": 2 * GIB}, ["-l disk=2048M"]),
+        ({"disk_bytes": 30 * GIB, "cores": 4}, ["-l disk=7680M"]),
+        ({"disk_bytes": 30 * GIB, "ntasks": 4, "nodes": 2}, ["-l disk=15360M"]),
+        ({"disk_bytes": 30 * GIB, "cores": 4, "disk_is_per_slot": False}, ["-l disk=30720M"]),
         (
             {"walltime_s": 3600, "signal_s": 90},
             ["-l h_rt=01:00:00", "-l s_rt=00:58:30", "-notify", "-r y"],
@@ -145,14 +158,59 @@ def test_no_environment_means_none_for_grid_engine(plan):
 @BOTH
 def test_directives_of_the_user_come_last_but_not_those_that_would_change_counts(plan, scheduler):
     own = {
-        "slurm": ("--constraint=fast", "--ntasks=99", "-n99", "--time 9"),
-        "sge": ("-l gpu=1", "-pe smp 99", "-l h_rt=9:0:0", "-t 1-9"),
+        "slurm": ("--constraint=fast", "--ntasks=99", "-n99", "--time 9", "--chdir=/x", "-D /x", "-D/x"),
+        "sge": ("-l gpu=1", "-pe smp 99", "-l h_rt=9:0:0", "-t 1-9", "-wd /x", "-cwd -l fast=1"),
     }[scheduler]
 
     found = directives(render(plan(scheduler, directives=own)), scheduler)
 
     assert found[-1] == own[0]
     assert not set(own[1:]) & set(found)
+
+
+@pytest.mark.parametrize(
+    ("directive", "left"),
+    [
+        ("-l h_vmem=1M", ""),
+        ("-l gpu=1,h_vmem=1M,fast", "-l gpu=1,fast"),
+        ("-hard -l disk=1G -l gpu=1", "-hard -l gpu=1"),
+        ("-soft -l h_vmem=1M", ""),
+        ("-l s_rt=1:0:0,h_rt=2:0:0", ""),
+        ("-l 'os=a b'", "-l 'os=a b'"),
+        ("-js 5 -ot 1", "-js 5 -ot 1"),
+    ],
+)
+def test_of_resources_in_one_directive_only_those_of_the_plan_are_left_out(plan, directive, left):
+    found = directives(
+        render(plan("sge", directives=(directive,), memory_bytes=GIB, disk_bytes=GIB, walltime_s=60)), "sge"
+    )
+
+    assert found[-1] == (left or "-o logs/study-$JOB_ID.log")
+
+
+def test_memory_has_another_name_that_is_the_plans_too(plan):
+    site = {"memory_resource": "mem_free", "memory_bytes": GIB}
+
+    assert "mf=1M" not in render(plan("sge", directives=("-l mf=1M",), **site))
+
+
+def test_a_resource_that_the_plan_does_not_ask_for_is_the_users(plan):
+    found = directives(render(plan("sge", directives=("-l h_vmem=4G,disk=1G",))), "sge")
+
+    assert found[-1] == "-l h_vmem=4G,disk=1G"
+
+
+@BOTH
+def test_directives_that_the_site_leaves_out_are_not_there_and_the_script_says_which(plan, scheduler):
+    text, left_out = {
+        "slurm": ("SBATCH --mem", "--mem=1024M"),
+        "sge": ("h_vmem", "-l h_vmem=1024M"),
+    }[scheduler]
+
+    script = render(plan(scheduler, memory_bytes=GIB, directives_skip=(text, "own"), directives=("-own 1",)))
+
+    assert not {left_out, "-own 1"} & set(directives(script, scheduler))
+    assert f"# Left out, as job-directives-skip says: {left_out}.\n" in script
 
 
 @pytest.mark.parametrize(

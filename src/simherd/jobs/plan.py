@@ -91,6 +91,8 @@ class JobPlan:
     """Lines of shell that run before the experiment."""
     directives: tuple[str, ...] = ()
     """Further directives, without ``#SBATCH`` or ``#$``."""
+    directives_skip: tuple[str, ...] = ()
+    """Texts: a directive that has one of them is left out."""
     environment: str = "all"
     """Variables that the job takes over from where it is submitted: "all", "none", or names with commas."""
     log_directory: str = "."

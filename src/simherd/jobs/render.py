@@ -112,7 +112,7 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
         "experiment_name": refuse_control(plan.arguments[0], "experiment"),
         "how_to_submit": "\n".join(f"#     {line}" for line in _how_to_submit(plan, script_name)),
         "about": "\n".join(f"# {line}" for line in _about(plan, dialect)),
-        "directives": "\n".join(f"{dialect.marker} {line}" for line in _directives(plan, dialect)),
+        "directives": "\n".join(f"{dialect.marker} {line}" for line in dialect.lines(plan)),
         "activation": _lines(plan.site.activation, "activation"),
         "prologue": _lines(plan.prologue, "prologue"),
         "guards": "\n".join(f"export {name}={plan.threads}" for name in GUARD_VARIABLES),
@@ -144,11 +144,6 @@ def _wrapped(words: Iterable[str]) -> str:
 
 def _lines(lines: Iterable[str], what: str) -> str:
     return "\n".join(refuse_control(line.rstrip("\n"), what) for line in lines)
-
-
-def _directives(plan: JobPlan, dialect: Dialect) -> list[str]:
-    own = [refuse_control(line, "directives") for line in plan.directives]
-    return [*dialect.directives(plan), *(line for line in own if not dialect.owns(line))]
 
 
 def command_words(plan: JobPlan) -> list[str]:
@@ -186,6 +181,9 @@ def _title(plan: JobPlan) -> str:
 
 def _about(plan: JobPlan, dialect: Dialect) -> list[str]:
     lines = list(CARE_NEEDED if not plan.requeues else CARE_FREE)
+    skipped = [line for line in dialect.directives(plan) if dialect.is_skipped(line, plan)]
+    if skipped:
+        lines.append(f"Left out, as job-directives-skip says: {', '.join(skipped)}.")
     walltime = plan.resources.walltime_s
     if walltime is not None:
         cores = plan.resources.slots * (plan.shares if plan.is_array else 1)

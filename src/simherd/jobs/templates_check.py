@@ -116,11 +116,11 @@ def _words(line: str) -> list[str]:
 def _of_directives(lines: list[str], plan: JobPlan) -> Iterator[str]:
     """Give the directives of the plan that are missing, and those that contradict it."""
     dialect = dialect_of(plan.scheduler)
-    wanted = list(dialect.directives(plan))
+    wanted = [line for line in dialect.directives(plan) if not dialect.is_skipped(line, plan)]
     found = [line.removeprefix(dialect.marker).strip() for line in lines if line.startswith(dialect.marker)]
     if missing := [line for line in wanted if line not in found]:
         yield f"It lacks the directives {', '.join(missing)} (@{{directives}})."
-    if other := [line for line in found if line not in wanted and dialect.owns(line)]:
+    if other := [line for line in found if line not in wanted and dialect.without_owned(line, plan) != line]:
         yield f"It has other counts or limits than asked for: {', '.join(other)}."
 
 
