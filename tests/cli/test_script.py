@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 BATCH = {"sampling": "random", "size": 8, "seed": 1, "parameters": {"walk__gain": {"low": 1.0, "high": 2.0}}}
@@ -139,6 +141,31 @@ def test_options_of_worker_jobs_go_to_the_command_of_a_mode_jobqueue(script):
     assert {"-q all.q", "-l h_rt=01:00:00"} <= set(directives(done.out, "#$"))
 
 
+def words_of_the_run(script):
+    (line,) = [line for line in script.splitlines() if line.startswith("run=(")]
+    return shlex.split(line.removeprefix("run=(").removesuffix(")"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--mode", "mpi", "--ntasks", "2", "--cores", "1"], {"mpi": (1, 1)}),
+        (["--mode", "array", "--cores", "2"], {"local": (1, 1)}),
+        (["--mode", "array", "--cores", "2", "--threads", "2"], {"local": (1, 2)}),
+    ],
+)
+def test_counts_of_the_experiment_are_not_those_of_the_job(script, experiment, arguments, expected):
+    experiment(cluster={"kind": "slurm", "cores": 2, "threads_per_worker": 2, "guard_threads": 2})
+    ((kind, (threads, guard)),) = expected.items()
+
+    done = script("--scheduler", "slurm", *arguments)
+
+    words = words_of_the_run(done.out)
+    assert f"cluster.{kind}.threads_per_worker={threads}" in words
+    assert f"cluster.{kind}.guard_threads={guard}" in words
+    assert f"export OMP_NUM_THREADS={guard}\n" in done.out
+
+
 def test_directives_that_worker_jobs_leave_out_are_left_out_of_scripts(script, tmp_path):
     (tmp_path / "own.yaml").write_text("jobqueue: {slurm: {memory: 4 GiB, job-directives-skip: ['--mem']}}")
 
@@ -146,6 +173,16 @@ def test_directives_that_worker_jobs_leave_out_are_left_out_of_scripts(script, t
 
     assert not [line for line in found if "--mem" in line]
     assert "--ntasks=1" in found
+
+
+@pytest.mark.parametrize("templates", ["{arrray: /sw/own.sh}", "{mqi: /sw/own.sh}", "[/sw/own.sh]"])
+def test_templates_for_what_is_no_mode_are_refused(script, tmp_path, templates):
+    (tmp_path / "own.yaml").write_text(f"simherd: {{templates: {templates}}}")
+
+    done = script("--scheduler", "slurm", config="own.yaml")
+
+    assert done.code == 2
+    assert "modes with paths" in done.err if templates[0] == "[" else "Did you mean" in done.err
 
 
 def test_a_memory_without_its_unit_is_refused(script, tmp_path):

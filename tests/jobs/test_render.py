@@ -213,26 +213,36 @@ def test_directives_that_the_site_leaves_out_are_not_there_and_the_script_says_w
     assert f"# Left out, as job-directives-skip says: {left_out}.\n" in script
 
 
+def counts(kind, threads_per_worker, guard_threads):
+    return [
+        *("--set", f"cluster.{kind}.threads_per_worker={threads_per_worker}"),
+        *("--set", f"cluster.{kind}.guard_threads={guard_threads}", "--resume"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, ["--cluster", "mpi", "--resume"]),
+        ({}, ["--cluster", "mpi", *counts("mpi", 1, 1)]),
+        ({"cores": 4, "threads": 4}, ["--cluster", "mpi", *counts("mpi", 1, 4)]),
+        ({"cores": 4, "threads": 1}, ["--cluster", "mpi", *counts("mpi", 4, 1)]),
+        ({"launcher": "srun"}, ["--cluster", "slurm-runner", *counts("slurm-runner", 1, 1)]),
+        ({"launcher": "srun --mpi=pmix"}, ["--cluster", "mpi", *counts("mpi", 1, 1)]),
         (
-            {"cores": 4, "threads": 4},
-            ["--cluster", "mpi", "--set", "cluster.mpi.guard_threads=4", "--resume"],
+            {"mode": "jobqueue"},
+            ["--cluster", "slurm", "--set", "cluster.slurm.guard_threads=1", "--resume"],
         ),
         (
-            {"cores": 4, "threads": 1},
-            ["--cluster", "mpi", "--set", "cluster.mpi.threads_per_worker=4", "--resume"],
+            {"mode": "array", "shares": 7},
+            ["--cluster", "local", "--workers", "1", *counts("local", 1, 1), "--share"],
         ),
-        ({"launcher": "srun"}, ["--cluster", "slurm-runner", "--resume"]),
-        ({"launcher": "srun --mpi=pmix"}, ["--cluster", "mpi", "--resume"]),
-        ({"mode": "jobqueue"}, ["--cluster", "slurm", "--resume"]),
-        ({"mode": "array", "shares": 7}, ["--cluster", "local", "--workers", "1", "--resume", "--share"]),
-        ({"mode": "array", "cores": 8, "threads": 2}, ["--cluster", "local", "--workers", "4", "--resume"]),
+        (
+            {"mode": "array", "cores": 8, "threads": 2},
+            ["--cluster", "local", "--workers", "4", *counts("local", 1, 2), "--share"],
+        ),
     ],
 )
-def test_what_a_job_runs(plan, changes, expected):
+def test_what_a_job_runs_whatever_counts_the_experiment_has(plan, changes, expected):
     words = command(render(plan("slurm", **changes)))
 
     begin = words.index("study.yaml") + 1
@@ -337,6 +347,27 @@ def test_a_store_that_looks_like_an_option_is_none(plan):
 def test_an_unknown_launcher_is_refused(plan):
     with pytest.raises(ClusterOptionError, match="Did you mean 'mpirun'"):
         render(plan(launcher="mpiron"))
+
+
+@pytest.mark.parametrize(
+    "launcher", ["mpirun -np 3", "mpirun -n3", "srun --ntasks=3", "srun -N 2", "srun --cpus-per-task=9"]
+)
+def test_a_launcher_with_counts_of_its_own_is_refused(plan, launcher):
+    with pytest.raises(ClusterOptionError, match="has counts of its own: "):
+        render(plan(launcher=launcher))
+
+
+def test_a_launcher_may_be_given_by_its_path(plan):
+    words = command(render(plan(launcher="/opt/slurm/bin/srun", ntasks=4)))
+
+    assert words[:3] == ["/opt/slurm/bin/srun", "--nodes=1", "--ntasks=4"]
+    assert "slurm-runner" in words
+
+
+def test_other_options_of_a_launcher_stay(plan):
+    script = render(plan(launcher="mpirun --mca btl tcp,self --map-by ppr:2:node", ntasks=4))
+
+    assert "mpirun --mca btl tcp,self --map-by ppr:2:node --bind-to none -np 4 " in script
 
 
 def test_grid_engine_has_no_srun(plan):

@@ -14,6 +14,7 @@ from simherd.jobs.asked import Asked, Call
 from simherd.jobs.base import dialect_of
 from simherd.jobs.plan import JobPlan, Mode, Resources
 from simherd.jobs.quoting import safe_name
+from simherd.jobs.templates_check import check_names
 from simherd.resources import is_count, parse_bytes, parse_job_memory, parse_walltime
 from simherd.schedulers import JobRequest
 
@@ -59,6 +60,7 @@ def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: Site
         If something asked for contradicts itself, or the mode has no use for it.
     """
     _refuse_what_does_not_apply(asked)
+    check_names(site.templates)
     resources = _resources(asked, configured, site)
     threads = asked.threads or (resources.cores if asked.mode is Mode.MPI else 1)
     if threads > resources.cores:
