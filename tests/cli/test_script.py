@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
+import subprocess
 
 import pytest
 
@@ -164,6 +167,70 @@ def test_counts_of_the_experiment_are_not_those_of_the_job(script, experiment, a
     assert f"cluster.{kind}.threads_per_worker={threads}" in words
     assert f"cluster.{kind}.guard_threads={guard}" in words
     assert f"export OMP_NUM_THREADS={guard}\n" in done.out
+
+
+@pytest.fixture
+def site_file(tmp_path, monkeypatch):
+    """Return a file of settings that is named by a relative path."""
+    for name in [name for name in os.environ if name.startswith("DASK_")]:
+        monkeypatch.delenv(name)
+    path = tmp_path / "my site.yaml"
+    path.write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DASK_CONFIG", "my site.yaml")
+    return path
+
+
+def environment_of_the_run(script, folder, **variables):
+    """Return the environment in which a job script runs its command: what it takes over are `variables`."""
+    body = re.sub(r"^run=\(.*\)$", "run=(env -0)", script, flags=re.MULTILINE)
+    body = body.replace("source env/bin/activate", "")
+    done = subprocess.run(
+        ["bash", "-s"],
+        input=body.encode(),
+        capture_output=True,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **variables},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(pair.split("=", 1) for pair in done.stdout.decode().split("\0") if "=" in pair)
+
+
+@pytest.mark.parametrize("taken_over", [{}, {"DASK_CONFIG": "other.yaml"}])
+def test_the_job_that_submits_workers_has_the_settings_with_which_they_were_checked(
+    script, site_file, tmp_path, monkeypatch, taken_over
+):
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__QUEUE", "mine")
+    monkeypatch.setenv("DASK_GATEWAY__AUTH__TOKEN", "secret")
+
+    done = script("--scheduler", "slurm", "--mode", "jobqueue", "--environment", "none", config=None)
+
+    seen = environment_of_the_run(done.out, tmp_path, **taken_over)
+    assert {name: value for name, value in seen.items() if name.startswith("DASK")} == {
+        "DASK_CONFIG": str(site_file),
+        "DASK_JOBQUEUE__SLURM__QUEUE": "mine",
+    }
+
+
+def test_settings_that_are_not_on_the_node_end_the_job(script, site_file, tmp_path):
+    done = script("--scheduler", "slurm", "--mode", "jobqueue", config=None)
+    site_file.unlink()
+
+    ran = subprocess.run(
+        ["bash", "-s"],
+        input=done.out.replace("source env/bin/activate", ""),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == f"Not there on this node: {site_file}\n"
+
+
+def test_only_a_job_that_submits_workers_needs_their_settings(script, site_file):
+    assert "DASK_CONFIG" not in script("--scheduler", "slurm", "--mode", "array", config=None).out
 
 
 def test_directives_that_worker_jobs_leave_out_are_left_out_of_scripts(script, tmp_path):

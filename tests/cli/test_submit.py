@@ -266,6 +266,18 @@ def test_simulations_of_an_array_task_have_its_threads_whatever_the_experiment_s
     assert seen == ({int(threads)}, {2})
 
 
+@pytest.mark.slow
+def test_worker_jobs_are_those_that_were_checked_though_the_job_takes_over_nothing(
+    look, batch_system, tmp_path, monkeypatch
+):
+    (tmp_path / "cores.yaml").write_text(f"jobqueue: {{{batch_system}: {{cores: 2, memory: 8 GiB}}}}")
+    monkeypatch.setenv("DASK_CONFIG", "cores.yaml")
+
+    seen = look("--mode", "jobqueue", "--jobs", "1", "--environment", "none")
+
+    assert seen == ({1}, {2})
+
+
 def test_disk_is_shared_by_the_slots_that_count_it(submit, sge, tmp_path):
     """The bed has 100 GiB of it on a host, counted for each slot."""
     (tmp_path / "site.yaml").write_text(f"{SITE.rstrip().removesuffix('}')}, disk-resource: scratch}}\n")

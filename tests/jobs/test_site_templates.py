@@ -90,6 +90,15 @@ def test_array_tasks_that_do_not_run_a_share_each_are_refused(own, text, fault):
         own(text, mode="array", shares=4, ntasks=1)
 
 
+def test_settings_of_worker_jobs_are_needed_where_there_are_any(own):
+    text = GOOD.replace("@{launch}", "")
+    settings = {"DASK_CONFIG": "/my sites/jobqueue.yaml", "DASK_JOBQUEUE__SLURM__QUEUE": "'long'"}
+
+    assert own(text.replace("@{guards}", "@{settings}\n@{guards}"), mode="jobqueue", settings=settings)
+    with pytest.raises(ClusterOptionError, match=r"does not set DASK_CONFIG, .*@{settings}"):
+        own(text, mode="jobqueue", settings=settings)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -12,6 +13,7 @@ from simherd.config import SiteSettings
 from simherd.errors import ClusterOptionError
 from simherd.jobs.asked import Asked, Call
 from simherd.jobs.base import dialect_of
+from simherd.jobs.handing_on import settings_in_use
 from simherd.jobs.plan import JobPlan, Mode, Resources
 from simherd.jobs.quoting import safe_name
 from simherd.jobs.templates_check import check_names
@@ -84,6 +86,7 @@ def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: Site
         prologue=_lines(configured.get("prologue", ())),
         directives=_lines(configured.get("directives", ())),
         directives_skip=_lines(configured.get("directives_skip", ())),
+        settings=settings_in_use(os.environ) if asked.mode is Mode.JOBQUEUE else {},
         environment=asked.environment,
         log_directory=str(configured.get("log_directory") or LOGS),
         shebang=str(configured.get("shebang") or "#!/bin/bash"),

@@ -6,12 +6,13 @@ import re
 import shlex
 import string
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.jobs.base import Dialect, dialect_of
+from simherd.jobs.handing_on import PATHS
 from simherd.jobs.launching import cluster_arguments, launch_words
 from simherd.jobs.plan import JobPlan, Mode
 from simherd.jobs.quoting import quote_words, refuse_control
@@ -115,6 +116,7 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
         "directives": "\n".join(f"{dialect.marker} {line}" for line in dialect.lines(plan)),
         "activation": _lines(plan.site.activation, "activation"),
         "prologue": _lines(plan.prologue, "prologue"),
+        "settings": "\n".join(_settings(plan)),
         "guards": "\n".join(f"export {name}={plan.threads}" for name in GUARD_VARIABLES),
         "guard_names": _wrapped(GUARD_VARIABLES),
         "nodes": str(plan.resources.nodes),
@@ -130,6 +132,16 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
         "may_go_back": "true" if plan.requeues else "false",
         "go_back": dialect.go_back(plan),
     }
+
+
+def _settings(plan: JobPlan) -> Iterator[str]:
+    """Give lines that name the settings of worker jobs; Dask would not complain if they are not there."""
+    if plan.settings:
+        yield "# The settings with which the worker jobs were checked, whatever this job took over."
+    for name, value in plan.settings.items():
+        yield f"export {name}={quote_words([value], name)}"
+        if name in PATHS:
+            yield f'[ -e "${name}" ] || {{ echo "Not there on this node: ${name}" >&2; exit 1; }}'
 
 
 def _no_option(path: str) -> str:

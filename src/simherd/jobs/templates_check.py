@@ -85,11 +85,14 @@ def find_faults(script: str, plan: JobPlan) -> Iterator[str]:
 
 
 def _of_guards(before: str, plan: JobPlan) -> Iterator[str]:
-    """Give the guards that have no value, or another one, when the run begins."""
+    """Give the guards and settings that have no value, or another one, when the run begins."""
     last = _environment_after(before)
     wrong = [name for name in GUARD_VARIABLES if last.get(name) != str(plan.threads)]
     if wrong:
         yield f"It does not set {', '.join(wrong)} to {plan.threads} before the run begins (@{{guards}})."
+    other = [name for name, value in plan.settings.items() if last.get(name) != value.strip("\"'")]
+    if other:
+        yield f"It does not set {', '.join(other)} as for the check of the worker jobs (@{{settings}})."
 
 
 def _environment_after(script: str) -> dict[str, str]:
