@@ -60,7 +60,7 @@ if mpirun --version 2>/dev/null | grep -q "Open MPI"; then # it hands on to othe
         if [ -n "${!name-}" ]; then to_others+=(-x "$name"); fi
     done
 fi
-run=(mpirun --bind-to none -np 4 ${to_others[@]+"${to_others[@]}"} simherd run examples/jacksboro.yaml --store jacksboro.zarr --config jobscripts/jobqueue.yaml --cluster mpi --resume)
+run=(mpirun --bind-to none -np 4 ${to_others[@]+"${to_others[@]}"} simherd run examples/jacksboro.yaml --store jacksboro.zarr --config jobscripts/jobqueue.yaml --cluster mpi --set cluster.mpi.threads_per_worker=1 --set cluster.mpi.guard_threads=1 --resume)
 
 # What the run has got done, as the store tells: which simulations are settled, and how far checkpoints are.
 store=jacksboro.zarr

@@ -45,7 +45,7 @@ export JULIA_NUM_THREADS=1
 export TF_NUM_INTRAOP_THREADS=1
 export TF_NUM_INTEROP_THREADS=1
 
-run=(simherd run examples/jacksboro.yaml --store jacksboro.zarr --config jobscripts/jobqueue.yaml --jobs 2 --set cluster.slurm.cores=2 --set 'cluster.slurm.memory="4GiB"' --set 'cluster.slurm.walltime="00:15:00"' --cluster slurm --resume)
+run=(simherd run examples/jacksboro.yaml --store jacksboro.zarr --config jobscripts/jobqueue.yaml --jobs 2 --set cluster.slurm.cores=2 --set 'cluster.slurm.memory="4GiB"' --set 'cluster.slurm.walltime="00:15:00"' --cluster slurm --set cluster.slurm.guard_threads=1 --resume)
 
 # What the run has got done, as the store tells: which simulations are settled, and how far checkpoints are.
 store=jacksboro.zarr

@@ -51,7 +51,7 @@ export SLURM_EXPORT_ENV=ALL # the ranks get all of this, whatever the job itself
 if [ "$(id -u)" -eq 0 ]; then # Open MPI refuses to run as root, such as in a container, unless told
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
-run=(mpirun --bind-to none -np 4 simherd run examples/jacksboro.yaml --store jacksboro.zarr --config jobscripts/jobqueue.yaml --cluster mpi --resume)
+run=(mpirun --bind-to none -np 4 simherd run examples/jacksboro.yaml --store jacksboro.zarr --config jobscripts/jobqueue.yaml --cluster mpi --set cluster.mpi.threads_per_worker=1 --set cluster.mpi.guard_threads=1 --resume)
 
 # What the run has got done, as the store tells: which simulations are settled, and how far checkpoints are.
 store=jacksboro.zarr

@@ -108,6 +108,8 @@ class SiteSettings:
     """Grid Engine: whether that is memory of each slot."""
     disk_resource: str | None = None
     """Grid Engine: the resource that local disk is asked with."""
+    disk_is_per_slot: bool = True
+    """Grid Engine: whether that is disk of each slot."""
     array_limit: int | None = None
     """Most tasks of an array job; None for what the scheduler says."""
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import subprocess
+
 import pytest
 
 BATCH = {"sampling": "random", "size": 8, "seed": 1, "parameters": {"walk__gain": {"low": 1.0, "high": 2.0}}}
@@ -139,6 +144,123 @@ def test_options_of_worker_jobs_go_to_the_command_of_a_mode_jobqueue(script):
     assert {"-q all.q", "-l h_rt=01:00:00"} <= set(directives(done.out, "#$"))
 
 
+def words_of_the_run(script):
+    (line,) = [line for line in script.splitlines() if line.startswith("run=(")]
+    return shlex.split(line.removeprefix("run=(").removesuffix(")"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--mode", "mpi", "--ntasks", "2", "--cores", "1"], {"mpi": (1, 1)}),
+        (["--mode", "array", "--cores", "2"], {"local": (1, 1)}),
+        (["--mode", "array", "--cores", "2", "--threads", "2"], {"local": (1, 2)}),
+    ],
+)
+def test_counts_of_the_experiment_are_not_those_of_the_job(script, experiment, arguments, expected):
+    experiment(cluster={"kind": "slurm", "cores": 2, "threads_per_worker": 2, "guard_threads": 2})
+    ((kind, (threads, guard)),) = expected.items()
+
+    done = script("--scheduler", "slurm", *arguments)
+
+    words = words_of_the_run(done.out)
+    assert f"cluster.{kind}.threads_per_worker={threads}" in words
+    assert f"cluster.{kind}.guard_threads={guard}" in words
+    assert f"export OMP_NUM_THREADS={guard}\n" in done.out
+
+
+@pytest.fixture
+def site_file(tmp_path, monkeypatch):
+    """Return a file of settings that is named by a relative path."""
+    for name in [name for name in os.environ if name.startswith("DASK_")]:
+        monkeypatch.delenv(name)
+    path = tmp_path / "my site.yaml"
+    path.write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DASK_CONFIG", "my site.yaml")
+    return path
+
+
+def environment_of_the_run(script, folder, **variables):
+    """Return the environment in which a job script runs its command: what it takes over are `variables`."""
+    body = re.sub(r"^run=\(.*\)$", "run=(env -0)", script, flags=re.MULTILINE)
+    body = body.replace("source env/bin/activate", "")
+    done = subprocess.run(
+        ["bash", "-s"],
+        input=body.encode(),
+        capture_output=True,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **variables},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(pair.split("=", 1) for pair in done.stdout.decode().split("\0") if "=" in pair)
+
+
+@pytest.mark.parametrize("taken_over", [{}, {"DASK_CONFIG": "other.yaml"}])
+def test_the_job_that_submits_workers_has_the_settings_with_which_they_were_checked(
+    script, site_file, tmp_path, monkeypatch, taken_over
+):
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__QUEUE", "mine")
+    monkeypatch.setenv("DASK_GATEWAY__AUTH__TOKEN", "secret")
+
+    done = script("--scheduler", "slurm", "--mode", "jobqueue", "--environment", "none", config=None)
+
+    seen = environment_of_the_run(done.out, tmp_path, **taken_over)
+    assert {name: value for name, value in seen.items() if name.startswith("DASK")} == {
+        "DASK_CONFIG": str(site_file),
+        "DASK_JOBQUEUE__SLURM__QUEUE": "mine",
+    }
+
+
+def test_settings_that_are_not_on_the_node_end_the_job(script, site_file, tmp_path):
+    done = script("--scheduler", "slurm", "--mode", "jobqueue", config=None)
+    site_file.unlink()
+
+    ran = subprocess.run(
+        ["bash", "-s"],
+        input=done.out.replace("source env/bin/activate", ""),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == f"Not there on this node: {site_file}\n"
+
+
+def test_only_a_job_that_submits_workers_needs_their_settings(script, site_file):
+    assert "DASK_CONFIG" not in script("--scheduler", "slurm", "--mode", "array", config=None).out
+
+
+def test_directives_that_worker_jobs_leave_out_are_left_out_of_scripts(script, tmp_path):
+    (tmp_path / "own.yaml").write_text("jobqueue: {slurm: {memory: 4 GiB, job-directives-skip: ['--mem']}}")
+
+    found = directives(script("--scheduler", "slurm", config="own.yaml").out, "#SBATCH")
+
+    assert not [line for line in found if "--mem" in line]
+    assert "--ntasks=1" in found
+
+
+@pytest.mark.parametrize("templates", ["{arrray: /sw/own.sh}", "{mqi: /sw/own.sh}", "[/sw/own.sh]"])
+def test_templates_for_what_is_no_mode_are_refused(script, tmp_path, templates):
+    (tmp_path / "own.yaml").write_text(f"simherd: {{templates: {templates}}}")
+
+    done = script("--scheduler", "slurm", config="own.yaml")
+
+    assert done.code == 2
+    assert "modes with paths" in done.err if templates[0] == "[" else "Did you mean" in done.err
+
+
+def test_a_memory_without_its_unit_is_refused(script, tmp_path):
+    (tmp_path / "own.yaml").write_text("jobqueue: {slurm: {memory: 16}}")
+
+    for mode in ("array", "mpi", "jobqueue"):
+        done = script("--scheduler", "slurm", "--mode", mode, config="own.yaml")
+        assert (done.code, done.out) == (2, ""), mode
+        assert "write a unit" in done.err
+
+
 def test_a_short_walltime_leaves_a_short_time_to_stop(script):
     done = script("--scheduler", "slurm", "--walltime", "00:01:00")
 
@@ -168,6 +290,7 @@ def test_a_script_is_written_to_a_file_that_says_how_to_submit_itself(script, tm
         (["--cores", "0"], "--cores=0 is not allowed"),
         (["--cores", "1", "--threads", "2"], "2 threads in each simulation are over the 1 core"),
         (["--memory", "much"], "'much' is not a size of memory"),
+        (["--memory", "16"], "write a unit, for instance '16 GiB'"),
         (["--walltime", "soon"], "'soon' is not a walltime"),
         (["--parallel-environment", "smp"], "for Grid Engine only"),
         (["--partition", "a\nb"], "line breaks"),

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import xarray as xr
 
 from simherd.errors import SubmitError
 from simherd.schedulers import JobState, Site, find
@@ -79,7 +80,10 @@ def test_scheduler_and_client_can_run_here(submit):
     done = submit("--scheduler", "slurm", "--mode", "jobqueue", "--jobs", "2", "--here", "--dry-run")
 
     assert done.code == 0, done.err
-    assert done.out.endswith("run walk.yaml --config site.yaml --jobs 2 --cluster slurm --resume\n")
+    assert done.out.endswith(
+        "run walk.yaml --config site.yaml --jobs 2 "
+        "--cluster slurm --set cluster.slurm.guard_threads=1 --resume\n"
+    )
 
 
 STAND_IN = f"""#!{sys.executable}
@@ -200,6 +204,93 @@ def test_several_array_jobs_where_the_site_takes_only_small_ones(submit, batch_s
     states = [end_of(batch_system, job_id).state for job_id in ids]
     logs = "\n".join(path.read_text() for path in (tmp_path / "logs").glob("*.log"))
     assert states == [JobState.DONE, JobState.DONE], logs
+
+
+LOOKING = """
+import os
+import simherd as sh
+
+
+@sh.process
+class Look:
+    gain = sh.variable(default=1.0)
+    threads = sh.variable(intent="out", description="threads of numerical libraries")
+    cores = sh.variable(intent="out", description="cores of the job")
+
+    def initialize(self):
+        self.threads = int(os.environ["OMP_NUM_THREADS"])
+        self.cores = int(os.environ.get("SLURM_CPUS_ON_NODE") or os.environ["NSLOTS"])
+
+
+model = sh.Model({"walk": Look})
+"""
+
+
+@pytest.fixture
+def look(submit, experiment, batch_system, tmp_path):
+    """Return a function that submits two simulations and returns which threads and cores they saw."""
+
+    def run(*arguments, **cluster):
+        experiment(
+            model="look.py:model",
+            outputs={"walk__threads": None, "walk__cores": None},
+            batch={"sampling": "grid", "parameters": {"walk__gain": {"values": [1.0, 2.0]}}},
+            run={"store": "out.zarr"},
+            cluster={"kind": batch_system, **cluster},
+        )
+        (tmp_path / "look.py").write_text(LOOKING)
+        command = [sys.executable, "-m", "simherd", "submit", "walk.yaml", "--config", "site.yaml"]
+        done = subprocess.run(  # Dask reads settings as it is imported
+            [*command, "--scheduler", batch_system, *arguments],
+            capture_output=True, text=True, timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        status = end_of(batch_system, done.stdout.strip())
+        logs = "\n".join(path.read_text() for path in (tmp_path / "logs").glob("*.log"))
+        assert status.state is JobState.DONE, logs
+        found = xr.open_zarr(tmp_path / "out.zarr")
+        return set(found.walk__threads.values.tolist()), set(found.walk__cores.values.tolist())
+
+    return run
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_simulations_of_an_array_task_have_its_threads_whatever_the_experiment_says(look, threads):
+    seen = look(
+        *("--mode", "array", "--cores", "2", "--threads", threads, "--jobs", "1", "--memory", "8GiB"),
+        cores=2,
+        threads_per_worker=2,
+        guard_threads=2,
+    )
+
+    assert seen == ({int(threads)}, {2})
+
+
+@pytest.mark.slow
+def test_worker_jobs_are_those_that_were_checked_though_the_job_takes_over_nothing(
+    look, batch_system, tmp_path, monkeypatch
+):
+    (tmp_path / "cores.yaml").write_text(f"jobqueue: {{{batch_system}: {{cores: 2, memory: 8 GiB}}}}")
+    monkeypatch.setenv("DASK_CONFIG", "cores.yaml")
+
+    seen = look("--mode", "jobqueue", "--jobs", "1", "--environment", "none")
+
+    assert seen == ({1}, {2})
+
+
+def test_disk_is_shared_by_the_slots_that_count_it(submit, sge, tmp_path):
+    """The bed has 100 GiB of it on a host, counted for each slot."""
+    (tmp_path / "site.yaml").write_text(f"{SITE.rstrip().removesuffix('}')}, disk-resource: scratch}}\n")
+
+    done = submit(
+        *("--scheduler", "sge", "--jobs", "1", "--cores", "4", "--disk", "30GiB", "--memory", "16GiB")
+    )
+    assert done.code == 0, done.err
+
+    assert end_of("sge", done.out.strip()).state is JobState.DONE
+    script = (tmp_path / "logs" / "walk-array.sh").read_text()
+    assert "#$ -pe smp 4\n" in script
+    assert "#$ -l scratch=7680M\n" in script
 
 
 IMPOSSIBLE = {

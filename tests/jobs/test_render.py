@@ -120,7 +120,20 @@ def test_directives_of_slurm(plan, changes, expected):
             },
             ["-l mem_free=49152M"],
         ),
+        (
+            {
+                "memory_bytes": 8 * GIB,
+                "ntasks": 4,
+                "nodes": 2,
+                "memory_is_per_slot": False,
+                "memory_resource": "mem_free",
+            },
+            ["-l mem_free=8192M"],
+        ),
         ({"disk_bytes": 2 * GIB}, ["-l disk=2048M"]),
+        ({"disk_bytes": 30 * GIB, "cores": 4}, ["-l disk=7680M"]),
+        ({"disk_bytes": 30 * GIB, "ntasks": 4, "nodes": 2}, ["-l disk=15360M"]),
+        ({"disk_bytes": 30 * GIB, "cores": 4, "disk_is_per_slot": False}, ["-l disk=30720M"]),
         (
             {"walltime_s": 3600, "signal_s": 90},
             ["-l h_rt=01:00:00", "-l s_rt=00:58:30", "-notify", "-r y"],
@@ -145,8 +158,8 @@ def test_no_environment_means_none_for_grid_engine(plan):
 @BOTH
 def test_directives_of_the_user_come_last_but_not_those_that_would_change_counts(plan, scheduler):
     own = {
-        "slurm": ("--constraint=fast", "--ntasks=99", "-n99", "--time 9"),
-        "sge": ("-l gpu=1", "-pe smp 99", "-l h_rt=9:0:0", "-t 1-9"),
+        "slurm": ("--constraint=fast", "--ntasks=99", "-n99", "--time 9", "--chdir=/x", "-D /x", "-D/x"),
+        "sge": ("-l gpu=1", "-pe smp 99", "-l h_rt=9:0:0", "-t 1-9", "-wd /x", "-cwd -l fast=1"),
     }[scheduler]
 
     found = directives(render(plan(scheduler, directives=own)), scheduler)
@@ -156,25 +169,80 @@ def test_directives_of_the_user_come_last_but_not_those_that_would_change_counts
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("directive", "left"),
     [
-        ({}, ["--cluster", "mpi", "--resume"]),
-        (
-            {"cores": 4, "threads": 4},
-            ["--cluster", "mpi", "--set", "cluster.mpi.guard_threads=4", "--resume"],
-        ),
-        (
-            {"cores": 4, "threads": 1},
-            ["--cluster", "mpi", "--set", "cluster.mpi.threads_per_worker=4", "--resume"],
-        ),
-        ({"launcher": "srun"}, ["--cluster", "slurm-runner", "--resume"]),
-        ({"launcher": "srun --mpi=pmix"}, ["--cluster", "mpi", "--resume"]),
-        ({"mode": "jobqueue"}, ["--cluster", "slurm", "--resume"]),
-        ({"mode": "array", "shares": 7}, ["--cluster", "local", "--workers", "1", "--resume", "--share"]),
-        ({"mode": "array", "cores": 8, "threads": 2}, ["--cluster", "local", "--workers", "4", "--resume"]),
+        ("-l h_vmem=1M", ""),
+        ("-l gpu=1,h_vmem=1M,fast", "-l gpu=1,fast"),
+        ("-hard -l disk=1G -l gpu=1", "-hard -l gpu=1"),
+        ("-soft -l h_vmem=1M", ""),
+        ("-l s_rt=1:0:0,h_rt=2:0:0", ""),
+        ("-l 'os=a b'", "-l 'os=a b'"),
+        ("-js 5 -ot 1", "-js 5 -ot 1"),
     ],
 )
-def test_what_a_job_runs(plan, changes, expected):
+def test_of_resources_in_one_directive_only_those_of_the_plan_are_left_out(plan, directive, left):
+    found = directives(
+        render(plan("sge", directives=(directive,), memory_bytes=GIB, disk_bytes=GIB, walltime_s=60)), "sge"
+    )
+
+    assert found[-1] == (left or "-o logs/study-$JOB_ID.log")
+
+
+def test_memory_has_another_name_that_is_the_plans_too(plan):
+    site = {"memory_resource": "mem_free", "memory_bytes": GIB}
+
+    assert "mf=1M" not in render(plan("sge", directives=("-l mf=1M",), **site))
+
+
+def test_a_resource_that_the_plan_does_not_ask_for_is_the_users(plan):
+    found = directives(render(plan("sge", directives=("-l h_vmem=4G,disk=1G",))), "sge")
+
+    assert found[-1] == "-l h_vmem=4G,disk=1G"
+
+
+@BOTH
+def test_directives_that_the_site_leaves_out_are_not_there_and_the_script_says_which(plan, scheduler):
+    text, left_out = {
+        "slurm": ("SBATCH --mem", "--mem=1024M"),
+        "sge": ("h_vmem", "-l h_vmem=1024M"),
+    }[scheduler]
+
+    script = render(plan(scheduler, memory_bytes=GIB, directives_skip=(text, "own"), directives=("-own 1",)))
+
+    assert not {left_out, "-own 1"} & set(directives(script, scheduler))
+    assert f"# Left out, as job-directives-skip says: {left_out}.\n" in script
+
+
+def counts(kind, threads_per_worker, guard_threads):
+    return [
+        *("--set", f"cluster.{kind}.threads_per_worker={threads_per_worker}"),
+        *("--set", f"cluster.{kind}.guard_threads={guard_threads}", "--resume"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["--cluster", "mpi", *counts("mpi", 1, 1)]),
+        ({"cores": 4, "threads": 4}, ["--cluster", "mpi", *counts("mpi", 1, 4)]),
+        ({"cores": 4, "threads": 1}, ["--cluster", "mpi", *counts("mpi", 4, 1)]),
+        ({"launcher": "srun"}, ["--cluster", "slurm-runner", *counts("slurm-runner", 1, 1)]),
+        ({"launcher": "srun --mpi=pmix"}, ["--cluster", "mpi", *counts("mpi", 1, 1)]),
+        (
+            {"mode": "jobqueue"},
+            ["--cluster", "slurm", "--set", "cluster.slurm.guard_threads=1", "--resume"],
+        ),
+        (
+            {"mode": "array", "shares": 7},
+            ["--cluster", "local", "--workers", "1", *counts("local", 1, 1), "--share"],
+        ),
+        (
+            {"mode": "array", "cores": 8, "threads": 2},
+            ["--cluster", "local", "--workers", "4", *counts("local", 1, 2), "--share"],
+        ),
+    ],
+)
+def test_what_a_job_runs_whatever_counts_the_experiment_has(plan, changes, expected):
     words = command(render(plan("slurm", **changes)))
 
     begin = words.index("study.yaml") + 1
@@ -279,6 +347,27 @@ def test_a_store_that_looks_like_an_option_is_none(plan):
 def test_an_unknown_launcher_is_refused(plan):
     with pytest.raises(ClusterOptionError, match="Did you mean 'mpirun'"):
         render(plan(launcher="mpiron"))
+
+
+@pytest.mark.parametrize(
+    "launcher", ["mpirun -np 3", "mpirun -n3", "srun --ntasks=3", "srun -N 2", "srun --cpus-per-task=9"]
+)
+def test_a_launcher_with_counts_of_its_own_is_refused(plan, launcher):
+    with pytest.raises(ClusterOptionError, match="has counts of its own: "):
+        render(plan(launcher=launcher))
+
+
+def test_a_launcher_may_be_given_by_its_path(plan):
+    words = command(render(plan(launcher="/opt/slurm/bin/srun", ntasks=4)))
+
+    assert words[:3] == ["/opt/slurm/bin/srun", "--nodes=1", "--ntasks=4"]
+    assert "slurm-runner" in words
+
+
+def test_other_options_of_a_launcher_stay(plan):
+    script = render(plan(launcher="mpirun --mca btl tcp,self --map-by ppr:2:node", ntasks=4))
+
+    assert "mpirun --mca btl tcp,self --map-by ppr:2:node --bind-to none -np 4 " in script
 
 
 def test_grid_engine_has_no_srun(plan):

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from simherd.jobs.plan import ArrayJob, JobPlan
+from simherd.jobs.quoting import refuse_control
 from simherd.schedulers import JobRequest
 
-__all__ = ["DIALECTS", "MIB", "Dialect", "dialect_of"]
+__all__ = ["DIALECTS", "MIB", "Dialect", "dialect_of", "words_of"]
 
 MIB = 1024**2
 DIALECTS = {"sge": "simherd.jobs.sge:GridEngineDialect", "slurm": "simherd.jobs.slurm:SlurmDialect"}
@@ -54,9 +55,24 @@ class Dialect(ABC):
     def go_back(self, plan: JobPlan) -> str:
         """Return the line of shell with which a job puts itself back into the queue."""
 
-    def owns(self, directive: str) -> bool:
-        """Return whether a user's directive would contradict what the plan decides."""
-        return any(option in self.owned for option in _options(directive))
+    def lines(self, plan: JobPlan) -> list[str]:
+        """Return the directives of a script: the plan's, then the user's, less what the site leaves out."""
+        users = (self.without_owned(refuse_control(line, "directives"), plan) for line in plan.directives)
+        lines = [*self.directives(plan), *(line for line in users if line)]
+        return [line for line in lines if not self.is_skipped(line, plan)]
+
+    def is_skipped(self, line: str, plan: JobPlan) -> bool:
+        """Return whether the site leaves a directive out: dask-jobqueue looks for a text in its line, too."""
+        return any(text in f"{self.marker} {line}" for text in plan.directives_skip)
+
+    def without_owned(self, directive: str, plan: JobPlan) -> str:
+        """Return a user's directive without what would contradict the plan, "" if nothing else is in it."""
+        is_owned = any(option in self.owned for word in words_of(directive) for option in self._options(word))
+        return "" if is_owned else directive
+
+    def _options(self, word: str) -> Iterator[str]:
+        """Give the options that a word may set."""
+        yield word.partition("=")[0]
 
     def _request(self, plan: JobPlan, parallel_environment: str | None) -> JobRequest:
         wanted = plan.resources
@@ -71,18 +87,12 @@ class Dialect(ABC):
         )
 
 
-def _options(directive: str) -> Iterator[str]:
-    """Give the options that a line of directives sets: ``-n4``, ``--ntasks=4`` and ``-n 4`` alike."""
+def words_of(directive: str) -> list[str]:
+    """Return the words of a directive."""
     try:
-        words = shlex.split(directive)
+        return shlex.split(directive)
     except ValueError:
-        words = directive.split()
-    for word in words:
-        if word.startswith("--"):
-            yield word.partition("=")[0]
-        elif word.startswith("-"):
-            yield word
-            yield word[:2]
+        return directive.split()
 
 
 def dialect_of(scheduler: str) -> Dialect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -91,6 +91,10 @@ class JobPlan:
     """Lines of shell that run before the experiment."""
     directives: tuple[str, ...] = ()
     """Further directives, without ``#SBATCH`` or ``#$``."""
+    directives_skip: tuple[str, ...] = ()
+    """Texts: a directive that has one of them is left out."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Jobqueue: variables that name the settings with which the worker jobs were checked."""
     environment: str = "all"
     """Variables that the job takes over from where it is submitted: "all", "none", or names with commas."""
     log_directory: str = "."

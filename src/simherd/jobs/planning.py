@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -12,9 +13,11 @@ from simherd.config import SiteSettings
 from simherd.errors import ClusterOptionError
 from simherd.jobs.asked import Asked, Call
 from simherd.jobs.base import dialect_of
+from simherd.jobs.handing_on import settings_in_use
 from simherd.jobs.plan import JobPlan, Mode, Resources
 from simherd.jobs.quoting import safe_name
-from simherd.resources import is_count, parse_bytes, parse_walltime
+from simherd.jobs.templates_check import check_names
+from simherd.resources import is_count, parse_bytes, parse_job_memory, parse_walltime
 from simherd.schedulers import JobRequest
 
 __all__ = ["plan_job", "requests_of"]
@@ -59,6 +62,7 @@ def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: Site
         If something asked for contradicts itself, or the mode has no use for it.
     """
     _refuse_what_does_not_apply(asked)
+    check_names(site.templates)
     resources = _resources(asked, configured, site)
     threads = asked.threads or (resources.cores if asked.mode is Mode.MPI else 1)
     if threads > resources.cores:
@@ -81,6 +85,8 @@ def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: Site
         concurrent=asked.concurrent,
         prologue=_lines(configured.get("prologue", ())),
         directives=_lines(configured.get("directives", ())),
+        directives_skip=_lines(configured.get("directives_skip", ())),
+        settings=settings_in_use(os.environ) if asked.mode is Mode.JOBQUEUE else {},
         environment=asked.environment,
         log_directory=str(configured.get("log_directory") or LOGS),
         shebang=str(configured.get("shebang") or "#!/bin/bash"),
@@ -148,12 +154,12 @@ def _memory(asked: Asked, configured: Mapping[str, Any], cores_per_node: float) 
     if asked.mode is Mode.JOBQUEUE:
         return LEADER_MEMORY
     if asked.memory is not None:
-        return parse_bytes(asked.memory)
+        return parse_job_memory(asked.memory)
     if configured.get("memory") is None:
         return None
     is_of_ranks = asked.mode is Mode.MPI
     share = cores_per_node / int(configured.get("cores") or 1) if is_of_ranks else 1
-    return math.ceil(parse_bytes(configured["memory"]) * share)
+    return math.ceil(parse_job_memory(configured["memory"]) * share)
 
 
 def _check_resource(what: str, value: str | None, resource: str | None) -> None:
@@ -264,7 +270,7 @@ def requests_of(plan: JobPlan, asked: Asked, configured: Mapping[str, Any]) -> l
     worker = JobRequest(
         queue=own.queue,
         cpus_per_task=cores,
-        memory_bytes=parse_bytes(memory) if memory is not None else None,
+        memory_bytes=parse_job_memory(memory) if memory is not None else None,
         walltime_s=own.walltime_s,
         parallel_environment=_environment(asked, configured, plan.site, cores),
     )

@@ -6,12 +6,13 @@ import re
 import shlex
 import string
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.jobs.base import Dialect, dialect_of
+from simherd.jobs.handing_on import PATHS
 from simherd.jobs.launching import cluster_arguments, launch_words
 from simherd.jobs.plan import JobPlan, Mode
 from simherd.jobs.quoting import quote_words, refuse_control
@@ -112,9 +113,10 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
         "experiment_name": refuse_control(plan.arguments[0], "experiment"),
         "how_to_submit": "\n".join(f"#     {line}" for line in _how_to_submit(plan, script_name)),
         "about": "\n".join(f"# {line}" for line in _about(plan, dialect)),
-        "directives": "\n".join(f"{dialect.marker} {line}" for line in _directives(plan, dialect)),
+        "directives": "\n".join(f"{dialect.marker} {line}" for line in dialect.lines(plan)),
         "activation": _lines(plan.site.activation, "activation"),
         "prologue": _lines(plan.prologue, "prologue"),
+        "settings": "\n".join(_settings(plan)),
         "guards": "\n".join(f"export {name}={plan.threads}" for name in GUARD_VARIABLES),
         "guard_names": _wrapped(GUARD_VARIABLES),
         "nodes": str(plan.resources.nodes),
@@ -132,6 +134,16 @@ def _values(plan: JobPlan, dialect: Dialect, script_name: str) -> dict[str, str]
     }
 
 
+def _settings(plan: JobPlan) -> Iterator[str]:
+    """Give lines that name the settings of worker jobs; Dask would not complain if they are not there."""
+    if plan.settings:
+        yield "# The settings with which the worker jobs were checked, whatever this job took over."
+    for name, value in plan.settings.items():
+        yield f"export {name}={quote_words([value], name)}"
+        if name in PATHS:
+            yield f'[ -e "${name}" ] || {{ echo "Not there on this node: ${name}" >&2; exit 1; }}'
+
+
 def _no_option(path: str) -> str:
     """Return a path that no command takes for an option."""
     return f"./{path}" if path.startswith("-") else path
@@ -144,11 +156,6 @@ def _wrapped(words: Iterable[str]) -> str:
 
 def _lines(lines: Iterable[str], what: str) -> str:
     return "\n".join(refuse_control(line.rstrip("\n"), what) for line in lines)
-
-
-def _directives(plan: JobPlan, dialect: Dialect) -> list[str]:
-    own = [refuse_control(line, "directives") for line in plan.directives]
-    return [*dialect.directives(plan), *(line for line in own if not dialect.owns(line))]
 
 
 def command_words(plan: JobPlan) -> list[str]:
@@ -186,6 +193,9 @@ def _title(plan: JobPlan) -> str:
 
 def _about(plan: JobPlan, dialect: Dialect) -> list[str]:
     lines = list(CARE_NEEDED if not plan.requeues else CARE_FREE)
+    skipped = [line for line in dialect.directives(plan) if dialect.is_skipped(line, plan)]
+    if skipped:
+        lines.append(f"Left out, as job-directives-skip says: {', '.join(skipped)}.")
     walltime = plan.resources.walltime_s
     if walltime is not None:
         cores = plan.resources.slots * (plan.shares if plan.is_array else 1)

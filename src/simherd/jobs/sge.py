@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Collection, Iterator, Sequence
 
-from simherd.jobs.base import MIB, Dialect
-from simherd.jobs.plan import ArrayJob, JobPlan
+from simherd.jobs.base import MIB, Dialect, words_of
+from simherd.jobs.plan import ArrayJob, JobPlan, Resources
 from simherd.jobs.quoting import quote_directive
 from simherd.resources import format_walltime
 from simherd.schedulers import JobRequest
 
 __all__ = ["GridEngineDialect"]
+
+TIME_RESOURCES = ("h_rt", "s_rt")
+SHORTCUTS = {"mf": "mem_free", "vf": "virtual_free"}
+"""Other names that Grid Engine has for resources with which memory is asked."""
+MANNERS = frozenset({"-hard", "-soft"})
+"""What says how the resources after it are meant, and nothing alone."""
 
 
 class GridEngineDialect(Dialect):
@@ -25,11 +32,19 @@ class GridEngineDialect(Dialect):
     is_booked_by_slots = True
     owned = frozenset(
         {"-pe", "-t", "-tc", "-N", "-o", "-e", "-j", "-q", "-P", "-V", "-v", "-notify", "-r", "-S"}
+        | {"-cwd", "-wd"}
     )
 
-    def owns(self, directive: str) -> bool:
-        """Return whether a user's directive would contradict what the plan decides."""
-        return super().owns(directive) or "h_rt=" in directive or "s_rt=" in directive
+    def without_owned(self, directive: str, plan: JobPlan) -> str:
+        """Return a user's directive without what would contradict the plan, "" if nothing else is in it.
+
+        A resource that the plan asks for is taken out from those beside it.
+        """
+        words = words_of(super().without_owned(directive, plan))
+        kept = list(_without_resources(words, set(_resources_of(plan))))
+        if kept == words:
+            return directive if words else ""
+        return shlex.join(kept) if set(kept) - MANNERS else ""
 
     def directives(self, plan: JobPlan) -> Iterator[str]:
         """Give the directives of a plan, without their marker."""
@@ -55,11 +70,11 @@ class GridEngineDialect(Dialect):
     def _resources(self, plan: JobPlan) -> Iterator[str]:
         wanted, site = plan.resources, plan.site
         if wanted.memory_bytes is not None and site.memory_resource is not None:
-            parts = wanted.slots if site.memory_is_per_slot else 1
-            mebibytes = -(-wanted.memory_bytes * wanted.nodes // (MIB * parts))
-            yield f"-l {quote_directive(site.memory_resource, 'memory_resource')}={mebibytes}M"
+            size = _size(wanted.memory_bytes, wanted, site.memory_is_per_slot)
+            yield f"-l {quote_directive(site.memory_resource, 'memory_resource')}={size}"
         if wanted.disk_bytes is not None and site.disk_resource is not None:
-            yield f"-l {quote_directive(site.disk_resource, 'disk_resource')}={-(-wanted.disk_bytes // MIB)}M"
+            size = _size(wanted.disk_bytes, wanted, site.disk_is_per_slot)
+            yield f"-l {quote_directive(site.disk_resource, 'disk_resource')}={size}"
 
     def _time(self, plan: JobPlan) -> Iterator[str]:
         """Give the walltime, and a limit before it at which Grid Engine sends SIGUSR1."""
@@ -91,3 +106,36 @@ class GridEngineDialect(Dialect):
     def go_back(self, plan: JobPlan) -> str:
         """Return the line of shell with which a job puts itself back into the queue."""
         return "exit 99 # for Grid Engine this means: run it again"
+
+
+def _size(nbytes: int, wanted: Resources, is_per_slot: bool) -> str:
+    """Return what a request says for bytes on each node: it counts for each slot, or for each host."""
+    of_job, parts = (nbytes * wanted.nodes, wanted.slots) if is_per_slot else (nbytes, 1)
+    return f"{-(-of_job // (MIB * parts))}M"
+
+
+def _resources_of(plan: JobPlan) -> Iterator[str]:
+    """Give the resources that the plan alone decides."""
+    yield from TIME_RESOURCES
+    if plan.resources.memory_bytes is not None and plan.site.memory_resource is not None:
+        yield plan.site.memory_resource
+    if plan.resources.disk_bytes is not None and plan.site.disk_resource is not None:
+        yield plan.site.disk_resource
+
+
+def _without_resources(words: Sequence[str], owned: Collection[str]) -> Iterator[str]:
+    """Give the words of a directive without requests of some resources: ``-l a=1,b=2`` may keep one."""
+    rest = iter(words)
+    for word in rest:
+        if word != "-l":
+            yield word
+            continue
+        requests = next(rest, "").split(",")
+        names = [request.partition("=")[0].strip() for request in requests]
+        kept = [
+            request
+            for name, request in zip(names, requests, strict=True)
+            if SHORTCUTS.get(name, name) not in owned and name not in owned
+        ]
+        if kept:
+            yield from ("-l", ",".join(kept))

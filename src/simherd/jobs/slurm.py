@@ -26,7 +26,7 @@ class SlurmDialect(Dialect):
         {"-n", "--ntasks", "-c", "--cpus-per-task", "-N", "--nodes", "--mem", "--mem-per-cpu", "-t", "--time"}
         | {"-a", "--array", "-J", "--job-name", "-o", "--output", "-e", "--error", "-p", "--partition"}
         | {"-A", "--account", "--export", "--signal", "--requeue", "--no-requeue", "--tmp"}
-        | {"--ntasks-per-node"}
+        | {"--ntasks-per-node", "--mem-per-gpu", "-D", "--chdir"}
     )
 
     def directives(self, plan: JobPlan) -> Iterator[str]:
@@ -51,6 +51,11 @@ class SlurmDialect(Dialect):
         yield f"--export={self._environment(plan)}"
         yield f"--output={quote_directive(self._log(plan), 'log_directory')}"
         yield "--open-mode=append"
+
+    def _options(self, word: str) -> Iterator[str]:
+        """Give the options that a word may set: ``-n4`` is ``-n 4``."""
+        yield from super()._options(word)
+        yield word[:2]
 
     def _time(self, plan: JobPlan) -> Iterator[str]:
         if plan.resources.walltime_s is not None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import takewhile
 
-from simherd.errors import ClusterOptionError
+from simherd.errors import ClusterOptionError, close_matches
 from simherd.jobs.base import dialect_of
+from simherd.jobs.launching import launcher_counts
 from simherd.jobs.plan import JobPlan, Mode
 from simherd.threads import GUARD_VARIABLES
 
-__all__ = ["check_script", "find_faults"]
+__all__ = ["check_names", "check_script", "find_faults"]
 
-_LAUNCHER = re.compile(r"(?:mpirun|mpiexec|srun)\b")
-_LAUNCHED = re.compile(r"(?:^|\s)(?:--?np?|--?ntasks)(?:[=\s]+|(?=[\d$\"']))([^\s);&|]+)")
+_SHARE = re.compile(r"(?:^|\s)--share[=\s](\S+)")
 _BREAKS = frozenset("{}")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _SETTING = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -45,7 +45,27 @@ def check_script(script: str, plan: JobPlan, path: str) -> None:
     if faults:
         raise ClusterOptionError(
             f"The site's template {path!r} cannot be used: {' '.join(faults)}",
-            fix="use the placeholders @{directives}, @{guards}, @{launch} and @{command}.",
+            fix="use the placeholders @{directives}, @{guards}, @{launch}, @{command} and @{shares}.",
+        )
+
+
+def check_names(templates: Mapping[str, str]) -> None:
+    """Raise an error if a site has a template for a mode that is none.
+
+    Raises
+    ------
+    ClusterOptionError
+        If so.
+    """
+    if not isinstance(templates, Mapping):
+        raise ClusterOptionError(
+            f"simherd.templates={templates!r} is not allowed: modes with paths of templates are needed.",
+            fix="write for instance {mpi: /sw/simherd/mpi.sh} in jobqueue.yaml.",
+        )
+    for name in templates.keys() - set(Mode):
+        raise ClusterOptionError(
+            f"simherd.templates has a template for {name!r}, which is no mode. {close_matches(name, Mode)}",
+            fix="correct it in jobqueue.yaml.",
         )
 
 
@@ -59,16 +79,20 @@ def find_faults(script: str, plan: JobPlan) -> Iterator[str]:
         yield "It does not run the experiment (@{command})."
     yield from _of_guards("\n".join(lines if begins is None else lines[: begins + 1]), plan)
     yield from _of_directives(lines, plan)
-    if plan.mode is Mode.MPI:
-        yield from _of_launcher(script, plan)
+    yield from _of_launcher(script, plan)
+    if plan.is_array:
+        yield from _of_share(script, plan)
 
 
 def _of_guards(before: str, plan: JobPlan) -> Iterator[str]:
-    """Give the guards that have no value, or another one, when the run begins."""
+    """Give the guards and settings that have no value, or another one, when the run begins."""
     last = _environment_after(before)
     wrong = [name for name in GUARD_VARIABLES if last.get(name) != str(plan.threads)]
     if wrong:
         yield f"It does not set {', '.join(wrong)} to {plan.threads} before the run begins (@{{guards}})."
+    other = [name for name, value in plan.settings.items() if last.get(name) != value.strip("\"'")]
+    if other:
+        yield f"It does not set {', '.join(other)} as for the check of the worker jobs (@{{settings}})."
 
 
 def _environment_after(script: str) -> dict[str, str]:
@@ -116,19 +140,33 @@ def _words(line: str) -> list[str]:
 def _of_directives(lines: list[str], plan: JobPlan) -> Iterator[str]:
     """Give the directives of the plan that are missing, and those that contradict it."""
     dialect = dialect_of(plan.scheduler)
-    wanted = list(dialect.directives(plan))
+    wanted = [line for line in dialect.directives(plan) if not dialect.is_skipped(line, plan)]
     found = [line.removeprefix(dialect.marker).strip() for line in lines if line.startswith(dialect.marker)]
     if missing := [line for line in wanted if line not in found]:
         yield f"It lacks the directives {', '.join(missing)} (@{{directives}})."
-    if other := [line for line in found if line not in wanted and dialect.owns(line)]:
+    if other := [line for line in found if line not in wanted and dialect.without_owned(line, plan) != line]:
         yield f"It has other counts or limits than asked for: {', '.join(other)}."
 
 
 def _of_launcher(script: str, plan: JobPlan) -> Iterator[str]:
-    code = (line for line in script.splitlines() if not line.lstrip().startswith("#"))
-    body = "\n".join(line for line in code if _LAUNCHER.search(line))
-    found_counts = {count.strip("\"'") for count in _LAUNCHED.findall(body)}
-    counts = found_counts - {str(plan.resources.ntasks)}
-    if counts or not found_counts:
-        found = ", ".join(sorted(counts)) or "none"
-        yield f"It starts other ranks than {plan.resources.ntasks}: {found} (@{{launch}})."
+    """Give the counts of launchers that are others than the plan's."""
+    found = {count for words in _commands(script) for count in launcher_counts(words)}
+    wanted = plan.resources
+    expected = {"ranks": wanted.ntasks, "nodes": wanted.nodes, "cores of a rank": wanted.cores}
+    for what, count in expected.items():
+        if other := {value for one, value in found if one == what} - {str(count)}:
+            yield f"It starts other {what} than {count}: {', '.join(sorted(other))} (@{{launch}})."
+    if plan.mode is Mode.MPI and not any(what == "ranks" for what, _ in found):
+        yield f"It starts other ranks than {wanted.ntasks}: none (@{{launch}})."
+
+
+def _of_share(script: str, plan: JobPlan) -> Iterator[str]:
+    """Give what would let the tasks of an array job run anything but one share each."""
+    options = (" ".join(words) for words in _commands(script))
+    shares = [found[1] for option in options if (found := _SHARE.search(option))]
+    for share in shares:
+        part, _, number = share.partition("/")
+        if number != str(plan.shares) or "$" not in part:
+            yield f"Its tasks run the share {share}, where each has its own of {plan.shares} (@{{shares}})."
+    if not shares:
+        yield f'Its tasks all run the same: --share "$share/{plan.shares}" is missing (@{{shares}}).'

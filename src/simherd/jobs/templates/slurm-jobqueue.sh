@@ -19,6 +19,8 @@ set -u
 # Thread guards, after all that could change them: numerical libraries start no more threads than this.
 @{guards}
 
+@{settings}
+
 run=(@{command})
 
 @{supervise}
