@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -191,3 +192,22 @@ def test_simulations_get_the_threads_that_are_asked_for():
 def test_no_worker_is_dropped_because_a_simulation_holds_pythons_lock():
     with sh.open_client("local", workers=1, processes=0) as client:
         assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.worker_ttl) is None
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("after_s", [0.1, 0.4])
+def test_an_interrupted_start_ends_without_a_word_of_dask(after_s):
+    program = f"""
+import _thread, threading, simherd
+import simherd.clusters.local
+threading.Timer({after_s}, _thread.interrupt_main).start()
+try:
+    simherd.open_client("local", workers=2)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")

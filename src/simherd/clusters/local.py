@@ -6,7 +6,8 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import dask
@@ -115,10 +116,21 @@ def open(  # noqa: A001 (the one verb that all adapters have)
 
 
 def _start(**options: Any) -> LocalCluster:
-    try:
-        return LocalCluster(**options)  # type: ignore[no-untyped-call]
-    except RuntimeError as error:
-        raise ClusterError(
-            f"The workers on this machine did not start: {error}.",
-            fix="look at dashboard_address and local_directory.",
-        ) from error
+    """Start the workers; where that is interrupted, all of them first: half a cluster cannot be closed."""
+    with ThreadPoolExecutor(1) as starting:
+        cluster = starting.submit(LocalCluster, **options)
+        try:
+            return cluster.result()
+        except (KeyboardInterrupt, SystemExit):
+            with suppress(Exception):
+                cluster.result().close()
+            raise
+        except RuntimeError as error:
+            raise _not_started(error) from error
+
+
+def _not_started(error: RuntimeError) -> ClusterError:
+    return ClusterError(
+        f"The workers on this machine did not start: {error}.",
+        fix="look at dashboard_address and local_directory.",
+    )
