@@ -198,9 +198,9 @@ def test_no_worker_is_dropped_because_a_simulation_holds_pythons_lock():
 @pytest.mark.parametrize("after_s", [0.1, 0.4])
 def test_an_interrupted_start_ends_without_a_word_of_dask(after_s):
     program = f"""
-import _thread, threading, simherd
+import os, signal, threading, simherd
 import simherd.clusters.local
-threading.Timer({after_s}, _thread.interrupt_main).start()
+threading.Timer({after_s}, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     simherd.open_client("local", workers=2)
 except KeyboardInterrupt:
