@@ -195,14 +195,15 @@ def test_no_worker_is_dropped_because_a_simulation_holds_pythons_lock():
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("after_s", [0.1, 0.4])
+@pytest.mark.parametrize("after_s", [0.3, 0.6])
 def test_an_interrupted_start_ends_without_a_word_of_dask(after_s):
     program = f"""
-import os, signal, threading, simherd
+import os, signal, threading, time, simherd
 import simherd.clusters.local
 threading.Timer({after_s}, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
-    simherd.open_client("local", workers=2)
+    simherd.open_client("local", workers=4)
+    time.sleep(30)
 except KeyboardInterrupt:
     print("interrupted")
 """
