@@ -249,7 +249,7 @@ def test_templates_for_what_is_no_mode_are_refused(script, tmp_path, templates):
     done = script("--scheduler", "slurm", config="own.yaml")
 
     assert done.code == 2
-    assert "modes with paths" in done.err if templates[0] == "[" else "Did you mean" in done.err
+    assert ("needs keys with texts" if templates[0] == "[" else "Did you mean") in done.err
 
 
 def test_a_memory_without_its_unit_is_refused(script, tmp_path):
