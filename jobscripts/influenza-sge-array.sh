@@ -49,7 +49,7 @@ export TF_NUM_INTEROP_THREADS=1
 # This task's share, counted over all array jobs: where there are several, the first argument of the
 # script says how many tasks come before.
 share=$((SGE_TASK_ID + ${1:-0}))
-run=(simherd run examples/influenza.yaml --store influenza.zarr --config jobscripts/jobqueue.yaml --cluster local --workers 1 --set cluster.local.threads_per_worker=1 --set cluster.local.guard_threads=1 --resume --share "$share/4")
+run=(simherd run examples/influenza.yaml --store influenza.zarr --config jobscripts/jobqueue.yaml --cluster local --workers 1 --set cluster.local.threads_per_worker=1 --set cluster.local.guard_threads=1 --set cluster.local.memory=8192MiB --resume --share "$share/4")
 
 # What the run has got done, as the store tells: which simulations are settled, and how far checkpoints are.
 store=influenza.zarr

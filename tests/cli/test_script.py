@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -249,7 +251,111 @@ def test_templates_for_what_is_no_mode_are_refused(script, tmp_path, templates):
     done = script("--scheduler", "slurm", config="own.yaml")
 
     assert done.code == 2
-    assert "modes with paths" in done.err if templates[0] == "[" else "Did you mean" in done.err
+    assert ("needs keys with texts" if templates[0] == "[" else "Did you mean") in done.err
+
+
+SITES_LINES = {
+    "slurm": ["-p long", "-Aproj", "-t 2-0", "--mem-per-cpu=3G", "--requeue", "--gres=gpu:1"],
+    "sge": ["-q long.q", "-P proj", "-l gpu=1,h_rt=9:0:0", "-pe wide 4", "-cwd", "-l fast=1"],
+}
+"""As files for dask-jobqueue have them."""
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "expected", "left_out"),
+    [
+        ("slurm", ["--partition=long", "--account=proj", "--gres=gpu:1"], "-t 2-0, --mem-per-cpu=3G"),
+        ("sge", ["-q long.q", "-P proj", "-pe wide 2", "-l gpu=1", "-l fast=1"], "-l gpu=1,h_rt=9:0:0"),
+    ],
+)
+def test_directives_of_worker_jobs_give_queue_and_account_and_what_is_left_out_is_said(
+    script, tmp_path, scheduler, expected, left_out
+):
+    section = {"job-extra-directives": SITES_LINES[scheduler], "cores": 2}
+    (tmp_path / "own.yaml").write_text(json.dumps({"jobqueue": {scheduler: section}}))
+
+    done = script("--scheduler", scheduler, config="own.yaml")
+
+    found = directives(done.out, {"slurm": "#SBATCH", "sge": "#$"}[scheduler])
+    assert set(expected) <= set(found)
+    said = (
+        f"lines of job-extra-directives that options of the command line, or other keys, decide: {left_out}."
+    )
+    assert done.err == f"Left out of the job script are {said}\n"
+    assert f"# {done.err}" in done.out
+
+
+def test_queue_and_account_that_are_given_count_more_than_directives(script, tmp_path):
+    section = {"job-extra-directives": ["-p long", "-A proj"], "account": "other"}
+    (tmp_path / "own.yaml").write_text(json.dumps({"jobqueue": {"slurm": section}}))
+
+    done = script("--scheduler", "slurm", "--partition", "short", config="own.yaml")
+
+    assert {"--partition=short", "--account=other"} <= set(directives(done.out, "#SBATCH"))
+    assert "decide: -p long, -A proj.\n" in done.err
+
+
+@pytest.mark.parametrize(
+    ("section", "text"),
+    [
+        ({"cores": "two"}, "cores='two' is not allowed: a whole number"),
+        ({"cores": 0}, "cores=0 is not allowed"),
+        ({"cores": 2.7}, "cores=2.7 is not allowed"),
+        ({"cores": -3}, "cores=-3 is not allowed"),
+        ({"processes": "all"}, "processes='all' is not allowed"),
+        ({"queue": "a b"}, "queue='a b' cannot stand in a job script"),
+        ({"job-script-prologue": 5}, "prologue=5 is not allowed: lines of text"),
+        ({"job-extra-directives": 5}, "directives=5 is not allowed: lines of text"),
+        ({"memory": 4}, "write a unit"),
+        ({"walltime": ""}, "'' is not a walltime"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["array", "mpi", "jobqueue"])
+def test_what_worker_jobs_refuse_in_their_section_scripts_refuse_too(script, tmp_path, mode, section, text):
+    (tmp_path / "own.yaml").write_text(json.dumps({"jobqueue": {"slurm": section}}))
+
+    done = script("--scheduler", "slurm", "--mode", mode, config="own.yaml")
+
+    assert (done.code, done.out) == (2, "")
+    assert text in done.err
+
+
+def test_a_queue_may_be_a_number(script, tmp_path):
+    (tmp_path / "own.yaml").write_text("jobqueue: {slurm: {queue: 5}}")
+
+    done = script("--scheduler", "slurm", config="own.yaml")
+
+    assert "--partition=5" in directives(done.out, "#SBATCH")
+
+
+@pytest.mark.parametrize("command", ["script", "submit"])
+@pytest.mark.parametrize(
+    "option",
+    ["walltime", "partition", "account", "memory", "disk", "name", "store", "environment"],
+)
+def test_an_option_whose_variable_of_the_shell_is_not_set_is_refused(script, command, option):
+    done = script("--scheduler", "slurm", f"--{option}=", command=command)
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"Error: --{option} is empty. Fix: give it a value, or leave it out.\n"
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("top", [{"processes": 4, "memory": "512 GiB"}, {"processes": 0}])
+def test_what_the_experiment_says_of_worker_jobs_does_not_reach_an_array_task(script, experiment, top):
+    experiment(cluster={"kind": "slurm", **top}, run={"store": "out.zarr"})
+    done = script("--scheduler", "slurm", "--memory", "1GiB", config=None)
+    words = words_of_the_run(done.out)
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "simherd", *words[words.index("run") : words.index("--share")]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "cluster.local.memory=1024MiB" in words
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_a_memory_without_its_unit_is_refused(script, tmp_path):
@@ -262,10 +368,22 @@ def test_a_memory_without_its_unit_is_refused(script, tmp_path):
 
 
 def test_a_short_walltime_leaves_a_short_time_to_stop(script):
+    done = script("--scheduler", "slurm", "--walltime", "00:02:00")
+
+    assert "--signal=B:USR1@40" in directives(done.out, "#SBATCH")
+    assert "--set run.grace_s=20" in done.out
+    assert done.err == ""
+
+
+def test_a_walltime_that_may_be_over_before_it_has_begun_is_warned_of(script):
     done = script("--scheduler", "slurm", "--walltime", "00:01:00")
 
-    assert "--signal=B:USR1@20" in directives(done.out, "#SBATCH")
-    assert "--set run.grace_s=10" in done.out
+    assert done.code == 0
+    assert done.err == (
+        "In 00:01:00 nothing may get done: the run is told to stop 20 s before the end, and SLURM may say so "
+        "up to 60 s earlier. Ask for 2 minutes or more.\n"
+    )
+    assert script("--scheduler", "sge", "--walltime", "00:01:00", config=None).err == ""
 
 
 def test_a_long_grace_is_told_of_the_end_earlier(script, experiment):

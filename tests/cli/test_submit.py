@@ -150,6 +150,94 @@ def test_what_cannot_run_here_is_one_message(submit, tmp_path, monkeypatch):
     assert "make 'simherd' available" in done.err
 
 
+@pytest.fixture
+def queue(monkeypatch):
+    """Return what a batch scheduler that takes everything was given: scripts, and arguments."""
+    taken = []
+
+    def take(self, script, arguments=(), of_script=()):
+        taken.append((str(script), *arguments, *of_script))
+        return str(len(taken))
+
+    monkeypatch.setattr("simherd.schedulers.slurm.Slurm.submit", take)
+    monkeypatch.setattr("simherd.schedulers.slurm.Slurm.is_installed", lambda self: True)
+    monkeypatch.setattr("simherd.schedulers.slurm.Slurm.site", lambda self: Site())
+    return taken
+
+
+def store_of_another_run(simherd):
+    done = simherd(
+        "run", "walk.yaml", "--store", "other.zarr", "--set", "batch.parameters.walk__gain.values=[9.0, 8.0]"
+    )
+    assert done.code == 0, done.err
+    return "other.zarr"
+
+
+def foreign_folder(simherd):
+    Path("foreign").mkdir()
+    Path("foreign", "letter.txt").write_text("mine")
+    return "foreign"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("mode", ["array", "mpi", "jobqueue"])
+@pytest.mark.parametrize("make", [lambda simherd: "/proc/x/a.zarr", foreign_folder, store_of_another_run])
+def test_a_store_that_the_run_cannot_write_is_refused_before_anything_is_queued(
+    submit, simherd, queue, make, mode, dry_run
+):
+    store = make(simherd)
+
+    done = submit(
+        *("--scheduler", "slurm", "--mode", mode, "--store", store), *(["--dry-run"] if dry_run else [])
+    )
+
+    assert done.code != 0
+    assert store in done.err
+    assert done.out == ""
+    assert queue == []
+
+
+def test_a_store_that_is_begun_may_go_on(submit, simherd, queue):
+    assert simherd("run", "walk.yaml").code == 0
+
+    for mode in ("array", "mpi", "jobqueue"):
+        done = submit("--scheduler", "slurm", "--mode", mode)
+        assert done.code == 0, done.err
+    assert len(queue) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "shares", "text"),
+    [
+        ([], 4, "The array job has 4 tasks, not 100000: there are no more simulations.\n"),
+        (
+            ["--set", "run.block_size=3"],
+            2,
+            "The array job has 2 tasks, not 100000: there are no more blocks of 3 simulations.\n",
+        ),
+    ],
+)
+def test_no_array_task_is_without_simulations(submit, queue, tmp_path, settings, shares, text):
+    done = submit("--scheduler", "slurm", "--jobs", "100000", *settings)
+
+    assert done.err.startswith(text)
+    assert done.out == "1\n"
+    script = (tmp_path / "logs" / "walk-array.sh").read_text()
+    assert f"#SBATCH --array=1-{shares}\n" in script
+    assert f'--share "$share/{shares}"' in script
+
+
+def test_a_script_that_was_submitted_is_not_overwritten_by_another(submit, queue, tmp_path):
+    for store in ("a.zarr", "b.zarr", "a.zarr", "b.zarr"):
+        assert submit("--scheduler", "slurm", "--store", store).code == 0
+
+    assert [script for (script,) in queue] == ["logs/walk-array.sh", "logs/walk-array-2.sh"] * 2
+    for name, store in (("walk-array.sh", "a.zarr"), ("walk-array-2.sh", "b.zarr")):
+        script = (tmp_path / "logs" / name).read_text()
+        assert f"--store {store}" in script
+        assert f"#     sbatch logs/{name}\n" in script
+
+
 def test_of_several_array_jobs_those_before_a_refused_one_are_named(submit, tmp_path, monkeypatch):
     """A scheduler that takes the first and refuses the second."""
     (tmp_path / "site.yaml").write_text("simherd: {array-limit: 2}")
@@ -163,7 +251,10 @@ def test_of_several_array_jobs_those_before_a_refused_one_are_named(submit, tmp_
     monkeypatch.setattr("simherd.schedulers.slurm.Slurm.is_installed", lambda self: True)
     monkeypatch.setattr("simherd.schedulers.slurm.Slurm.site", lambda self: Site())
 
-    done = submit("--scheduler", "slurm", "--jobs", "5")
+    done = submit(
+        *("--scheduler", "slurm", "--jobs", "5"),
+        *("--set", "batch.parameters.walk__gain.values=[1.0, 2.0, 3.0, 4.0, 5.0]"),
+    )
 
     assert done.code == 1
     assert done.out == "17\n"

@@ -191,7 +191,7 @@ def test_of_resources_in_one_directive_only_those_of_the_plan_are_left_out(plan,
 def test_memory_has_another_name_that_is_the_plans_too(plan):
     site = {"memory_resource": "mem_free", "memory_bytes": GIB}
 
-    assert "mf=1M" not in render(plan("sge", directives=("-l mf=1M",), **site))
+    assert "-l mf=1M" not in directives(render(plan("sge", directives=("-l mf=1M",), **site)), "sge")
 
 
 def test_a_resource_that_the_plan_does_not_ask_for_is_the_users(plan):
@@ -213,10 +213,12 @@ def test_directives_that_the_site_leaves_out_are_not_there_and_the_script_says_w
     assert f"# Left out, as job-directives-skip says: {left_out}.\n" in script
 
 
-def counts(kind, threads_per_worker, guard_threads):
+def counts(kind, threads_per_worker, guard_threads, *others):
     return [
         *("--set", f"cluster.{kind}.threads_per_worker={threads_per_worker}"),
-        *("--set", f"cluster.{kind}.guard_threads={guard_threads}", "--resume"),
+        *("--set", f"cluster.{kind}.guard_threads={guard_threads}"),
+        *(word for other in others for word in ("--set", f"cluster.{kind}.{other}")),
+        "--resume",
     ]
 
 
@@ -239,6 +241,13 @@ def counts(kind, threads_per_worker, guard_threads):
         (
             {"mode": "array", "cores": 8, "threads": 2},
             ["--cluster", "local", "--workers", "4", *counts("local", 1, 2), "--share"],
+        ),
+        (
+            {"mode": "array", "memory_bytes": GIB},
+            [
+                *("--cluster", "local", "--workers", "1"),
+                *counts("local", 1, 1, "memory=1024MiB"),
+            ],
         ),
     ],
 )
@@ -342,6 +351,11 @@ def test_each_script_names_its_job_so_that_its_file_may_be_called_anything(plan,
 
 def test_a_store_that_looks_like_an_option_is_none(plan):
     assert "\nstore=./-delete\n" in render(plan(store="-delete"))
+
+
+def test_a_launcher_with_an_open_quote_is_refused(plan):
+    with pytest.raises(ClusterOptionError, match=r"\"srun 'x\" cannot be read: No closing quotation"):
+        render(plan(launcher="srun 'x"))
 
 
 def test_an_unknown_launcher_is_refused(plan):

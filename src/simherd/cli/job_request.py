@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shlex
 import sys
@@ -15,11 +16,11 @@ import click
 
 if TYPE_CHECKING:
     from simherd.experiment.schema import Experiment
-    from simherd.jobs import JobPlan
+    from simherd.jobs import JobPlan, Mode
     from simherd.jobs.asked import Asked
     from simherd.schedulers import JobRequest
 
-__all__ = ["Job", "job_options", "read_job", "with_array_limit"]
+__all__ = ["Job", "job_options", "read_job", "say_cautions", "with_array_limit"]
 
 _OPTIONS = (
     click.argument("experiment"),
@@ -110,8 +111,12 @@ def read_job(given: dict[str, Any]) -> Job:
     from simherd.config import job_settings, site_settings
     from simherd.jobs import Mode
     from simherd.jobs.asked import Asked
-    from simherd.jobs.planning import plan_job, requests_of
+    from simherd.jobs.configured import read_configured
+    from simherd.jobs.planning import plan_job, refuse_empty, requests_of
 
+    for name in ("name", "store"):
+        if given[name] is not None:
+            refuse_empty(name, given[name])
     scheduler = given["scheduler"] or _scheduler_here()
     asked = Asked(
         scheduler=scheduler,
@@ -123,11 +128,25 @@ def read_job(given: dict[str, Any]) -> Job:
     experiment = _read_experiment(given)
     _refuse_what_cannot_be_a_job(experiment, asked)
     site = site_settings(scheduler)
-    configured = {**job_settings(scheduler), **experiment.cluster.options_for(scheduler)}
-    plan = plan_job(asked, _call(given, experiment, bool(site.activation)), configured, site)
+    configured = read_configured(job_settings(scheduler), _of_jobs(experiment, scheduler))
+    plan = plan_job(asked, _call(given, experiment, asked.mode, bool(site.activation)), configured, site)
     _need_mpi(plan)
     _check_workers(plan, experiment)
     return Job(plan=plan, requests=requests_of(plan, asked, configured), experiment=experiment)
+
+
+def _of_jobs(experiment: Experiment, scheduler: str) -> dict[str, Any]:
+    """Return the experiment's options of worker jobs; ``processes: 0`` is for local workers."""
+    options = experiment.cluster.options_for(scheduler)
+    return {name: value for name, value in options.items() if name != "processes" or value != 0}
+
+
+def say_cautions(job: Job) -> None:
+    """Say on standard error what the user of a job's script should know."""
+    from simherd.jobs import dialect_of
+
+    for caution in dialect_of(job.plan.scheduler).cautions(job.plan):
+        click.echo(caution, err=True)
 
 
 def _scheduler_here() -> str:
@@ -201,11 +220,12 @@ def _check_workers(plan: JobPlan, experiment: Experiment) -> None:
     job_script(plan.scheduler, **options)
 
 
-def _call(given: dict[str, Any], experiment: Experiment, is_activated: bool) -> Any:
+def _call(given: dict[str, Any], experiment: Experiment, mode: Mode, is_activated: bool) -> Any:
     from simherd.jobs.asked import Call
 
     options = [*(["--store", given["store"]] if given["store"] is not None else [])]
     options += [word for setting in given["settings"] for word in ("--set", setting)]
+    options += _without_processes(experiment) if mode == "array" else []
     options += ["--config", given["config"]] if given["config"] is not None else []
     return Call(
         program=("simherd",) if is_activated else _program(),
@@ -215,6 +235,18 @@ def _call(given: dict[str, Any], experiment: Experiment, is_activated: bool) -> 
         name=given["name"] or Path(given["experiment"]).stem,
         grace_s=experiment.run.grace_s,
     )
+
+
+def _without_processes(experiment: Experiment) -> list[str]:
+    """Return arguments that take back processes of worker jobs: an array task would not run with them.
+
+    They stand at the top of the section, where nothing but a new section takes them back.
+    """
+    section = experiment.document.data.get("cluster") or {}
+    if not section.get("processes"):
+        return []
+    rest = {name: value for name, value in section.items() if name != "processes"}
+    return ["--set", f"cluster={json.dumps(rest, default=str)}"]
 
 
 def _from_here(path: str) -> str:

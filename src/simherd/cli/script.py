@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from simherd.cli.job_request import job_options, read_job, with_array_limit
+from simherd.cli.job_request import job_options, read_job, say_cautions, with_array_limit
 from simherd.errors import SchedulerError
 
 __all__ = ["command"]
@@ -35,6 +35,7 @@ def command(ctx: click.Context, /, output: str | None, **given: Any) -> None:
 
     ctx.with_resource(using_file(given["config"]))
     job = read_job(given)
+    say_cautions(job)
     scheduler = find(job.plan.scheduler)
     if job.plan.shares > SMALL_ARRAY and scheduler.is_installed():
         with suppress(SchedulerError):

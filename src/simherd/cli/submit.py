@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from simherd.cli.job_request import Job, job_options, read_job, with_array_limit
+from simherd.cli.job_request import Job, job_options, read_job, say_cautions, with_array_limit
 
 if TYPE_CHECKING:
     from simherd.errors import SchedulerError
@@ -38,7 +40,9 @@ def command(ctx: click.Context, /, here: bool, dry_run: bool, **given: Any) -> N
     job = read_job(given)
     if here:
         _run_here(job, dry_run)
-    elif dry_run:
+        return
+    say_cautions(job)
+    if dry_run:
         _show(job)
     else:
         scheduler = _reached(job)
@@ -90,26 +94,51 @@ def _reached(job: Job) -> BatchScheduler:
 
 def _checked(job: Job, scheduler: BatchScheduler) -> Job:
     """Refuse what can never run, and split array jobs as the site needs it."""
+    from simherd.cli.going import check_store
     from simherd.experiment.assemble import assemble
     from simherd.schedulers.limits import check_request
 
     site = scheduler.site()
     for request in job.requests:
         check_request(request, site, scheduler)
-    assemble(job.experiment)
+    assembled = assemble(job.experiment)
+    check_store(assembled, _going(job))
+    job = _with_tasks_for(job, assembled.prepared.setup.simulations)
     return with_array_limit(job, site.max_array_tasks)
+
+
+def _going(job: Job) -> dict[str, Any]:
+    """Return how the job's run goes on: of a folder that is there only a store of a batch is gone on with."""
+    from simherd.store.batch_store import is_begun
+    from simherd.store.places import as_folder
+
+    goes_on = job.experiment.batch is None or is_begun(as_folder(str(job.experiment.run.store)))
+    return {"resume": goes_on, "share": (1, job.plan.shares) if job.plan.is_array else None}
+
+
+def _with_tasks_for(job: Job, simulations: int) -> Job:
+    """Return a job without array tasks that would have no simulation to run."""
+    size = job.experiment.run.block_size
+    blocks = -(-simulations // size) if isinstance(size, int) else simulations
+    if job.plan.shares <= blocks:
+        return job
+    what = "simulations" if blocks == simulations else f"blocks of {size} simulations"
+    click.echo(
+        f"The array job has {blocks} tasks, not {job.plan.shares}: there are no more {what}.", err=True
+    )
+    return replace(job, plan=replace(job.plan, shares=blocks))
 
 
 def _show(job: Job) -> None:
     """Print what would be submitted: checked against the site's limits where there is one."""
-    from simherd.jobs import render, submit_commands
+    from simherd.jobs import submit_commands
     from simherd.schedulers import find
 
     scheduler = find(job.plan.scheduler)
     job = _checked(job, scheduler) if scheduler.is_installed() else job
-    path = str(_path(job))
-    click.echo(render(job.plan, path), nl=False)
-    for line in submit_commands(job.plan, path):
+    path, text = _script(job)
+    click.echo(text, nl=False)
+    for line in submit_commands(job.plan, str(path)):
         click.echo(f"# would run: {line}")
 
 
@@ -117,7 +146,9 @@ def _submit(job: Job, scheduler: BatchScheduler) -> Iterator[str]:
     """Give the id of each job as soon as it is submitted."""
     from simherd.errors import SchedulerError
 
-    path = _written(job)
+    path, text = _script(job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
     submitted: list[str] = []
     for arguments, of_script in _calls(job):
         try:
@@ -125,18 +156,9 @@ def _submit(job: Job, scheduler: BatchScheduler) -> Iterator[str]:
         except SchedulerError as error:
             if not submitted:
                 raise
-            raise _partly(job, submitted, error) from error
+            raise _partly(job, path, submitted, error) from error
         yield submitted[-1]
     click.echo(f"Submitted {path}; its log comes into {job.plan.log_directory}/.", err=True)
-
-
-def _written(job: Job) -> Path:
-    from simherd.jobs import render
-
-    path = _path(job)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(job.plan, str(path)), encoding="utf-8")
-    return path
 
 
 def _calls(job: Job) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
@@ -152,12 +174,12 @@ def _calls(job: Job) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
         yield dialect.array_arguments(job.plan, one), (str(one.offset),)
 
 
-def _partly(job: Job, submitted: Sequence[str], error: SchedulerError) -> SchedulerError:
+def _partly(job: Job, path: Path, submitted: Sequence[str], error: SchedulerError) -> SchedulerError:
     """Return the error that says what is in the queue all the same, and how to submit the rest."""
     from simherd.errors import SubmitError
     from simherd.jobs import submit_commands
 
-    commands = submit_commands(job.plan, str(_path(job)))
+    commands = submit_commands(job.plan, str(path))
     rest = " && ".join(commands[len(submitted) :])
     return SubmitError(
         f"{error.message} Submitted before, and in the queue: {', '.join(submitted)}, "
@@ -171,6 +193,17 @@ def _partly(job: Job, submitted: Sequence[str], error: SchedulerError) -> Schedu
     )
 
 
-def _path(job: Job) -> Path:
-    """Return where the script is kept: with the logs, so that it can be seen what ran."""
-    return Path(job.plan.log_directory) / f"{job.plan.name}-{job.plan.mode}.sh"
+def _script(job: Job) -> tuple[Path, str]:
+    """Return the script and where it is kept: with the logs, where none that is another is overwritten.
+
+    So it can be seen what ran, and what a log says to submit again is there.
+    """
+    from simherd.jobs import render
+
+    name = f"{job.plan.name}-{job.plan.mode}"
+    names = itertools.chain([f"{name}.sh"], (f"{name}-{number}.sh" for number in itertools.count(2)))
+    for path in (Path(job.plan.log_directory) / name for name in names):
+        text = render(job.plan, str(path))
+        if not path.exists() or (path.is_file() and path.read_bytes() == text.encode()):
+            break
+    return path, text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib import import_module
 
 from simherd.jobs.plan import ArrayJob, JobPlan
@@ -27,6 +27,10 @@ class Dialect(ABC):
     """The command that submits."""
     owned: frozenset[str]
     """Options that the plan alone decides."""
+    queue_options: tuple[str, ...]
+    """Options for the queue."""
+    account_options: tuple[str, ...]
+    """Options for the account."""
     cancelled_by: str
     """Signal that reaches the script when the job is cancelled."""
 
@@ -62,17 +66,49 @@ class Dialect(ABC):
         return [line for line in lines if not self.is_skipped(line, plan)]
 
     def is_skipped(self, line: str, plan: JobPlan) -> bool:
-        """Return whether the site leaves a directive out: dask-jobqueue looks for a text in its line, too."""
-        return any(text in f"{self.marker} {line}" for text in plan.directives_skip)
+        """Return whether the site leaves a directive out."""
+        return self.skips(line, plan.directives_skip)
+
+    def skips(self, line: str, texts: Iterable[str]) -> bool:
+        """Return whether a directive has one of some texts: dask-jobqueue looks for them in its line, too."""
+        return any(text in f"{self.marker} {line}" for text in texts)
 
     def without_owned(self, directive: str, plan: JobPlan) -> str:
         """Return a user's directive without what would contradict the plan, "" if nothing else is in it."""
-        is_owned = any(option in self.owned for word in words_of(directive) for option in self._options(word))
+        is_owned = any(option in self.owned for option, _ in self._settings(words_of(directive)))
         return "" if is_owned else directive
 
-    def _options(self, word: str) -> Iterator[str]:
-        """Give the options that a word may set."""
-        yield word.partition("=")[0]
+    def value_of(self, options: Collection[str], directives: Iterable[str]) -> str | None:
+        """Return what directives say for an option, by any of its names: the last one counts."""
+        given = [setting for line in directives for setting in self._settings(words_of(line))]
+        return next((value for option, value in reversed(given) if option in options and value), None)
+
+    def cautions(self, plan: JobPlan) -> Iterator[str]:
+        """Give what the user of a script should know, in sentences."""
+        left_out = [line for line in plan.directives if self._is_lost(line, plan)]
+        if left_out:
+            yield (
+                "Left out of the job script are lines of job-extra-directives that options of "
+                f"the command line, or other keys, decide: {', '.join(left_out)}."
+            )
+
+    def _is_lost(self, directive: str, plan: JobPlan) -> bool:
+        """Return whether a script lacks a user's directive, or a part of it, and says nothing like it."""
+        if self.is_skipped(directive, plan) or self.without_owned(directive, plan) == directive:
+            return False
+        wanted = plan.resources
+        said = {
+            **dict.fromkeys(self.queue_options, wanted.queue),
+            **dict.fromkeys(self.account_options, wanted.account),
+            "-pe": wanted.parallel_environment,
+        }
+        settings = [one for one in self._settings(words_of(directive)) if one[0].startswith("-")]
+        is_said = all(said.get(option, False) in (value, None) for option, value in settings)
+        return not is_said and directive not in set(self.directives(plan))
+
+    def _settings(self, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Give the options among words, each with its value."""
+        yield from zip(words, [*words[1:], ""], strict=False)
 
     def _request(self, plan: JobPlan, parallel_environment: str | None) -> JobRequest:
         wanted = plan.resources

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from simherd.errors import ClusterOptionError, close_matches
-from simherd.jobs.base import dialect_of
+from simherd.jobs.base import MIB, dialect_of
 from simherd.jobs.plan import JobPlan, Mode
 
 __all__ = ["LAUNCHERS", "cluster_arguments", "cluster_kind", "launch_words", "launcher_counts"]
@@ -52,7 +52,13 @@ def launch_words(plan: JobPlan) -> list[str]:
 
 
 def _launcher(plan: JobPlan) -> list[str]:
-    words = shlex.split(plan.site.launcher)
+    try:
+        words = shlex.split(plan.site.launcher)
+    except ValueError as error:
+        raise ClusterOptionError(
+            f"The launcher {plan.site.launcher!r} cannot be read: {error}.",
+            fix="correct simherd.launcher in jobqueue.yaml.",
+        ) from error
     name = _name(words[0]) if words else ""
     if name not in LAUNCHERS:
         raise ClusterOptionError(
@@ -102,8 +108,15 @@ def cluster_arguments(plan: JobPlan) -> list[str]:
     kind = cluster_kind(plan)
     at_once = max(1, plan.resources.cores // plan.threads)
     workers = ["--workers", str(at_once)] if plan.mode is Mode.ARRAY else []
-    settings = [f"cluster.{kind}.{name}={count}" for name, count in _threads(plan, at_once).items()]
+    of_workers = {**_threads(plan, at_once), **(_of_local_workers(plan) if plan.mode is Mode.ARRAY else {})}
+    settings = [f"cluster.{kind}.{name}={value}" for name, value in of_workers.items()]
     return ["--cluster", kind, *workers, *(word for setting in settings for word in ("--set", setting))]
+
+
+def _of_local_workers(plan: JobPlan) -> dict[str, str]:
+    """Return the memory that the workers of an array task share: its own, whatever the experiment has."""
+    memory = plan.resources.memory_bytes
+    return {} if memory is None else {"memory": f"{memory // MIB}MiB"}
 
 
 def _threads(plan: JobPlan, at_once: int) -> dict[str, int]:

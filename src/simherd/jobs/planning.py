@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
 from simherd.config import SiteSettings
 from simherd.errors import ClusterOptionError
 from simherd.jobs.asked import Asked, Call
-from simherd.jobs.base import dialect_of
+from simherd.jobs.base import dialect_of, words_of
+from simherd.jobs.configured import Configured
 from simherd.jobs.handing_on import settings_in_use
 from simherd.jobs.plan import JobPlan, Mode, Resources
 from simherd.jobs.quoting import safe_name
@@ -20,7 +21,7 @@ from simherd.jobs.templates_check import check_names
 from simherd.resources import is_count, parse_bytes, parse_job_memory, parse_walltime
 from simherd.schedulers import JobRequest
 
-__all__ = ["plan_job", "requests_of"]
+__all__ = ["plan_job", "refuse_empty", "requests_of"]
 
 LEADER_MEMORY = 4 * 1024**3
 """Memory of a job with Dask's scheduler and client only."""
@@ -40,9 +41,11 @@ ONLY_FOR = {
     "threads": (Mode.MPI, Mode.ARRAY),
 }
 """What only some modes have."""
+SPELT = {"queue": "partition"}
+"""What options are called on the command line, where it is not their name."""
 
 
-def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: SiteSettings) -> JobPlan:
+def plan_job(asked: Asked, call: Call, configured: Configured, site: SiteSettings) -> JobPlan:
     """Return the plan of a job.
 
     Parameters
@@ -51,8 +54,8 @@ def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: Site
         What the command line says.
     call : Call
         What the job runs.
-    configured : mapping of str to object
-        Options of worker jobs from jobqueue.yaml and the experiment, under simherd's names.
+    configured : Configured
+        What jobqueue.yaml and the experiment say of worker jobs.
     site : SiteSettings
         What section ``simherd`` of jobqueue.yaml says.
 
@@ -83,13 +86,13 @@ def plan_job(asked: Asked, call: Call, configured: Mapping[str, Any], site: Site
         threads=threads,
         shares=asked.jobs or SHARES if asked.mode is Mode.ARRAY else 1,
         concurrent=asked.concurrent,
-        prologue=_lines(configured.get("prologue", ())),
-        directives=_lines(configured.get("directives", ())),
-        directives_skip=_lines(configured.get("directives_skip", ())),
+        prologue=configured.prologue,
+        directives=configured.directives,
+        directives_skip=configured.directives_skip,
         settings=settings_in_use(os.environ) if asked.mode is Mode.JOBQUEUE else {},
         environment=asked.environment,
-        log_directory=str(configured.get("log_directory") or LOGS),
-        shebang=str(configured.get("shebang") or "#!/bin/bash"),
+        log_directory=configured.log_directory or LOGS,
+        shebang=configured.shebang or "#!/bin/bash",
         signal_s=signal_s,
         is_strict=asked.is_strict,
         requeues=asked.requeues,
@@ -101,6 +104,8 @@ def _refuse_what_does_not_apply(asked: Asked) -> None:
         value = getattr(asked, one.name)
         if value is None:
             continue
+        if isinstance(value, str):
+            refuse_empty(one.name, value)
         if asked.mode not in ONLY_FOR.get(one.name, tuple(Mode)):
             raise ClusterOptionError(
                 f"--{one.name} is not for the mode {asked.mode}.",
@@ -114,52 +119,67 @@ def _refuse_what_does_not_apply(asked: Asked) -> None:
         raise ClusterOptionError("--parallel-environment is for Grid Engine only.", fix="leave it out.")
 
 
-def _resources(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) -> Resources:
+def refuse_empty(name: str, value: str) -> None:
+    """Raise an error if an option of the command line has no value: a variable of the shell may not be set.
+
+    Raises
+    ------
+    ClusterOptionError
+        If so.
+    """
+    if not value.strip():
+        option = SPELT.get(name, name).replace("_", "-")
+        raise ClusterOptionError(f"--{option} is empty.", fix="give it a value, or leave it out.")
+
+
+def _resources(asked: Asked, configured: Configured, site: SiteSettings) -> Resources:
+    dialect = dialect_of(asked.scheduler)
+    directives = [
+        line for line in configured.directives if not dialect.skips(line, configured.directives_skip)
+    ]
     ntasks, cores = _counts(asked, configured)
     nodes = asked.nodes or 1
     if ntasks < nodes:
         raise ClusterOptionError(
             f"{ntasks} ranks cannot be on {nodes} nodes.", fix="ask for at least one rank per node."
         )
-    if dialect_of(asked.scheduler).is_booked_by_slots:
+    if dialect.is_booked_by_slots:
         _check_resource("memory", asked.memory, site.memory_resource)
         _check_resource("disk", asked.disk, site.disk_resource)
-    walltime = asked.walltime or configured.get("walltime")
     return Resources(
         nodes=nodes,
         ntasks=ntasks,
         cores=cores,
         memory_bytes=_memory(asked, configured, ntasks * cores / nodes),
         disk_bytes=parse_bytes(asked.disk) if asked.disk is not None else None,
-        walltime_s=parse_walltime(walltime) if walltime is not None else None,
-        queue=asked.queue or configured.get("partition") or configured.get("queue"),
-        account=asked.account or configured.get("account") or configured.get("project"),
+        walltime_s=configured.walltime if asked.walltime is None else parse_walltime(asked.walltime),
+        queue=asked.queue or configured.queue or dialect.value_of(dialect.queue_options, directives),
+        account=asked.account or configured.account or dialect.value_of(dialect.account_options, directives),
         parallel_environment=_environment(asked, configured, site, ntasks * cores),
     )
 
 
-def _counts(asked: Asked, configured: Mapping[str, Any]) -> tuple[int, int]:
+def _counts(asked: Asked, configured: Configured) -> tuple[int, int]:
     """Return ranks and cores of each: by default a job has the size of a worker job."""
     if asked.mode is Mode.JOBQUEUE:
         return 1, 1
-    job_cores = int(configured.get("cores") or 1)
+    job_cores = configured.cores or 1
     if asked.mode is Mode.ARRAY:
         return 1, asked.cores or job_cores
-    processes = int(configured.get("processes") or job_cores)
+    processes = configured.processes or job_cores
     return asked.ntasks or processes, asked.cores or max(1, job_cores // processes)
 
 
-def _memory(asked: Asked, configured: Mapping[str, Any], cores_per_node: float) -> int | None:
+def _memory(asked: Asked, configured: Configured, cores_per_node: float) -> int | None:
     """Return the memory on each node: by default that of a worker job, or as much for each core of ranks."""
     if asked.mode is Mode.JOBQUEUE:
         return LEADER_MEMORY
     if asked.memory is not None:
         return parse_job_memory(asked.memory)
-    if configured.get("memory") is None:
+    if configured.memory is None:
         return None
-    is_of_ranks = asked.mode is Mode.MPI
-    share = cores_per_node / int(configured.get("cores") or 1) if is_of_ranks else 1
-    return math.ceil(parse_job_memory(configured["memory"]) * share)
+    share = cores_per_node / (configured.cores or 1) if asked.mode is Mode.MPI else 1
+    return math.ceil(configured.memory * share)
 
 
 def _check_resource(what: str, value: str | None, resource: str | None) -> None:
@@ -171,33 +191,21 @@ def _check_resource(what: str, value: str | None, resource: str | None) -> None:
         )
 
 
-def _environment(asked: Asked, configured: Mapping[str, Any], site: SiteSettings, slots: int) -> str | None:
-    if not dialect_of(asked.scheduler).is_booked_by_slots or asked.parallel_environment is not None:
+def _environment(asked: Asked, configured: Configured, site: SiteSettings, slots: int) -> str | None:
+    dialect = dialect_of(asked.scheduler)
+    if not dialect.is_booked_by_slots or asked.parallel_environment is not None:
         return asked.parallel_environment
     if slots == 1:
         return None
     of_site = site.mpi_parallel_environment if (asked.nodes or 1) > 1 else site.parallel_environment
-    name = (
-        of_site
-        or configured.get("parallel_environment")
-        or _named_in(_lines(configured.get("directives", ())))
-    )
+    name = of_site or configured.parallel_environment or dialect.value_of(("-pe",), configured.directives)
     if name is None:
         which = "mpi-parallel-environment" if (asked.nodes or 1) > 1 else "parallel-environment"
         raise ClusterOptionError(
             f"{slots} slots need a parallel environment, without which Grid Engine books one.",
             fix=f"give --parallel-environment, or set simherd.sge.{which} in jobqueue.yaml ('qconf -spl').",
         )
-    return str(name)
-
-
-def _named_in(directives: Sequence[str]) -> str | None:
-    """Return the parallel environment of the worker jobs, which stands among their directives."""
-    for line in directives:
-        words = line.split()
-        if words[:1] == ["-pe"] and len(words) > 1:
-            return words[1]
-    return None
+    return name
 
 
 def _signal(walltime_s: int | None, grace_s: float) -> tuple[int, list[str]]:
@@ -209,7 +217,7 @@ def _signal(walltime_s: int | None, grace_s: float) -> tuple[int, list[str]]:
     return short, ["--set", f"run.grace_s={min(grace_s, max(1, short // 2)):g}"]
 
 
-def _of_workers(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) -> Iterator[str]:
+def _of_workers(asked: Asked, configured: Configured, site: SiteSettings) -> Iterator[str]:
     """Give the arguments that say what the worker jobs of a mode jobqueue are."""
     if asked.mode is not Mode.JOBQUEUE:
         return
@@ -219,7 +227,7 @@ def _of_workers(asked: Asked, configured: Mapping[str, Any], site: SiteSettings)
         yield from ("--set", f"cluster.{asked.scheduler}.{name}={json.dumps(value)}")
 
 
-def _worker_options(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) -> dict[str, Any]:
+def _worker_options(asked: Asked, configured: Configured, site: SiteSettings) -> dict[str, Any]:
     queue, account = dialect_of(asked.scheduler).worker_names
     given = {
         "cores": asked.cores,
@@ -235,42 +243,36 @@ def _worker_options(asked: Asked, configured: Mapping[str, Any], site: SiteSetti
     return options
 
 
-def _processes_of_workers(asked: Asked, configured: Mapping[str, Any]) -> dict[str, Any]:
+def _processes_of_workers(asked: Asked, configured: Configured) -> dict[str, Any]:
     """Return worker processes with as many threads as configured, where theirs do not fit the cores."""
-    processes = int(configured.get("processes") or 0)
-    if asked.cores is None or not processes or asked.cores % processes == 0:
+    processes = configured.processes
+    if asked.cores is None or processes is None or asked.cores % processes == 0:
         return {}
-    threads = int(configured.get("cores") or processes) // processes
+    threads = (configured.cores or processes) // processes
     return {"processes": asked.cores // threads if threads and asked.cores % threads == 0 else asked.cores}
 
 
-def _slots_of_workers(asked: Asked, configured: Mapping[str, Any], site: SiteSettings) -> dict[str, Any]:
+def _slots_of_workers(asked: Asked, configured: Configured, site: SiteSettings) -> dict[str, Any]:
     """Return what books other slots than the directives in jobqueue.yaml do."""
-    cores = asked.cores or int(configured.get("cores") or 1)
-    directives = _lines(configured.get("directives", ()))
-    others = [line for line in directives if _named_in([line]) is None]
+    cores = asked.cores or configured.cores or 1
+    others = [line for line in configured.directives if words_of(line)[:1] != ["-pe"]]
     options: dict[str, Any] = {}
-    if len(others) < len(directives):
+    if len(others) < len(configured.directives):
         options["directives"] = others or [dialect_of(asked.scheduler).no_directive]
     environment = _environment(asked, configured, site, cores)
     return {**options, "parallel_environment": environment} if environment is not None else options
 
 
-def _lines(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(map(str, value))
-
-
-def requests_of(plan: JobPlan, asked: Asked, configured: Mapping[str, Any]) -> list[JobRequest]:
+def requests_of(plan: JobPlan, asked: Asked, configured: Configured) -> list[JobRequest]:
     """Return what the jobs of a plan ask for: its own and, in the mode jobqueue, its worker jobs'."""
     own = dialect_of(plan.scheduler).request(plan)
     if plan.mode is not Mode.JOBQUEUE:
         return [own]
-    memory = asked.memory or configured.get("memory")
-    cores = asked.cores or int(configured.get("cores") or 1)
+    cores = asked.cores or configured.cores or 1
     worker = JobRequest(
         queue=own.queue,
         cpus_per_task=cores,
-        memory_bytes=parse_job_memory(memory) if memory is not None else None,
+        memory_bytes=configured.memory if asked.memory is None else parse_job_memory(asked.memory),
         walltime_s=own.walltime_s,
         parallel_environment=_environment(asked, configured, plan.site, cores),
     )

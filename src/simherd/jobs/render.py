@@ -196,6 +196,7 @@ def _about(plan: JobPlan, dialect: Dialect) -> list[str]:
     skipped = [line for line in dialect.directives(plan) if dialect.is_skipped(line, plan)]
     if skipped:
         lines.append(f"Left out, as job-directives-skip says: {', '.join(skipped)}.")
+    lines.extend(refuse_control(caution, "directives") for caution in dialect.cautions(plan))
     walltime = plan.resources.walltime_s
     if walltime is not None:
         cores = plan.resources.slots * (plan.shares if plan.is_array else 1)

@@ -26,6 +26,8 @@ class GridEngineDialect(Dialect):
     marker = "#$"
     submits = "qsub"
     cancelled_by = "USR2"
+    queue_options = ("-q",)
+    account_options = ("-P",)
     worker_names = ("queue", "project")
     no_directive = "-cwd"
     has_srun = False

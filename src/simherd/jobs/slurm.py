@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from simherd.jobs.base import MIB, Dialect
 from simherd.jobs.plan import ArrayJob, JobPlan
@@ -12,6 +12,9 @@ from simherd.schedulers import JobRequest
 
 __all__ = ["SlurmDialect"]
 
+EARLY_S = 60
+"""How much earlier than asked for SLURM may send a signal, in s: sbatch(1), option ``--signal``."""
+
 
 class SlurmDialect(Dialect):
     """What job scripts of SLURM look like."""
@@ -19,6 +22,8 @@ class SlurmDialect(Dialect):
     marker = "#SBATCH"
     submits = "sbatch"
     cancelled_by = "TERM"
+    queue_options = ("-p", "--partition")
+    account_options = ("-A", "--account")
     worker_names = ("partition", "account")
     has_srun = True
     is_booked_by_slots = False
@@ -52,10 +57,24 @@ class SlurmDialect(Dialect):
         yield f"--output={quote_directive(self._log(plan), 'log_directory')}"
         yield "--open-mode=append"
 
-    def _options(self, word: str) -> Iterator[str]:
-        """Give the options that a word may set: ``-n4`` is ``-n 4``."""
-        yield from super()._options(word)
-        yield word[:2]
+    def cautions(self, plan: JobPlan) -> Iterator[str]:
+        """Give what the user of a script should know, in sentences."""
+        yield from super().cautions(plan)
+        walltime = plan.resources.walltime_s
+        if walltime is not None and walltime - plan.signal_s - EARLY_S <= 0:
+            yield (
+                f"In {format_walltime(walltime)} nothing may get done: the run is told to stop "
+                f"{plan.signal_s} s before the end, and SLURM may say so up to {EARLY_S} s earlier. "
+                "Ask for 2 minutes or more."
+            )
+
+    def _settings(self, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Give the options among words, each with its value: ``-n4`` is ``-n 4``, ``--x=4`` is ``--x 4``."""
+        for word, following in super()._settings(words):
+            option, value = (word[:2], word[2:])
+            if word.startswith("--"):
+                option, _, value = word.partition("=")
+            yield option, value or following
 
     def _time(self, plan: JobPlan) -> Iterator[str]:
         if plan.resources.walltime_s is not None:

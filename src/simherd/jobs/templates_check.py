@@ -57,11 +57,6 @@ def check_names(templates: Mapping[str, str]) -> None:
     ClusterOptionError
         If so.
     """
-    if not isinstance(templates, Mapping):
-        raise ClusterOptionError(
-            f"simherd.templates={templates!r} is not allowed: modes with paths of templates are needed.",
-            fix="write for instance {mpi: /sw/simherd/mpi.sh} in jobqueue.yaml.",
-        )
     for name in templates.keys() - set(Mode):
         raise ClusterOptionError(
             f"simherd.templates has a template for {name!r}, which is no mode. {close_matches(name, Mode)}",
