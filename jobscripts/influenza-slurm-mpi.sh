@@ -66,10 +66,12 @@ before=$(progress)
 # The run gets a process group of its own, so that signals reach it once, from here. SIGUSR1 comes before
 # the walltime ends: the run then finishes what it is at, and goes on when the job runs again.
 told=
+early=
+runner=
 tell() {
     told=$1
     signalled=yes
-    if [ -n "${runner:-}" ]; then kill -USR1 "$runner" 2>/dev/null || true; fi
+    if [ -n "$runner" ]; then kill -USR1 "$runner" 2>/dev/null || true; else early=$1; fi
 }
 trap 'tell USR1' USR1
 trap 'tell USR2' USR2
@@ -78,6 +80,7 @@ set -m
 "${run[@]}" &
 runner=$!
 set +m
+[ -z "$early" ] || tell "$early"
 code=0
 while true; do
     signalled=
