@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import astuple
 from pathlib import Path
@@ -16,7 +16,7 @@ from simherd.cli.called import command_again, command_to_resume
 from simherd.cli.exits import Exit
 from simherd.cli.rehearsal import Rehearsal
 from simherd.cli.summary import Counts, summarize
-from simherd.errors import ClusterOptionError, RunInterruptedError, SimherdError
+from simherd.errors import RunInterruptedError, SimherdError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,24 +75,23 @@ def command(
     enter_ranks(cluster, dry_run)
     ctx.with_resource(using_file(config))
     from simherd.cli.going import check_store
+    from simherd.cli.run_options import check_sizes, refuse_copies, with_kind, with_sizes
     from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
-    from simherd.experiment.document import apply_overrides, kind_named_in, read_document
+    from simherd.experiment.document import apply_overrides, kind_named_in, read_document, with_store
     from simherd.experiment.schema import check
     from simherd.store.shares import parse_share
 
-    overrides = [
-        *settings,
-        *([f"cluster.kind={cluster}", "run.scheduler=null"] if cluster is not None else []),
-        *([f"run.store={_absolute(store)}"] if store is not None else []),
-    ]
-    document = apply_overrides(read_document(experiment), overrides)
-    given = {"jobs": jobs, "workers": workers}
-    sizes = {name: value for name, value in given.items() if value is not None}
-    document = apply_overrides(document, _sizes(kind_named_in(document), sizes))
-    enter_ranks(kind_named_in(document), dry_run)
+    document = apply_overrides(read_document(experiment), settings)
+    document = with_store(with_kind(document, cluster), store)
+    sizes = {name: size for name, size in {"jobs": jobs, "workers": workers}.items() if size is not None}
+    document = with_sizes(document, sizes)
+    kind = kind_named_in(document)
+    enter_ranks(kind, dry_run)
+    refuse_copies(kind, share)
     checked = check(document)
     check_kind(checked.cluster.kind)
+    check_sizes(checked.cluster.kind, sizes)
     assembled = assemble(checked)
     going = {
         "resume": resume or rerun is not None or share is not None,
@@ -107,27 +106,6 @@ def command(
         click.echo(describe_plan(assembled))
         return
     ctx.exit(_run(assembled, performance_report, going))
-
-
-def _sizes(kind: object, given: Mapping[str, int]) -> list[str]:
-    """Return the overrides for numbers of the command line, which count more than all in the file."""
-    from simherd.clusters import KINDS
-    from simherd.experiment.specs import is_class
-
-    for name in given if is_class(kind) else ():
-        raise ClusterOptionError(
-            f"--{name} says nothing to the cluster class {kind}: its arguments have names of their own.",
-            fix=f"give them with --set, such as --set cluster.n_workers={given[name]}.",
-        )
-    sections = ["cluster", *([f"cluster.{kind}"] if kind in KINDS else [])]
-    other = {} if len(given) != 1 else dict.fromkeys({"jobs", "workers"} - given.keys(), "null")
-    values = {**given, **other}
-    return [f"{section}.{name}={value}" for section in sections for name, value in values.items()]
-
-
-def _absolute(store: str) -> str:
-    """Return a path as seen from here: in the experiment it would count from the file's folder."""
-    return store if "://" in store else os.path.abspath(store)
 
 
 def _check_report(path: str | None) -> None:
