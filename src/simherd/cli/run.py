@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+SEED_FIX = "Fix: set batch.seed, here or with --set batch.seed=1."
+
 
 @click.command()
 @click.argument("experiment")
@@ -74,7 +76,7 @@ def command(
 
     enter_ranks(cluster, dry_run)
     ctx.with_resource(using_file(config))
-    from simherd.cli.going import check_store
+    from simherd.cli.going import check_store, count_left
     from simherd.cli.run_options import check_sizes, refuse_copies, with_kind, with_sizes
     from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
@@ -103,7 +105,7 @@ def command(
     if dry_run:
         from simherd.cli.plan_text import describe_plan
 
-        click.echo(describe_plan(assembled))
+        click.echo(describe_plan(assembled, count_left(assembled, going)))
         return
     ctx.exit(_run(assembled, performance_report, going))
 
@@ -155,16 +157,18 @@ class _Watcher:
 
 def _run(assembled: Assembled, performance_report: str | None, going: dict[str, Any]) -> Exit:
     store = assembled.experiment.run.store
+    if store is not None and _needs_seed(assembled):
+        click.echo(f"Note: a run without seed cannot go on after an interruption. {SEED_FIX}", err=True)
     watcher = _Watcher(assembled.prepared.setup.simulations, store, Rehearsal(assembled))
     try:
         result = _result(assembled, watcher, performance_report, going)
     except (KeyboardInterrupt, RunInterruptedError):
         watcher.show.close()
-        return _end_early(watcher, going, "Interrupted")
+        return _end_early(watcher, assembled, going, "Interrupted")
     except Exception:
         watcher.show.close()
         if watcher.has_begun and store is not None:
-            _end_early(watcher, going, "Ended by an error")
+            _end_early(watcher, assembled, going, "Ended by an error")
         raise
     watcher.show.close()
     if going["resume"] and not watcher.has_begun and assembled.experiment.batch is not None:
@@ -177,11 +181,16 @@ def _run(assembled: Assembled, performance_report: str | None, going: dict[str, 
     return Exit.SOME_FAILED if counts.failed else Exit.DONE
 
 
-def _end_early(watcher: _Watcher, going: dict[str, Any], what: str) -> Exit:
+def _needs_seed(assembled: Assembled) -> bool:
+    batch = assembled.experiment.batch
+    return batch is not None and batch.needs_seed
+
+
+def _end_early(watcher: _Watcher, assembled: Assembled, going: dict[str, Any], what: str) -> Exit:
     """Say what there is and how to go on after an interruption, or an error that ended the run."""
     summarize(watcher.tally, watcher.store)
     click.echo(f"{what}: simulations that are not done stay pending.", err=True)
-    if watcher.store is not None:
+    if watcher.store is not None and not _needs_seed(assembled):
         is_to_rerun = going["rerun"] != "missing" and not watcher.has_begun
         again = command_again() if is_to_rerun else command_to_resume()
         click.echo(f"Go on with: {again}", err=True)
