@@ -138,3 +138,9 @@ def test_the_settings_of_a_file_end_with_its_context(tmp_path):
         assert site_settings("slurm").launcher == "srun"
 
     assert site_settings("slurm").launcher == "mpirun"
+
+
+@pytest.mark.parametrize("text", ["jobqueue: 5", "jobqueue: {slurm: 5}", "jobqueue: {sge: [a]}"])
+def test_what_is_no_section_is_one_error_whichever_kind_is_asked_for(configured, text):
+    with pytest.raises(ClusterOptionError, match="where keys with values are needed"):
+        configured(text, job_settings, "slurm")

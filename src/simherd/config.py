@@ -6,6 +6,7 @@ named with ``--config``, the call or experiment. Dask itself reads all but the l
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,16 @@ from typing import Any
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.resources import is_count
 
-__all__ = ["SiteSettings", "job_settings", "site_settings", "using_file"]
+__all__ = [
+    "OldNameWarning",
+    "SettingWarning",
+    "SiteSettings",
+    "as_unreadable",
+    "configured_kinds",
+    "job_settings",
+    "site_settings",
+    "using_file",
+]
 
 RENAMED = {
     "job-extra": "job-extra-directives",
@@ -88,6 +98,14 @@ KEYS_OF_OURS = (
 """Keys beside them, which dask-jobqueue does not look at."""
 
 
+class SettingWarning(UserWarning):
+    """A setting that has no effect, or will have none."""
+
+
+class OldNameWarning(SettingWarning, FutureWarning):
+    """A setting under a name of before."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SiteSettings:
     """What a site has, for job scripts: section ``simherd`` of jobqueue.yaml."""
@@ -153,16 +171,15 @@ def job_settings(kind: str) -> dict[str, Any]:
     Raises
     ------
     ClusterOptionError
-        If the section is not a mapping.
+        If a section is not a mapping.
     """
-    import dask
-
-    section = _mapping(dask.config.get(f"jobqueue.{kind}", None) or {}, f"jobqueue.{kind}")
+    section = _sections().get(kind, {})
     current = _with_current_names(kind, section)
     allowed = {*KEYS, *KEYS_OF_OURS}
     for key in current.keys() - allowed:
         warnings.warn(
             f"jobqueue.{kind}: {key!r} is not known and has no effect. {close_matches(key, allowed)}",
+            SettingWarning,
             stacklevel=3,
         )
     shipped = _shipped(kind, section)
@@ -172,6 +189,24 @@ def job_settings(kind: str) -> dict[str, Any]:
         if key in allowed and value not in (None, [], {}) and value != shipped.get(key)
     }
     return {OUR_NAMES.get(key, key.replace("-", "_")): value for key, value in known.items()}
+
+
+def configured_kinds() -> list[str]:
+    """Return the kinds of clusters that jobqueue.yaml says something of.
+
+    Raises
+    ------
+    ClusterOptionError
+        If a section is not a mapping.
+    """
+    return [kind for kind, section in _sections().items() if section]
+
+
+def _sections() -> dict[str, Mapping[str, Any]]:
+    import dask
+
+    whole = _mapping(dask.config.get("jobqueue", None) or {}, "jobqueue")
+    return {str(kind): _mapping(found or {}, f"jobqueue.{kind}") for kind, found in whole.items()}
 
 
 def _shipped(kind: str, section: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +232,7 @@ def _with_current_names(kind: str, section: Mapping[str, Any]) -> dict[str, Any]
             continue
         warnings.warn(
             f"jobqueue.{kind}: {old!r} is called {new!r} since dask-jobqueue 0.8.",
-            FutureWarning,
+            OldNameWarning,
             stacklevel=4,
         )
         if not current.get(new):
@@ -285,8 +320,27 @@ def using_file(path: str | Path | None) -> Iterator[None]:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ClusterOptionError(
-            f"Cannot read the configuration {str(path)!r}: {error}.", fix="look at the file, or --config."
+            f"Cannot read the configuration {str(path)!r}: {_in_a_line(error)}.",
+            fix="look at the file, or --config.",
         ) from error
     merged = dask.config.merge(dask.config.config, dict(_mapping(found, str(path))))
     with dask.config.set(merged):
         yield
+
+
+def as_unreadable(error: Exception) -> ClusterOptionError | None:
+    """Return the error of a file that Dask could not read when it was imported; None for another error."""
+    found = re.match(
+        r"A dask config file at '(.*?)' is malformed(?:, original error message:| - )", str(error)
+    )
+    if found is None:
+        return None
+    return ClusterOptionError(
+        f"Cannot read the configuration {found[1]!r}: {_in_a_line(str(error)[found.end() :])}.",
+        fix="correct the file, or remove it.",
+    )
+
+
+def _in_a_line(error: object) -> str:
+    """Return what an error says in one line, without the marks that YAML puts below its text."""
+    return " ".join(word for word in str(error).split() if word != "^").rstrip(".:")

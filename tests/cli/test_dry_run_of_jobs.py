@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dask
+import distributed  # noqa: F401 - sets its defaults now, and not while others are there
 import pytest
 
 from simherd.cli.cost_text import Jobs, cost_lines, jobs_of
@@ -51,6 +53,26 @@ def test_one_changed_option_shows_another_scheduler(simherd, experiment):
     assert "3 jobs of Grid Engine, each with 2 cores, 4.0 GiB, 01:00:00\n" in shown.out
     assert "Cost        6 core-hours" in shown.out
     assert "  #$ -pe smp 2\n" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("site", "options", "is_asked"),
+    [
+        ({}, {}, False),
+        ({"sge": {"memory-resource": "h_vmem"}}, {}, True),
+        ({}, {"resource_spec": "h_vmem=2G"}, True),
+        ({}, {"directives": ["-l h_vmem=2G"]}, True),
+        ({}, {"directives": ["-P people"]}, False),
+    ],
+)
+def test_it_is_said_where_nobody_asks_for_the_memory(simherd, experiment, site, options, is_asked):
+    path = experiment(cluster={"kind": "sge", "sge": options}, run={"store": "out.zarr"})
+
+    with dask.config.set({"simherd": site, "jobqueue": {}}):
+        shown = simherd("run", path, "--dry-run")
+
+    assert shown.code == 0, shown.err
+    assert ("Grid Engine is not asked for the memory" in shown.out) == (not is_asked)
 
 
 def test_the_most_jobs_that_there_may_be_are_counted():

@@ -223,3 +223,46 @@ def test_a_run_that_writes_the_store_under_another_name_is_found(simherd, experi
 
     assert done.code == 1
     assert "is writing it" in done.err
+
+
+@pytest.mark.parametrize(
+    ("more", "left"),
+    [((), None), (("--resume",), 2), (("--rerun", "failed"), 3), (("--rerun", "all"), 4)],
+)
+def test_a_dry_run_says_how_many_simulations_are_left(simherd, experiment, tmp_path, more, left):
+    path = experiment()
+    assert simherd("run", path).code == 0
+    zarr.open_group(tmp_path / "out.zarr")["simulation_status"][:] = [0, 2, 0, 1]
+    where = ("--store", tmp_path / "new.zarr") if left is None else ()
+
+    shown = simherd("run", path, "--dry-run", *more, *where)
+
+    assert shown.code == 0, shown.err
+    line = f"Left        {left} of 4 simulations, in the chunks that the store has\n"
+    assert (line in shown.out) == (left is not None)
+    assert ("Left " in shown.out) == (left is not None)
+
+
+def drawn(**seed):
+    parameters = {"walk__gain": {"low": -1.0, "high": 1.0}}
+    return {"sampling": "random", "size": 4, "parameters": parameters, **seed}
+
+
+@pytest.mark.parametrize("seed", [{}, {"seed": 1}])
+def test_without_a_seed_nothing_says_that_the_run_can_go_on(simherd, experiment, seed):
+    run = {"store": "out.zarr", "on_error": "raise", "parallel": False, "block_size": 1}
+
+    done = simherd("run", experiment(batch=drawn(**seed), run=run), "--set", "clocks.time.num=2000")
+
+    assert done.code == 1
+    assert ("cannot go on after an interruption. Fix: set batch.seed" in done.err) == (not seed)
+    assert ("Go on with" in done.err) == bool(seed)
+
+
+def test_a_run_that_keeps_nothing_needs_no_seed(simherd, experiment):
+    batch = {**drawn(), "parameters": {"walk__gain": {"low": 1.0, "high": 2.0}}}
+
+    done = simherd("run", experiment(batch=batch, run={"parallel": False}))
+
+    assert done.code == 0
+    assert "batch.seed" not in done.err

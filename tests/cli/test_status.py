@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def test_the_exit_code_tells_the_state(simherd, store, status, code, words):
     assert shown.code == code
     assert shown.out.splitlines(keepends=True)[0].endswith(words)
     assert ("See errors  simherd failures " in shown.out) == (2 in status)
-    assert ("Go on with  simherd run EXPERIMENT --resume" in shown.out) == (0 in status)
+    again = f"Go on with  {shlex.join(['simherd', 'run', 'EXPERIMENT', '--store', str(store), '--resume'])}\n"
+    assert (again in shown.out) == (0 in status)
 
 
 def test_times_size_and_last_write_are_shown(simherd, store):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simherd.errors import ExperimentError
-from simherd.experiment.document import Document, apply_overrides, read_document
+from simherd.experiment.document import Document, apply_overrides, read_document, with_store, with_values
 from simherd.experiment.yaml12 import read_yaml
 
 
@@ -196,6 +196,23 @@ def test_plain_data_survives_a_round_trip(data):
     text = yaml.safe_dump(data, default_style='"', allow_unicode=False)
 
     assert read_yaml(text, source="x")[0] == data
+
+
+@given(st.text())
+def test_a_value_that_is_set_is_not_read_as_yaml(text):
+    document = with_values(Document(path="x.yaml", data={}), {"run.store": text}, "--store")
+
+    assert document.data == {"run": {"store": text}}
+    assert document.place(("run", "store")) == "x.yaml, --store: key 'run.store'"
+
+
+@pytest.mark.parametrize(("store", "found"), [("a #1", "a #1"), ("s3://a", None), ("", None)])
+def test_a_store_is_seen_from_here(tmp_path, monkeypatch, store, found):
+    monkeypatch.chdir(tmp_path)
+
+    document = with_store(Document(path="far/x.yaml", data={}), store)
+
+    assert document.data == {"run": {"store": store if found is None else str(tmp_path / found)}}
 
 
 @given(st.text())

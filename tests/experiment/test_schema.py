@@ -257,6 +257,10 @@ FAULTS = [
     ("cluster.adapt=[1]", ["a list of 2 items"]),
     ("cluster.slurm=3", ["needs keys and values"]),
     ("cluster.slurm.jobs=0", ["--set cluster.slurm.jobs: found 0"]),
+    ("cluster.slurm.memory=''", ["--set cluster.slurm.memory: is empty, needs a text"]),
+    ("cluster.slurm.parition=long", ["kind 'slurm' has no option 'parition'. Did you mean 'partition'"]),
+    ("cluster.local.bogus=1", ["kind 'local' has no option 'bogus'", "'workers'"]),
+    ("cluster.mpi={job: 1}", ["cluster.mpi", "kind 'mpi' has no option 'job'"]),
 ]
 
 

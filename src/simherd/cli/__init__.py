@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -125,9 +125,35 @@ def _is_writable(descriptor: int) -> bool:
     return True
 
 
+def _show_settings_in_lines() -> None:
+    """Let each warning of a setting be one line, once: it is about a file, and not about a line of Python."""
+    import warnings
+
+    show, seen = warnings.showwarning, set()
+
+    def show_in_a_line(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        from simherd.config import SettingWarning
+
+        if not issubclass(category, SettingWarning):
+            show(message, category, *where, **more)
+        elif str(message) not in seen:
+            seen.add(str(message))
+            click.echo(f"Warning: {message}", err=True)
+
+    warnings.showwarning = show_in_a_line
+
+
+def _exit_with(error: SimherdError) -> NoReturn:
+    from simherd.cli.exits import code_of
+
+    click.echo(f"Error: {error}", err=True)
+    sys.exit(code_of(error))
+
+
 def main() -> None:
     """Run the command line; errors become one message and an exit code."""
     _end_like_ctrl_c()
+    _show_settings_in_lines()
     try:
         sys.exit(group.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:
@@ -139,10 +165,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except SimherdError as error:
-        from simherd.cli.exits import code_of
-
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(code_of(error))
+        _exit_with(error)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -150,6 +173,11 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except Exception as error:
+        from simherd.config import as_unreadable
+
+        unreadable = as_unreadable(error)
+        if unreadable is not None:
+            _exit_with(unreadable)
         from simherd.cli.tracebacks import format_users_part
 
         click.echo(format_users_part(error), err=True)

@@ -12,6 +12,8 @@ from simherd.progress.words import counted
 from simherd.resources import format_bytes, format_walltime
 
 if TYPE_CHECKING:
+    from simherd.clusters.jobqueue import Kind
+    from simherd.clusters.jobqueue.options import JobOptions
     from simherd.experiment.assemble import Assembled
 
 __all__ = ["Jobs", "cost_lines", "jobs_of", "script_lines"]
@@ -37,6 +39,8 @@ class Jobs:
     """Memory of each, in bytes."""
     walltime: int
     """Walltime of each, in s."""
+    asks_memory: bool = True
+    """Whether the batch scheduler is asked for the memory."""
 
     @property
     def blocks(self) -> int:
@@ -78,7 +82,17 @@ def jobs_of(kind: str, options: Mapping[str, Any]) -> Jobs | None:
         threads=read.threads,
         memory=read.memory,
         walltime=read.walltime,
+        asks_memory=_asks_memory(found, read),
     )
+
+
+def _asks_memory(kind: Kind, options: JobOptions) -> bool:
+    """Return whether jobs ask for memory: those of Grid Engine do by a resource that the site names."""
+    from simherd.config import site_settings
+
+    if not kind.has_parallel_environment or site_settings(kind.name).memory_resource is not None:
+        return True
+    return bool(options.resource_spec) or any("-l" in line.split() for line in options.directives)
 
 
 def cost_lines(jobs: Jobs) -> Iterator[str]:
@@ -86,6 +100,9 @@ def cost_lines(jobs: Jobs) -> Iterator[str]:
     size = f"{counted(jobs.cores, 'core')}, {format_bytes(jobs.memory)}, {format_walltime(jobs.walltime)}"
     yield f"Jobs        {counted(jobs.count, 'job')} of {jobs.scheduler}, each with {size}"
     together = f"{counted(jobs.count * jobs.cores, 'core')}, {format_bytes(jobs.count * jobs.memory)}"
+    if not jobs.asks_memory:
+        yield f"            {jobs.scheduler} is not asked for the memory: nothing in jobqueue.yaml says how"
+        yield "            (section simherd, memory-resource, such as h_vmem)"
     yield f"In all      {together}"
     yield f"Cost        {jobs.core_hours:,.4g} core-hours, if all run to the end of their walltime;"
     yield "            jobs that reach it are replaced while work is left"

@@ -16,7 +16,7 @@ from simherd.store.places import as_folder, as_target, read_status
 if TYPE_CHECKING:
     from simherd.experiment.assemble import Assembled
 
-__all__ = ["check_store", "is_nothing_left"]
+__all__ = ["check_store", "count_left", "is_nothing_left"]
 
 
 def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
@@ -43,6 +43,16 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
         now = assembled.prepared.fingerprint(int(stored["simulations"]))
         seed = stored["seed"] if assembled.experiment.run.seed is None else now["seed"]
         check_is_same(folder, stored, {**now, "seed": seed})
+
+
+def count_left(assembled: Assembled, going: dict[str, Any]) -> int | None:
+    """Return how many simulations a run that goes on finds left, in all shares; None if it begins."""
+    store = assembled.experiment.run.store
+    status = read_status(store) if going["resume"] and store is not None else None
+    if status is None:
+        return None
+    added = assembled.prepared.setup.simulations - len(status)
+    return int(np.isin(status, RERUN[going["rerun"]]).sum()) + max(added, 0)
 
 
 def is_nothing_left(assembled: Assembled, going: dict[str, Any]) -> bool:

@@ -29,8 +29,15 @@ RANKS = ("mpi", "slurm-runner")
 """Kinds whose workers are started by a launcher."""
 
 
-def describe_plan(assembled: Assembled) -> str:
+def describe_plan(assembled: Assembled, left: int | None = None) -> str:
     """Return what a run would do.
+
+    Parameters
+    ----------
+    assembled : Assembled
+        The run.
+    left : int, optional
+        Simulations that its store leaves to run, if it goes on in one.
 
     Raises
     ------
@@ -40,7 +47,7 @@ def describe_plan(assembled: Assembled) -> str:
     if assembled.runs_on_cluster:
         cluster = assembled.experiment.cluster
         check_options(cluster.kind, split_options(cluster.kind, cluster.options_for(cluster.kind))[0])
-    return "\n".join([*_model_lines(assembled), *_batch_lines(assembled), *script_lines(assembled)])
+    return "\n".join([*_model_lines(assembled), *_batch_lines(assembled, left), *script_lines(assembled)])
 
 
 def _model_lines(assembled: Assembled) -> Iterator[str]:
@@ -57,7 +64,7 @@ def _model_lines(assembled: Assembled) -> Iterator[str]:
         yield f"Clock       {plan.clock}: {plan.nsteps} steps from {first:g} to {last:g} {units}".rstrip()
 
 
-def _batch_lines(assembled: Assembled) -> Iterator[str]:
+def _batch_lines(assembled: Assembled, left: int | None) -> Iterator[str]:
     prepared, experiment = assembled.prepared, assembled.experiment
     schema, unknown = guess_schema(prepared.setup)
     workers, place = place_of(assembled)
@@ -69,6 +76,8 @@ def _batch_lines(assembled: Assembled) -> Iterator[str]:
         yield f"Batch       {simulations} simulations along {experiment.batch.dim!r} ({_sampling(assembled)})"
         size = min(block_size, simulations)
         yield f"Blocks      {counted(blocks, 'block')} of {counted(size, 'simulation')}, one task each"
+        if left is not None:
+            yield f"Left        {left} of {simulations} simulations, in the chunks that the store has"
     else:
         yield "Batch       none: 1 simulation"
     yield f"Runs on     {place}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import astuple
 from pathlib import Path
@@ -16,7 +16,7 @@ from simherd.cli.called import command_again, command_to_resume
 from simherd.cli.exits import Exit
 from simherd.cli.rehearsal import Rehearsal
 from simherd.cli.summary import Counts, summarize
-from simherd.errors import ClusterOptionError, RunInterruptedError, SimherdError
+from simherd.errors import RunInterruptedError, SimherdError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from simherd.experiment.assemble import Assembled
 
 __all__ = ["command"]
+
+SEED_FIX = "Fix: set batch.seed, here or with --set batch.seed=1."
 
 
 @click.command()
@@ -74,25 +76,24 @@ def command(
 
     enter_ranks(cluster, dry_run)
     ctx.with_resource(using_file(config))
-    from simherd.cli.going import check_store
+    from simherd.cli.going import check_store, count_left
+    from simherd.cli.run_options import check_sizes, refuse_copies, with_kind, with_sizes
     from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
-    from simherd.experiment.document import apply_overrides, kind_named_in, read_document
+    from simherd.experiment.document import apply_overrides, kind_named_in, read_document, with_store
     from simherd.experiment.schema import check
     from simherd.store.shares import parse_share
 
-    overrides = [
-        *settings,
-        *([f"cluster.kind={cluster}", "run.scheduler=null"] if cluster is not None else []),
-        *([f"run.store={_absolute(store)}"] if store is not None else []),
-    ]
-    document = apply_overrides(read_document(experiment), overrides)
-    given = {"jobs": jobs, "workers": workers}
-    sizes = {name: value for name, value in given.items() if value is not None}
-    document = apply_overrides(document, _sizes(kind_named_in(document), sizes))
-    enter_ranks(kind_named_in(document), dry_run)
+    document = apply_overrides(read_document(experiment), settings)
+    document = with_store(with_kind(document, cluster), store)
+    sizes = {name: size for name, size in {"jobs": jobs, "workers": workers}.items() if size is not None}
+    document = with_sizes(document, sizes)
+    kind = kind_named_in(document)
+    enter_ranks(kind, dry_run)
+    refuse_copies(kind, share)
     checked = check(document)
     check_kind(checked.cluster.kind)
+    check_sizes(checked.cluster.kind, sizes)
     assembled = assemble(checked)
     going = {
         "resume": resume or rerun is not None or share is not None,
@@ -104,30 +105,9 @@ def command(
     if dry_run:
         from simherd.cli.plan_text import describe_plan
 
-        click.echo(describe_plan(assembled))
+        click.echo(describe_plan(assembled, count_left(assembled, going)))
         return
     ctx.exit(_run(assembled, performance_report, going))
-
-
-def _sizes(kind: object, given: Mapping[str, int]) -> list[str]:
-    """Return the overrides for numbers of the command line, which count more than all in the file."""
-    from simherd.clusters import KINDS
-    from simherd.experiment.specs import is_class
-
-    for name in given if is_class(kind) else ():
-        raise ClusterOptionError(
-            f"--{name} says nothing to the cluster class {kind}: its arguments have names of their own.",
-            fix=f"give them with --set, such as --set cluster.n_workers={given[name]}.",
-        )
-    sections = ["cluster", *([f"cluster.{kind}"] if kind in KINDS else [])]
-    other = {} if len(given) != 1 else dict.fromkeys({"jobs", "workers"} - given.keys(), "null")
-    values = {**given, **other}
-    return [f"{section}.{name}={value}" for section in sections for name, value in values.items()]
-
-
-def _absolute(store: str) -> str:
-    """Return a path as seen from here: in the experiment it would count from the file's folder."""
-    return store if "://" in store else os.path.abspath(store)
 
 
 def _check_report(path: str | None) -> None:
@@ -177,16 +157,18 @@ class _Watcher:
 
 def _run(assembled: Assembled, performance_report: str | None, going: dict[str, Any]) -> Exit:
     store = assembled.experiment.run.store
+    if store is not None and _needs_seed(assembled):
+        click.echo(f"Note: a run without seed cannot go on after an interruption. {SEED_FIX}", err=True)
     watcher = _Watcher(assembled.prepared.setup.simulations, store, Rehearsal(assembled))
     try:
         result = _result(assembled, watcher, performance_report, going)
     except (KeyboardInterrupt, RunInterruptedError):
         watcher.show.close()
-        return _end_early(watcher, going, "Interrupted")
+        return _end_early(watcher, assembled, going, "Interrupted")
     except Exception:
         watcher.show.close()
         if watcher.has_begun and store is not None:
-            _end_early(watcher, going, "Ended by an error")
+            _end_early(watcher, assembled, going, "Ended by an error")
         raise
     watcher.show.close()
     if going["resume"] and not watcher.has_begun and assembled.experiment.batch is not None:
@@ -199,11 +181,16 @@ def _run(assembled: Assembled, performance_report: str | None, going: dict[str, 
     return Exit.SOME_FAILED if counts.failed else Exit.DONE
 
 
-def _end_early(watcher: _Watcher, going: dict[str, Any], what: str) -> Exit:
+def _needs_seed(assembled: Assembled) -> bool:
+    batch = assembled.experiment.batch
+    return batch is not None and batch.needs_seed
+
+
+def _end_early(watcher: _Watcher, assembled: Assembled, going: dict[str, Any], what: str) -> Exit:
     """Say what there is and how to go on after an interruption, or an error that ended the run."""
     summarize(watcher.tally, watcher.store)
     click.echo(f"{what}: simulations that are not done stay pending.", err=True)
-    if watcher.store is not None:
+    if watcher.store is not None and not _needs_seed(assembled):
         is_to_rerun = going["rerun"] != "missing" and not watcher.has_begun
         again = command_again() if is_to_rerun else command_to_resume()
         click.echo(f"Go on with: {again}", err=True)

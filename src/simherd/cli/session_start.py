@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import getpass
-import inspect
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ import click
 from simherd.cli.called import simherd_command
 from simherd.clusters import KINDS, check_kind, is_given
 from simherd.errors import ClusterOptionError, SessionError, SimherdError, close_matches
+from simherd.experiment.sections import options_of
 from simherd.experiment.specs import is_class
 from simherd.sessions import Request, Session, find
 from simherd.sessions.record import Hosted, log_of
@@ -85,11 +84,9 @@ def _check_kind(kind: str) -> None:
 
 
 def _check_options(kind: str, unknown: Iterable[str]) -> None:
-    module = import_module(KINDS[kind])
-    allowed = getattr(module, "OPTIONS", None) or inspect.signature(module.open).parameters
     for option in unknown:
         raise ClusterOptionError(
-            f"A cluster of kind {kind!r} has no option {option!r}. {close_matches(option, allowed)}"
+            f"A cluster of kind {kind!r} has no option {option!r}. {close_matches(option, options_of(kind))}"
         )
 
 

@@ -93,8 +93,9 @@ def _ago(moment: float) -> str:
 
 def _next_lines(state: StoreState) -> Iterator[str]:
     if state.pending and not state.is_running:
+        again = ("run", "EXPERIMENT", "--store", shown(str(state.path)), "--resume")
         by_command = model_named_in(state.path) is not None
-        how = simherd_command("run", "EXPERIMENT", "--resume") if by_command else "run(..., resume=True)"
+        how = simherd_command(*again) if by_command else "run(..., resume=True)"
         yield f"Go on with  {how}"
     if state.failed:
         yield f"See errors  {simherd_command('failures', shown(str(state.path)))}"

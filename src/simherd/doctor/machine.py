@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from simherd.doctor import hosting, mpi, network, orphans, resources, schedulers, software
+from simherd.doctor import configuration, hosting, mpi, network, orphans, resources, schedulers, software
 from simherd.doctor.finding import Finding
 
 __all__ = ["examine_machine"]
@@ -13,6 +13,7 @@ LOOKS: Sequence[Callable[[], Iterator[Finding]]] = (
     software.look,
     resources.look,
     schedulers.look,
+    configuration.look,
     mpi.look,
     network.look,
     hosting.look,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from simherd.doctor.finding import Finding, Verdict
-from simherd.errors import SchedulerError
+from simherd.errors import ClusterOptionError, SchedulerError
 from simherd.progress.words import counted
 from simherd.resources import format_bytes, format_walltime
 from simherd.schedulers import SCHEDULERS, BatchScheduler, Partition, Site, find
@@ -35,6 +35,12 @@ def _look_at(scheduler: BatchScheduler) -> Iterator[Finding]:
             text=f"its commands are here, and it does not answer: {error.message}",
             fix=error.fix or "ask the people who run it, or look on a login node of the cluster.",
             data={"is_installed": True, "answers": False},
+        )
+        return
+    except ClusterOptionError as error:
+        text = f"not asked: {error.message}"
+        yield Finding(
+            topic=title, verdict=Verdict.WRONG, text=text, fix=error.fix, data={"is_installed": True}
         )
         return
     yield from look_at_site(scheduler, site)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os.path
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ from typing import Any
 from simherd.errors import ExperimentError, close_matches
 from simherd.experiment.yaml12 import KeyPath, dotted, read_yaml
 
-__all__ = ["Document", "KeyPath", "apply_overrides", "kind_named_in", "read_document"]
+__all__ = [
+    "Document",
+    "KeyPath",
+    "apply_overrides",
+    "kind_named_in",
+    "read_document",
+    "with_store",
+    "with_values",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +100,39 @@ def apply_overrides(document: Document, assignments: Iterable[str]) -> Document:
     return document
 
 
-def kind_named_in(document: Document) -> object:
+def with_values(document: Document, values: Mapping[str, object], option: str) -> Document:
+    """Return the document with some keys set to values as they are, which nothing reads as YAML.
+
+    Parameters
+    ----------
+    document : Document
+        It stays as it is.
+    values : mapping of str to object
+        Plain data by dotted key.
+    option : str
+        The option of the command line that gave them, such as "--store": faults name it.
+    """
+    for key, value in values.items():
+        document = _set(document, key.split("."), value, option)
+    return document
+
+
+def with_store(document: Document, store: str | None) -> Document:
+    """Return the document with the store that ``--store`` names; None leaves the one that it has.
+
+    A path is one as seen from here: in the document it would count from the folder of the file.
+    """
+    if store is None:
+        return document
+    is_path = bool(store) and "://" not in store
+    return with_values(document, {"run.store": os.path.abspath(store) if is_path else store}, "--store")
+
+
+def kind_named_in(document: Document) -> str | None:
     """Return the kind of cluster that a document names, unchecked; None if it names none."""
     cluster = document.data.get("cluster") if isinstance(document.data, dict) else None
-    return cluster.get("kind") if isinstance(cluster, dict) else None
+    kind = cluster.get("kind") if isinstance(cluster, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _text_of(path: Path) -> str:
@@ -132,6 +170,11 @@ def _override(document: Document, assignment: str) -> Document:
         )
     option = f"--set {key.strip()}"
     value, _ = read_yaml(text, source=option)
+    return _set(document, pieces, value, option)
+
+
+def _set(document: Document, pieces: Sequence[str], value: object, option: str) -> Document:
+    """Return the document with a value set, and the option that did it."""
     data, new = _with_value(document.data, pieces, value)
 
     def is_kept(keys: KeyPath) -> bool:
@@ -142,7 +185,7 @@ def _override(document: Document, assignment: str) -> Document:
     return replace(document, data=data, lines=lines, overrides={**overrides, new: option})
 
 
-def _with_value(data: Any, pieces: list[str], value: object) -> tuple[object, KeyPath]:
+def _with_value(data: Any, pieces: Sequence[str], value: object) -> tuple[object, KeyPath]:
     """Return the data with a value set, and the path of the outermost part that is new."""
     if not pieces:
         return value, ()
@@ -163,7 +206,7 @@ def _key_in(data: object, piece: str) -> str | int | None:
     return None
 
 
-def _nested(pieces: list[str], value: object) -> object:
+def _nested(pieces: Sequence[str], value: object) -> object:
     for piece in reversed(pieces):
         value = {piece: value}
     return value

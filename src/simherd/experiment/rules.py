@@ -136,7 +136,9 @@ def anything(node: Node) -> Any:
 
 def text(node: Node) -> str:
     """Take a text that is not empty."""
-    if not isinstance(node.value, str) or not node.value.strip():
+    if isinstance(node.value, str) and not node.value.strip():
+        raise node.fault("is empty, needs a text.", fix="write one, or leave the key out.")
+    if not isinstance(node.value, str):
         is_scalar = isinstance(node.value, bool | int | float)
         raise node.unlike("a text", fix="put the value in quotes." if is_scalar else "")
     return node.value

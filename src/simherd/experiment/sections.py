@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from simherd.clusters import KINDS, is_given
@@ -40,7 +42,7 @@ from simherd.experiment.specs import (
 if TYPE_CHECKING:
     from simherd.setup.parameters import Parameter
 
-__all__ = ["batch_rule", "clock_rule", "cluster_rule", "input_rule"]
+__all__ = ["batch_rule", "clock_rule", "cluster_rule", "input_rule", "options_of"]
 
 _CLOCK_FORMS = (
     ("start", "stop", "num"),
@@ -179,12 +181,25 @@ def _kind(node: Node) -> str:
     return name
 
 
+def options_of(kind: str) -> tuple[str, ...]:
+    """Return the options that a kind of cluster has, one of `simherd.clusters.KINDS`."""
+    module = import_module(KINDS[kind])
+    return tuple(getattr(module, "OPTIONS", None) or inspect.signature(module.open).parameters)
+
+
 def _section(node: Node) -> dict[str, Any]:
-    """Check those options of a kind that all kinds know; its adapter judges the others."""
-    mapping(node)
+    """Check the options of a kind: their names, and the values of those that all kinds know."""
+    kind, given = str(node.keys[-1]), mapping(node)
+    allowed = options_of(kind) if given else ()
     for child in node.children():
-        OPTION_RULES.get(str(child.keys[-1]), anything)(child)
-    return dict(node.value)
+        key = str(child.keys[-1])
+        if key not in allowed:
+            raise child.fault(
+                f"a cluster of kind {kind!r} has no option {key!r}. {close_matches(key, allowed)}",
+                fix="correct or remove it.",
+            )
+        OPTION_RULES.get(key, anything)(child)
+    return dict(given)
 
 
 _CLUSTER_RULES: Mapping[str, Rule] = {

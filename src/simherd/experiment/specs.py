@@ -197,6 +197,11 @@ class BatchSpec:
         is_table = PurePath(self.sampling).suffix in TABLE_SUFFIXES
         return self.sampling if is_table else None
 
+    @property
+    def needs_seed(self) -> bool:
+        """Whether each start of the run draws other values, so that none can go on with another's."""
+        return self.seed is None and self.table is None and self.sampling not in ("grid", "zip")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSpec:
