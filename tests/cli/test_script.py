@@ -487,3 +487,7 @@ def test_where_both_or_no_batch_schedulers_are_it_must_be_said_which(script, mon
 
     assert done.code == 2
     assert "--scheduler slurm or sge" in done.err
+
+
+def test_the_store_of_a_script_is_what_is_given_and_not_yaml(script):
+    assert "--store 'a #1.zarr'" in script("--scheduler", "slurm", "--store", "a #1.zarr").out

@@ -187,3 +187,8 @@ def test_an_option_that_only_some_kinds_have_is_in_their_scripts(kind, options, 
 def test_a_wrong_option_is_one_error(kind, options, said):
     with pytest.raises(ClusterOptionError, match=said):
         job_script(kind, **options)
+
+
+def test_a_jobqueue_yaml_may_say_nothing():
+    with dask.config.set(jobqueue=None):
+        assert "#SBATCH --mem=2048M" in job_script("slurm")

@@ -164,15 +164,11 @@ def _scheduler_here() -> str:
 
 
 def _read_experiment(given: dict[str, Any]) -> Experiment:
-    from simherd.experiment.document import apply_overrides, read_document
+    from simherd.experiment.document import apply_overrides, read_document, with_store
     from simherd.experiment.schema import check
 
-    store = given["store"]
-    where = [f"run.store={os.path.abspath(store)}"] if store is not None and "://" not in store else []
-    elsewhere = [f"run.store={store}"] if store is not None and "://" in store else []
-    return check(
-        apply_overrides(read_document(given["experiment"]), [*given["settings"], *where, *elsewhere])
-    )
+    document = apply_overrides(read_document(given["experiment"]), given["settings"])
+    return check(with_store(document, given["store"]))
 
 
 def _refuse_what_cannot_be_a_job(experiment: Experiment, asked: Asked) -> None:
@@ -184,7 +180,7 @@ def _refuse_what_cannot_be_a_job(experiment: Experiment, asked: Asked) -> None:
             message="a job needs a store, or its results are lost.",
             fix="set run.store, or give --store.",
         )
-    if _needs_seed(experiment):
+    if experiment.batch is not None and experiment.batch.needs_seed:
         raise experiment.fault(
             "batch",
             message="a job that starts again, or one of several, would draw other inputs.",
@@ -195,13 +191,6 @@ def _refuse_what_cannot_be_a_job(experiment: Experiment, asked: Asked) -> None:
             message="an array job shares out a batch, and there is only one simulation.",
             fix="choose --mode jobqueue or mpi, or add a batch.",
         )
-
-
-def _needs_seed(experiment: Experiment) -> bool:
-    """Return whether each start of the run would draw other inputs."""
-    batch = experiment.batch
-    is_drawn = batch is not None and batch.table is None and batch.sampling not in ("grid", "zip")
-    return is_drawn and batch is not None and batch.seed is None
 
 
 def _check_workers(plan: JobPlan, experiment: Experiment) -> None:

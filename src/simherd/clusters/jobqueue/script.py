@@ -64,7 +64,8 @@ class Scripts:
         module = dask_jobqueue()
         job_class = getattr(module, self.kind.cluster).job_cls
         arguments = self._arguments()
-        with dask.config.set({f"jobqueue.{SECTION}": _defaults(self.kind.name)}):
+        sections = dask.config.get("jobqueue", None) or {}  # the key alone may stand in a file
+        with dask.config.set(jobqueue={**sections, SECTION: _defaults(self.kind.name)}):
             try:
                 return job_class(self.address, name=name, config_name=SECTION, **arguments)
             except (ValueError, TypeError) as error:
