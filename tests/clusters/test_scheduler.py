@@ -39,3 +39,11 @@ def test_a_scheduler_that_does_not_start_is_an_error_of_the_cluster(address, opt
 
         with pytest.raises(ClusterError, match=f"did not start.*{found}.*look at.*dashboard_address"):
             start_scheduler(HOST, None, dashboard_address=address, name=None, options=options)
+
+
+def test_the_end_of_a_worker_that_was_never_seen_is_no_error():
+    async def end(cluster):
+        cluster._update_worker_status("remove", f"tcp://{HOST}:1")
+
+    with start_scheduler(HOST, None, dashboard_address=None, name=None) as cluster:
+        cluster.sync(end, cluster)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import dask
-from distributed import LocalCluster, Worker
+from distributed import Worker
 from distributed.system import MEMORY_LIMIT
 
 from simherd.clusters.base import GuardedNanny, OwningClient
@@ -19,6 +19,7 @@ from simherd.clusters.checks import positive, shares
 from simherd.clusters.scheduler import SETTINGS
 from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
 from simherd.clusters.security import address_of, as_security, is_loopback
+from simherd.clusters.watching import LocalWorkers
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.resources import parse_job_memory, usable_cores
 from simherd.threads import guarding
@@ -115,10 +116,10 @@ def open(  # noqa: A001 (the one verb that all adapters have)
         return OwningClient(cluster, stack)
 
 
-def _start(**options: Any) -> LocalCluster:
+def _start(**options: Any) -> LocalWorkers:
     """Start the workers; where that is interrupted, all of them first: half a cluster cannot be closed."""
     with ThreadPoolExecutor(1) as starting:
-        cluster = starting.submit(LocalCluster, **options)
+        cluster = starting.submit(LocalWorkers, **options)
         try:
             return cluster.result()
         except (KeyboardInterrupt, SystemExit):

@@ -54,7 +54,9 @@ def start_scheduler(
         If it does not start.
     """
     import dask
-    from distributed import Scheduler, SpecCluster
+    from distributed import Scheduler
+
+    from simherd.clusters.watching import SchedulerOnly
 
     arguments = {
         "host": host,
@@ -67,7 +69,7 @@ def start_scheduler(
     }
     try:
         with dask.config.set(SETTINGS):
-            return SpecCluster(  # type: ignore[no-untyped-call]
+            return SchedulerOnly(  # type: ignore[no-untyped-call]
                 scheduler={"cls": Scheduler, "options": arguments},
                 workers={},
                 security=security,
