@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from simherd.clusters import KINDS
-from simherd.clusters.jobqueue.options import read_options
+from simherd.clusters.jobqueue.options import read_options, request_of
 from simherd.config import OldNameWarning, SettingWarning, SiteSettings, configured_kinds, site_settings
 from simherd.doctor.finding import Finding, Verdict
 from simherd.errors import ClusterOptionError, SchedulerError, close_matches
-from simherd.schedulers import SCHEDULERS, JobRequest, Site, find
+from simherd.schedulers import SCHEDULERS, Site, find
 from simherd.schedulers.commands import run_program
 from simherd.schedulers.limits import find_problems
 
 if TYPE_CHECKING:
     from simherd.clusters.jobqueue import Kind
-    from simherd.clusters.jobqueue.options import JobOptions
 
 __all__ = ["look", "look_at_named", "look_at_settings"]
 
@@ -75,20 +74,10 @@ def _look_at_kind(kind: Kind) -> Iterator[Finding]:
     site = _site(kind.name)
     if options is None or site is None:
         return
-    request, found = _read(lambda: _request(kind, options), f"jobqueue.{kind.name}: ")
+    request, found = _read(lambda: request_of(kind, options), f"jobqueue.{kind.name}: ")
     yield from found
     for problem in find_problems(request, site, kind.name) if request is not None else ():
         yield _wrong(f"jobqueue.{kind.name}: {problem}")
-
-
-def _request(kind: Kind, options: JobOptions) -> JobRequest:
-    return JobRequest(
-        queue=options.queue,
-        cpus_per_task=options.cores,
-        memory_bytes=options.memory,
-        walltime_s=options.walltime,
-        parallel_environment=kind.environment(options),
-    )
 
 
 def _site(name: str) -> Site | None:

@@ -17,7 +17,7 @@ from simherd.clusters.jobqueue.diagnosis import end_of_log, log_of
 from simherd.clusters.jobqueue.fleet import Fleet
 from simherd.clusters.jobqueue.herd import Herd
 from simherd.clusters.jobqueue.kinds import Kind
-from simherd.clusters.jobqueue.options import JobOptions, read_options
+from simherd.clusters.jobqueue.options import JobOptions, read_options, request_of
 from simherd.clusters.jobqueue.pool import JobPool, PoolPlan
 from simherd.clusters.jobqueue.script import Scripts, dask_jobqueue
 from simherd.clusters.jobqueue.submitting import PlainScheduler
@@ -28,7 +28,7 @@ from simherd.errors import ClusterError, ClusterOptionError
 from simherd.progress.notices import Notices, notice
 from simherd.progress.words import counted, format_duration
 from simherd.resources import format_bytes, format_walltime
-from simherd.schedulers import SCHEDULERS, BatchScheduler, JobRequest, Site, find
+from simherd.schedulers import SCHEDULERS, BatchScheduler, Site, find
 from simherd.schedulers.limits import check_request
 from simherd.threads import guarding
 
@@ -132,7 +132,7 @@ def _start(
         log_directory=_log_directory(options, journal),
     )
     scripts.job("job-0")
-    check_request(_request(kind, options), site.result(), scheduler)
+    check_request(request_of(kind, options), site.result(), scheduler)
     jobs_end = stack.enter_context(ExitStack())
     cluster = stack.enter_context(_scheduler_only(options, host, security))
     scripts = replace(scripts, address=cluster.scheduler_address)
@@ -188,16 +188,6 @@ def _scheduler_only(options: JobOptions, host: str, security: Any) -> Any:
     given = {name: value for name, value in options.scheduler_options.items() if name != "interface"}
     return start_scheduler(
         host, security, dashboard_address=options.dashboard_address, name=options.name, options=given
-    )
-
-
-def _request(kind: Kind, options: JobOptions) -> JobRequest:
-    return JobRequest(
-        queue=options.queue,
-        cpus_per_task=options.cores,
-        memory_bytes=options.memory,
-        walltime_s=options.walltime,
-        parallel_environment=kind.environment(options),
     )
 
 

@@ -21,8 +21,9 @@ from simherd.clusters.jobqueue.kinds import Kind
 from simherd.config import job_settings
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.resources import parse_bytes, parse_job_memory, parse_walltime
+from simherd.schedulers import JobRequest
 
-__all__ = ["JobOptions", "option_names", "read_options"]
+__all__ = ["JobOptions", "option_names", "read_options", "request_of"]
 
 MEMORY_PER_CORE = 2 * 2**30
 
@@ -162,6 +163,23 @@ def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
         name: _CHECKS.get(name, one_line)(name, value) for name, value in ours.items() if value is not None
     }
     return JobOptions(**_checked(values), own=own)
+
+
+def request_of(kind: Kind, options: JobOptions) -> JobRequest:
+    """Return what a job asks for, to hold it against what the site has.
+
+    Raises
+    ------
+    ClusterOptionError
+        If it needs a parallel environment, and none is known.
+    """
+    return JobRequest(
+        queue=options.queue,
+        cpus_per_task=options.cores,
+        memory_bytes=options.memory,
+        walltime_s=options.walltime,
+        parallel_environment=kind.environment(options),
+    )
 
 
 def _without_overruled(configured: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
