@@ -61,7 +61,7 @@ def test_how_jobs_end_is_told_apart(jobs):
     done, failed = jobs.submit("exit 0"), jobs.submit("exit $1", of_script=["3"])
 
     assert jobs.wait_until_over(done).state is JobState.DONE
-    status = jobs.wait_until_over(failed)
+    status = jobs.wait(failed, lambda status: status.exit_code is not None)
     assert (status.state, status.exit_code) == (JobState.FAILED, 3)
 
 

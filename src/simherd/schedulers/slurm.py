@@ -75,7 +75,9 @@ class Slurm(BatchScheduler):
         if unclear:
             over = _group(unclear, [status for status in _sacct(unclear) if status.state.is_over])
             for job_id in unclear:
-                known = over[job_id] or _scontrol(job_id)
+                known = over[job_id]
+                if not any(status.exit_code for status in known):  # accounting lags behind
+                    known = _scontrol(job_id) or known
                 found[job_id] = _completed(found[job_id], known)
         return {job_id: summarize(job_id, tasks) for job_id, tasks in found.items()}
 
