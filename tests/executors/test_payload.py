@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import linecache
 import threading
+import traceback
 
 import pytest
 
@@ -50,3 +52,35 @@ def test_a_variable_that_a_function_closes_over_is_named():
 
     with pytest.raises(PicklingError, match="hook 'function', attribute 'lock'"):
         pack(function, [("hook 'function'", function)])
+
+
+def test_code_that_travels_by_value_keeps_its_file_and_source():
+    source = "def fail():\n    raise ValueError('by value')  # told\n"
+    linecache.cache["cell 1"] = (len(source), None, source.splitlines(keepends=True), "cell 1")
+    names = {"__name__": "__main__"}
+    exec(compile(source, "cell 1", "exec"), names)
+    payload = pack(names["fail"])
+    del linecache.cache["cell 1"]
+
+    with pytest.raises(ValueError, match="by value") as info:
+        unpack(payload)()
+
+    last = traceback.extract_tb(info.value.__traceback__)[-1]
+    assert (last.filename, last.lineno, last.line) == (
+        "cell 1",
+        2,
+        "raise ValueError('by value')  # told",
+    )
+
+
+def test_source_that_travels_never_replaces_a_file_that_was_read(tmp_path):
+    file = tmp_path / "model.py"
+    file.write_text("def answer():\n    return 1\n")
+    names = {"__name__": "__main__"}
+    exec(compile(file.read_text(), str(file), "exec"), names)
+    unpack(pack(names["answer"]))
+    file.write_text("def answer():\n    return 12\n")
+
+    linecache.checkcache(str(file))
+
+    assert linecache.getline(str(file), 2) == "    return 12\n"

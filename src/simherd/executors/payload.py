@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import linecache
 import pickle
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from types import CodeType
+from typing import Any, ClassVar
 
 import cloudpickle
 
@@ -46,7 +49,7 @@ def pack(obj: Any, parts: Iterable[tuple[str, Any]] = ()) -> Payload:
         If it does not pickle; names the part, and the attribute where that can be told.
     """
     try:
-        data = cloudpickle.dumps(obj)
+        data = _dumps(obj)
     except Exception as error:
         raise _explain(error, parts) from error
     return Payload(hashlib.sha256(data).hexdigest(), data)
@@ -65,6 +68,37 @@ def unpack(payload: Payload) -> Any:
 def call_packed(function: Callable[[Any, Any], Any], payload: Payload, item: Any) -> Any:
     """Call a function with what was packed and an item: what worker processes run."""
     return function(unpack(payload), item)
+
+
+def _dumps(obj: Any) -> bytes:
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(obj)
+    return buffer.getvalue()
+
+
+def _reduce_code(code: CodeType) -> tuple[Any, ...]:
+    """Take file and source of code along, which cloudpickle drops, for tracebacks on workers.
+
+    All code of a file has one list of its lines, which pickle therefore writes once.
+    """
+    make, args = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return _rebuilt_code, (code.co_filename, linecache.getlines(code.co_filename), make, args)
+
+
+def _rebuilt_code(filename: str, lines: list[str], make: Callable[..., CodeType], args: Any) -> CodeType:
+    _keep_lines(filename, lines)
+    return make(*args).replace(co_filename=filename)
+
+
+def _keep_lines(filename: str, lines: list[str]) -> None:
+    """Give tracebacks the lines of a file, unless this process has read the file itself."""
+    size_and_time = linecache.cache.get(filename, (0, None))[:2]
+    if lines and size_and_time[1:] == (None,):
+        linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    dispatch_table: ClassVar = ChainMap({CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
 
 
 def _explain(error: Exception, parts: Iterable[tuple[str, Any]]) -> PicklingError:
