@@ -14,7 +14,8 @@ import xarray as xr
 import zarr
 
 from simherd.cli.called import command_to_resume, simherd_command
-from simherd.store.lock import is_locked, locked
+from simherd.store.lock import locked
+from simherd.store.lock_state import is_locked
 
 SIMHERD = [sys.executable, "-m", "simherd"]
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from simherd.sessions.processes import is_alive, mark_of, members_of
+from simherd.process_marks import is_alive, mark_of
+from simherd.sessions.processes import members_of
 from simherd.sessions.record import Processes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pytest
 import xarray as xr
 
 import simherd as sh
-from simherd.store.batch_store import clean_up, reopen_batch_store, set_pending
+from simherd.store.batch_store import reopen_batch_store, set_pending
+from simherd.store.leftovers import clean_up
 from simherd.store.zarr_store import ZarrStore
 
 
@@ -130,6 +132,26 @@ def test_a_run_goes_on_with_the_labels_that_its_model_sets(tmp_path, kind):
 
     assert out.simulation_status.values.tolist() == [1, 1, 1]
     np.testing.assert_array_equal(out.x.values, LABELS[kind])
+
+
+def test_reader_finds_the_old_or_the_new_batch_at_every_moment(tmp_path, monkeypatch):
+    run(setup(2), tmp_path / "out.zarr")
+    seen, replace = [], os.replace
+
+    def replaced(*paths):
+        replace(*paths)
+        with warnings.catch_warnings(), xr.open_zarr(tmp_path / "out.zarr") as ds:
+            warnings.simplefilter("error")  # such as one about metadata that is not consolidated
+            seen.append((len(ds.load().p__y), ds.p__x.values[:2].tolist(), ds.p__y.values[:2].tolist()))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", replaced)
+        run(setup(5), tmp_path / "out.zarr")
+
+    sizes = [size for size, *_ in seen]
+    assert sizes == sorted(sizes)
+    assert set(sizes) == {2, 5}
+    assert all((x, y) == ([0.0, 1.0], [0.0, 2.0]) for _, x, y in seen)
 
 
 def test_what_is_cut_off_while_a_store_is_made_longer_is_done_again(tmp_path, monkeypatch):

@@ -81,6 +81,6 @@ def test_the_status_is_written_last():
     made = writer()
     broken = ArrayWriter([Refusing()], [True], made.status, made.seconds, 4)
 
-    with pytest.raises(StoreError, match="simulations 0 to 3: disk full"):
+    with pytest.raises(StoreError, match="simulations 0 to 3 of the store: disk full"):
         broken.write(result(range(4), np.zeros((4, 1))))
     assert not made.status.any()

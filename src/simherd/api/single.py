@@ -89,7 +89,8 @@ def _in_memory(prepared: Prepared, simulator: Simulator) -> MemoryStore:
 def _is_complete(prepared: Prepared, target: Path, going: Going) -> bool:
     """Return whether the store holds the whole result, and remove what nothing can go on from."""
     from simherd.store.batch_store import read_fingerprint
-    from simherd.store.single_store import is_complete, remove_store
+    from simherd.store.leftovers import remove_store
+    from simherd.store.single_store import is_complete
 
     if not target.exists() or not any(target.iterdir()):
         return False

@@ -111,7 +111,7 @@ def _begun(
     prepared: Prepared, batch: Batch, target: Path, going: Going, claim: Claim | None
 ) -> tuple[Any, Schema, Numbers]:
     """Return the store of a run, made or opened, what its outputs look like, and what is to run."""
-    from simherd.store.batch_store import clean_up
+    from simherd.store.leftovers import clean_up
 
     if claim is not None and claim.is_alone:
         clean_up(target)
@@ -154,7 +154,7 @@ def _close_up(store: Any) -> None:
 @contextmanager
 def claimed(target: Path) -> Iterator[None]:
     """Hold the lock of a store and begin with what killed runs left of it removed."""
-    from simherd.store.batch_store import clean_up
+    from simherd.store.leftovers import clean_up
     from simherd.store.lock import locked
 
     with locked(target):

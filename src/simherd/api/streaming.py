@@ -15,9 +15,10 @@ from simherd.engine.schema import OutputSchema, Schema, output_schema, schema_of
 from simherd.engine.simulate import Simulator
 from simherd.engine.streaming import StreamedColumn
 from simherd.store.checkpoints import CHECKPOINTS
-from simherd.store.durable import sync_files
+from simherd.store.durable import sync_files, sync_folder
 from simherd.store.layout import chunk_along, layout_output
 from simherd.store.memory import write_whole
+from simherd.store.os_errors import os_errors_named
 from simherd.store.writer import STATUS, UNFINISHED, chunk_files
 from simherd.store.zarr_store import ZarrStore
 
@@ -59,12 +60,23 @@ class StreamedResult:
         return None if chunks is None else chunk_along(chunks, 0, tap.saves)
 
     def write(self, column: StreamedColumn, start: int, values: Array) -> None:
-        """Write values of an output from a position of its clock on."""
-        array = self._array(column, start)
+        """Write values of an output from a position of its clock on.
+
+        Raises
+        ------
+        StoreError
+            If the operating system refuses.
+        """
         rows = range(start, start + len(values))
-        _lengthen(array, (array.shape[0], *values.shape[1:]))
-        array[(slice(rows.start, rows.stop), *map(slice, values.shape[1:]))] = values
+        with os_errors_named(f"write output {column.name!r} to", self._folder):
+            array = self._array(column, start)
+            _lengthen(array, (array.shape[0], *values.shape[1:]))
+            array[(slice(rows.start, rows.stop), *map(slice, values.shape[1:]))] = values
         self.unsynced.append((array, rows, values.shape))
+
+    @property
+    def _folder(self) -> Path | None:
+        return self.target if isinstance(self.target, Path) else None
 
     def _array(self, column: StreamedColumn, start: int) -> Any:
         """Return the array of an output: made for the first window, else there from an earlier run."""
@@ -93,8 +105,9 @@ class StreamedResult:
     def sync(self) -> None:
         """Wait until all that was written of outputs is on the disk."""
         folders = [Path(array.store.root) / array.path for array in self.arrays.values()]
-        sync_files(path for one in self.unsynced for path in chunk_files(*one))
-        sync_files(folder / "zarr.json" for folder in folders)
+        with os_errors_named("write", self._folder):
+            sync_files(path for one in self.unsynced for path in chunk_files(*one))
+            sync_files(folder / "zarr.json" for folder in folders)
         self.unsynced.clear()
 
     def _begin(self, schema: Schema) -> ZarrStore:
@@ -124,8 +137,17 @@ class StreamedResult:
         return store.add(layout_output(output, batch=None, encoding=encoding, attrs=attrs))
 
     def finish(self, simulator: Simulator) -> ZarrStore:
-        """Write what is left in memory, then that all is there, and return the store."""
-        schema = schema_of(simulator, self.columns)
+        """Write what is left in memory, then that all is there, and return the store.
+
+        Raises
+        ------
+        StoreError
+            If the operating system refuses.
+        """
+        with os_errors_named("finish", self._folder):
+            return self._finish(schema_of(simulator, self.columns))
+
+    def _finish(self, schema: Schema) -> ZarrStore:
         store = self._begin(schema)
         store.add_coords(self._unfinished(schema))
         for output, column in zip(schema.outputs, self.columns, strict=True):
@@ -135,14 +157,13 @@ class StreamedResult:
                 _lengthen(array, (array.shape[0], *output.shape))
             else:
                 write_whole(self._add(store, output), column)
-        if isinstance(self.target, Path):
+        if self._folder is not None:
             self.sync()
-            others = [p for p in self.target.iterdir() if p.name not in (*self.arrays, CHECKPOINTS)]
+            others = [p for p in self._folder.iterdir() if p.name not in (*self.arrays, CHECKPOINTS)]
             sync_files(path for one in others for path in (one, *one.rglob("*")) if path.is_file())
-        store.write_attrs(self.prepared.base(schema))
-        store.consolidate()
-        if isinstance(self.target, Path):
-            sync_files([self.target / "zarr.json"])
+        store.publish(self.prepared.base(schema).attrs)
+        if self._folder is not None:
+            sync_folder(self._folder.parent)
         return store
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from simherd.api.batch import RERUN
 from simherd.api.stored import check_is_same
 from simherd.store.batch_store import is_begun, read_fingerprint
-from simherd.store.lock import refuse_if_locked
+from simherd.store.lock_state import refuse_if_locked
 from simherd.store.places import as_folder, as_target, read_status
 
 if TYPE_CHECKING:

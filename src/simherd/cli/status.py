@@ -118,6 +118,7 @@ def _json(state: StoreState) -> str:
             "failed": state.failed,
             "pending": state.pending,
             "is_running": state.is_running,
+            "doubt": state.doubt or None,
             "running": list(state.at_work),
             "started": note and _iso(note.started),
             "rate_per_s": note and note.rate_per_s,

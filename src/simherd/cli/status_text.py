@@ -46,6 +46,8 @@ def _headline(state: StoreState) -> str:
 
 
 def _run_lines(state: StoreState) -> Iterator[str]:
+    if state.doubt:
+        yield f"Running     perhaps: {state.doubt}"
     if not state.is_running:
         return
     note = state.note

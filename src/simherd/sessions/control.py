@@ -11,8 +11,9 @@ from pathlib import Path
 
 from simherd.clusters.connection import check_session_name, sessions_folder
 from simherd.errors import SessionError, close_matches
+from simherd.process_marks import is_alive, mark_of
 from simherd.sessions import tmux
-from simherd.sessions.processes import is_alive, mark_of, members_of, send
+from simherd.sessions.processes import members_of, send
 from simherd.sessions.record import (
     Ending,
     Processes,

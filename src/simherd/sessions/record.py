@@ -55,7 +55,7 @@ class Processes:
     runner: int
     """The process that watches the command; its number is that of the session of processes, too."""
     runner_mark: str
-    """When it began, see `simherd.sessions.processes.mark_of`."""
+    """When it began, see `simherd.process_marks.mark_of`."""
     command: int | None = None
     """The process that was started; None before."""
     command_mark: str = ""

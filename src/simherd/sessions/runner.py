@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from simherd.sessions.processes import mark_of
+from simherd.process_marks import mark_of
 from simherd.sessions.record import Ending, Processes, Session, read_session, write
 
 __all__ = ["main"]

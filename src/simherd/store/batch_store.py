@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,34 +12,31 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.storage import LocalStore
 
 from simherd.engine.block import Numbers, Status
 from simherd.engine.plan import Array
-from simherd.errors import StoreError, StoreMismatchError
+from simherd.errors import StoreMismatchError
 from simherd.store.concatenated import LAYOUT, size_name, start_name
-from simherd.store.durable import remove_leftovers, sync_files
+from simherd.store.durable import make_folders, replace_file, sync_files, sync_folder
+from simherd.store.durable_store import open_durable
 from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
-from simherd.store.marks import remove_marks
-from simherd.store.writer import SECONDS, STATUS
+from simherd.store.leftovers import unborn_folder
+from simherd.store.os_errors import os_errors_named
+from simherd.store.writer import FINGERPRINT, SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
 
 __all__ = [
     "FINGERPRINT",
     "bear_store",
-    "clean_up",
     "create_batch_store",
     "is_begun",
     "lengthen",
-    "partial_folder",
     "read_fingerprint",
     "reopen_batch_store",
     "set_pending",
     "status_of",
 ]
-
-FINGERPRINT = "fingerprint.json"
 
 
 def create_batch_store(
@@ -82,23 +77,20 @@ def bear_store(
 
     Not durable is one that has to be whole after a kill only, not when the machine goes down.
     """
-    unborn = partial_folder(target)
+    unborn = unborn_folder(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ZarrStore(unborn, base, layouts)
-        _write_fingerprint(unborn, fingerprint)
-        if is_durable:
-            sync_files(path for path in unborn.rglob("*") if path.is_file())
-        unborn.rename(target)
-    except OSError as error:
-        raise StoreError(f"Cannot write the store {str(target)!r}: {error}.") from error
+        with os_errors_named("make", target):
+            make_folders(target.parent)
+            unborn.mkdir()  # fails where anything has that name, a planted link too
+            ZarrStore(unborn, base, layouts)
+            _write_fingerprint(unborn, fingerprint, is_durable=False)
+            if is_durable:
+                sync_files(path for path in unborn.rglob("*") if path.is_file())
+            unborn.rename(target)
+            if is_durable:
+                sync_folder(target.parent)
     finally:
         shutil.rmtree(unborn, ignore_errors=True)
-
-
-def partial_folder(target: Path) -> Path:
-    """Return where a store is while it is not whole; `clean_up` removes it."""
-    return target.with_name(f".{target.name}.{os.getpid()}.partial")
 
 
 def is_begun(folder: Path) -> bool:
@@ -123,20 +115,8 @@ def read_fingerprint(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def _write_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
-    unfinished = folder / f"{FINGERPRINT}.partial"
-    unfinished.write_text(json.dumps(fingerprint))
-    unfinished.rename(folder / FINGERPRINT)
-
-
-def clean_up(target: Path) -> None:
-    """Remove what killed runs left of a store and in it, while nobody writes to it."""
-    for unborn in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
-        if unborn.name.removeprefix(f".{target.name}.").removesuffix(".partial").isdecimal():
-            shutil.rmtree(unborn, ignore_errors=True)
-    if target.exists():
-        remove_marks(target)
-        remove_leftovers(target)
+def _write_fingerprint(folder: Path, fingerprint: Mapping[str, Any], *, is_durable: bool = True) -> None:
+    replace_file(folder / FINGERPRINT, json.dumps(fingerprint).encode(), is_durable=is_durable)
 
 
 def reopen_batch_store(folder: Path, base: xr.Dataset, has_clock: Mapping[str, bool]) -> ZarrStore:
@@ -150,11 +130,17 @@ def reopen_batch_store(folder: Path, base: xr.Dataset, has_clock: Mapping[str, b
         Inputs and coordinates, as they are in memory.
     has_clock : mapping
         The outputs by name, in the order of the plan, and whether each has an axis for its clock.
+
+    Raises
+    ------
+    StoreError
+        If the operating system refuses.
     """
-    group = zarr.open_group(LocalStore(folder), mode="r+", use_consolidated=False)
-    layouts = [_layout_of_output(group, name, is_along) for name, is_along in has_clock.items()]
-    layouts += [_layout_of(group[name], False) for name in (STATUS, SECONDS)]
-    return ZarrStore.of(group, base, layouts)
+    with os_errors_named("open", folder):
+        group = open_durable(folder)
+        layouts = [_layout_of_output(group, name, is_along) for name, is_along in has_clock.items()]
+        layouts += [_layout_of(group[name], False) for name in (STATUS, SECONDS)]
+        return ZarrStore.of(group, base, layouts)
 
 
 def _layout_of_output(group: zarr.Group, name: str, has_clock: bool) -> ArrayLayout:
@@ -181,8 +167,9 @@ def _layout_of(array: Any, has_clock: bool) -> ArrayLayout:
 def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[str, Any]) -> None:
     """Make a store longer along the batch, for a larger one that begins with the same simulations.
 
-    Readers see the old size until all arrays have the new one; the fingerprint is last, so that what was
-    cut off is done again.
+    Readers see the old batch or the new one: they take sizes from the consolidated metadata, one file, which
+    is replaced when all arrays are longer. The fingerprint is last, so that a resumed run does again what was
+    cut off.
 
     Parameters
     ----------
@@ -194,7 +181,17 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
         The batch dimension.
     fingerprint : mapping
         What tells the larger batch from other runs.
+
+    Raises
+    ------
+    StoreError
+        If the operating system refuses.
     """
+    with os_errors_named("lengthen", store.folder):
+        _lengthen(store, base, dim, fingerprint)
+
+
+def _lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[str, Any]) -> None:
     size = base.sizes[dim]
     kept = [name for name in base.variables if str(name) in store.group]
     along = base[[name for name in kept if dim in base.variables[name].dims]]
@@ -203,22 +200,28 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
         array.resize(variable.shape)
         if variable.chunks is not None:
             along[name] = variable.chunk(dict(zip(variable.dims, array.chunks, strict=True)))
-    store.group.attrs.update(without_huge(base).attrs)
     store.write_region(along.drop_attrs(deep=False), dim)
     for array in store.arrays[:-2] + store.arrays[:-3:-1]:
         array.resize((size, *array.shape[1:]))
-    store.consolidate()
     folder = store.folder
     assert folder is not None
-    written = [path for name in along.variables for path in (folder / str(name)).iterdir()]
-    sync_files({*written, *folder.glob("*/zarr.json"), folder / "zarr.json"})
+    for path in folder.glob("*/zarr.json"):
+        sync_folder(path.parent)
+    store.publish({**store.group.attrs, **without_huge(base).attrs})
     _write_fingerprint(folder, fingerprint)
-    sync_files([folder / FINGERPRINT])
+    sync_folder(folder)
 
 
 def status_of(store: ZarrStore) -> Array:
-    """Return what became of the simulations of a batch, shape (simulations,)."""
-    return np.asarray(store.arrays[-2])
+    """Return what became of the simulations of a batch, shape (simulations,).
+
+    Raises
+    ------
+    StoreError
+        If the operating system refuses.
+    """
+    with os_errors_named("read the status of", store.folder):
+        return np.asarray(store.arrays[-2])
 
 
 def set_pending(store: ZarrStore, numbers: Numbers) -> None:
@@ -230,7 +233,17 @@ def set_pending(store: ZarrStore, numbers: Numbers) -> None:
         Store of a batch.
     numbers : range or array of int
         Positions of the simulations.
+
+    Raises
+    ------
+    StoreError
+        If the operating system refuses.
     """
+    with os_errors_named("mark simulations as pending in", store.folder):
+        _set_pending(store, numbers)
+
+
+def _set_pending(store: ZarrStore, numbers: Numbers) -> None:
     *_, status, seconds = store.arrays
     chunk, again = status.chunks[0], np.asarray(numbers)
     rows = slice(again[0] // chunk * chunk, (again[-1] // chunk + 1) * chunk)  # other runs may write the rest
@@ -241,4 +254,4 @@ def set_pending(store: ZarrStore, numbers: Numbers) -> None:
         values = np.asarray(array[rows]).copy()
         values[again - rows.start] = nothing
         array[rows] = values
-        sync_files((store.folder / name).iterdir())
+        sync_folder(store.folder / name)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from simherd.store.durable import sync_files
+from simherd.store.durable import make_folders, replace_file, sync_folder
 
 __all__ = ["CHECKPOINTS", "CheckpointFolder"]
 
@@ -50,16 +48,11 @@ class CheckpointFolder:
 
         One that the disk does not take is left out with a warning: that is no reason to lose the simulation.
         """
-        path = self._path(number)
-        partial = path.with_suffix(f".{socket.gethostname()}-{os.getpid()}.partial")
         try:
-            self.folder.mkdir(exist_ok=True)
-            partial.write_bytes(data)
-            sync_files([partial])
-            partial.replace(path)
-            sync_files([path])
+            make_folders(self.folder)
+            replace_file(self._path(number), data)
+            sync_folder(self.folder)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             warnings.warn(f"No checkpoint of simulation {number}: {error}", RuntimeWarning, stacklevel=2)
 
     def remove(self, numbers: Iterable[int]) -> None:

@@ -104,28 +104,19 @@ class ConcatenatedArray:
         sizes = np.zeros((simulations, saves, self.dimensions), np.int64)
         return Sized(np.empty((simulations, saves, *[0] * self.dimensions), self.values.dtype), sizes)
 
-    def write(self, numbers: Numbers, sized: Sized) -> list[tuple[Any, Numbers, tuple[int, ...]]]:
-        """Write values, where they begin and their sizes; there is room for them.
-
-        Returns
-        -------
-        list of (array, rows, shape)
-            What was written to.
-        """
-        written: list[tuple[Any, Numbers, tuple[int, ...]]] = []
+    def write(self, numbers: Numbers, sized: Sized) -> list[Any]:
+        """Write values, where they begin and their sizes, and return the arrays; there is room for them."""
         starts = np.zeros(len(numbers), np.int64)
         counts = sized.counts
         for row, members, begin, end in self._places(numbers, counts):
             starts[members] = begin + np.cumsum(counts[members]) - counts[members]
             if end > begin:
                 self._write_row(row, begin, sized.flat(members))
-                written.append((self.values, range(row, row + 1), (1, end)))
         where = slice(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
         for array, values in ((self.start, starts), (self.size, sized.sizes)):
             target = array if isinstance(where, slice) else getattr(array, "oindex", array)
             target[where] = values.reshape(len(numbers), *array.shape[1:])
-            written.append((array, numbers, (len(numbers), *array.shape[1:])))
-        return written
+        return [self.values, self.start, self.size]
 
     def _write_row(self, row: int, begin: int, values: Array) -> None:
         """Write whole chunks where a row begins, so that nothing has to be read before."""

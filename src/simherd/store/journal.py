@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from simherd.engine.block import Failure
+from simherd.store.durable import append_lines, make_folders
 
 __all__ = ["JOURNAL", "read_journal", "record_failures"]
 
@@ -22,15 +23,18 @@ JOURNAL = "journal"
 
 
 def record_failures(store: Path, failures: Iterable[Failure]) -> None:
-    """Append failed simulations, with their tracebacks, to the journal of a store, and wait for the disk."""
+    """Append failed simulations, with their tracebacks, to the journal of a store, and wait for the disk.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take all of it.
+    """
     lines = [json.dumps(_entry(failure)) + "\n" for failure in failures]
     if not lines:
         return
-    folder = store / JOURNAL
-    folder.mkdir(exist_ok=True)
-    with (folder / f"{socket.gethostname()}-{os.getpid()}.jsonl").open("ab", buffering=0) as journal:
-        journal.write("".join(lines).encode())
-        os.fsync(journal.fileno())
+    make_folders(store / JOURNAL)
+    append_lines(store / JOURNAL / f"{socket.gethostname()}-{os.getpid()}.jsonl", "".join(lines).encode())
 
 
 def _entry(failure: Failure) -> dict[str, Any]:

@@ -1,30 +1,27 @@
 """One run at a time writes to a store, or several that share it.
 
-The lock is that of a file beside the store, and ends with the process that holds it, however that ends.
+The lock is that of a file beside the store (``flock``), and ends with the process that holds it, however
+that ends. Some file systems lock no files, or only among the processes of one machine (Lustre mounted
+without ``flock``, NFS with ``nolock``). There the file itself is the lock: who makes it holds it, and it
+says which process that was, so that the lock of a process of this machine that has ended is taken over.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import socket
-import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from simherd.errors import StoreError, StoreLockedError
+from simherd.errors import StoreError
+from simherd.store.durable import open_file, write_all
+from simherd.store.holder import Holder, read_holder
+from simherd.store.lock_file import closed_unless_kept, is_same_file, open_lock_file, path_of, try_lock
+from simherd.store.lock_state import refusal
+from simherd.store.os_errors import os_errors_named
 
-__all__ = ["Lock", "holder_of", "is_locked", "locked", "refusal", "refuse_if_locked"]
-
-LOOKS = 3
-LOOK_S = 0.01
-
-
-def _path(store: Path, part: str = "") -> Path:
-    """Return where a lock stands: beside the store, which is not there before it is complete."""
-    return store.with_name(f".{store.name}{part and '.' + part}.lock")
+__all__ = ["Lock", "locked"]
 
 
 class Lock:
@@ -36,14 +33,14 @@ class Lock:
         Folder of the store.
     part : str, optional
         Name of the part.
-    is_vital : bool, optional
-        Where files cannot be locked, raise an error rather than warn of it.
+    is_shared : bool, optional
+        Whether several runs hold it at once, which needs a file system that locks files.
     """
 
-    def __init__(self, store: Path, part: str = "", is_vital: bool = False) -> None:
+    def __init__(self, store: Path, part: str = "", is_shared: bool = False) -> None:
         self._store = store
-        self._is_vital = is_vital
-        self._path = _path(store, part)
+        self._is_shared = is_shared
+        self._path = path_of(store, part)
         self._descriptor: int | None = None
 
     def acquire(self, what: str = "") -> None:
@@ -63,30 +60,37 @@ class Lock:
         Raises
         ------
         StoreError
-            If it is vital, and files cannot be locked here.
+            If the file cannot be made, or cannot be locked and several runs are to hold it.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-            if not self._locks(descriptor, fcntl.LOCK_EX):
-                os.close(descriptor)
-                return False
-            if _is_same_file(self._path, descriptor):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"{what}process {os.getpid()} on {socket.gethostname()}".encode())
-                self._descriptor = descriptor
-                return True
-            os.close(descriptor)  # the one that held it has removed it meanwhile
+        with os_errors_named("lock", self._store):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                descriptor, is_new = open_lock_file(self._path)
+                with closed_unless_kept(descriptor) as keep:
+                    is_locked = self._locks(descriptor, fcntl.LOCK_EX)
+                    with self._claimed(is_needed=is_locked is None and not is_new) as is_free:
+                        if is_locked is False or not is_free:
+                            return False
+                        if is_same_file(self._path, descriptor):  # else its holder has just removed it
+                            os.ftruncate(descriptor, 0)
+                            write_all(descriptor, Holder.this_process(what).to_bytes())
+                            self._descriptor = keep()
+                            return True
 
     def try_join(self) -> bool:
-        """Return whether those who hold the lock share it; then it is held with them."""
-        with suppress(FileNotFoundError):
-            descriptor = os.open(self._path, os.O_RDWR)
-            is_shared = self._locks(descriptor, fcntl.LOCK_SH)
-            if is_shared and _is_same_file(self._path, descriptor):
-                self._descriptor = descriptor
-                return True
-            os.close(descriptor)
+        """Return whether those who hold the lock share it; then it is held with them.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be locked.
+        """
+        with os_errors_named("lock", self._store), suppress(FileNotFoundError):
+            descriptor = open_file(self._path, os.O_RDWR)
+            with closed_unless_kept(descriptor) as keep:
+                if self._locks(descriptor, fcntl.LOCK_SH) and is_same_file(self._path, descriptor):
+                    self._descriptor = keep()
+                    return True
         return False
 
     def share(self) -> None:
@@ -105,32 +109,38 @@ class Lock:
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
-        is_last = True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:  # where files cannot be locked, there is only this run
-            is_last = not isinstance(error, BlockingIOError)
-        with suppress(OSError):
-            if is_last and _is_same_file(self._path, descriptor):
+        with closed_unless_kept(descriptor), suppress(OSError):
+            if try_lock(descriptor, fcntl.LOCK_EX) is not False and is_same_file(self._path, descriptor):
                 self._path.unlink(missing_ok=True)
-        os.close(descriptor)
 
-    def _locks(self, descriptor: int, mode: int) -> bool:
-        """Return whether a file could be locked; one that never can is closed if that is an error."""
-        try:
-            return _try_lock(descriptor, mode)
-        except OSError as error:
-            if not self._is_vital:
-                warnings.warn(
-                    f"{self._store} cannot be locked ({error}): run only one at a time.", stacklevel=4
-                )
-                return True
-            os.close(descriptor)
+    def _locks(self, descriptor: int, mode: int) -> bool | None:
+        """Return whether a file could be locked; None if no file can be locked there."""
+        is_locked = try_lock(descriptor, mode)
+        if is_locked is None and self._is_shared:
             raise StoreError(
                 f"Several runs cannot write the store {str(self._store)!r} at once: files cannot be locked "
-                f"there ({error}).",
+                "there.",
                 fix="run the batch as one job, without shares, or put the store on another file system.",
-            ) from error
+            )
+        return is_locked
+
+    @contextmanager
+    def _claimed(self, *, is_needed: bool) -> Iterator[bool]:
+        """Give whether the lock of a process that has ended may be taken over, by one process at a time."""
+        holder = read_holder(self._path) if is_needed else None
+        if holder is None or not holder.has_ended:
+            yield not is_needed
+            return
+        claim = self._path.with_name(f"{self._path.name}.taken")
+        try:
+            os.close(open_file(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            yield False
+            return
+        try:
+            yield read_holder(self._path) == holder
+        finally:
+            claim.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -148,69 +158,3 @@ def locked(store: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def refuse_if_locked(store: Path) -> None:
-    """Raise an error if another run holds the lock of a store.
-
-    Raises
-    ------
-    StoreLockedError
-        If so; names its process.
-    """
-    if is_locked(store):
-        raise refusal(store)
-
-
-def holder_of(store: Path, path: Path | None = None) -> str:
-    """Return who holds, or held, the lock of a store, in words; "" if nobody does."""
-    try:
-        return (path or _path(store)).read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def refusal(store: Path, path: Path | None = None) -> StoreLockedError:
-    """Return the error for a store that others write."""
-    return StoreLockedError(
-        f"Cannot write the store {str(store)!r}: {holder_of(store, path) or 'another run'} is writing it.",
-        fix="wait for it, or stop it first.",
-    )
-
-
-def _try_lock(descriptor: int, mode: int) -> bool:
-    """Lock a file, also where someone who looks whether it is locked has it for a moment."""
-    for look in range(LOOKS):
-        try:
-            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if look < LOOKS - 1:
-                time.sleep(LOOK_S)
-        else:
-            return True
-    return False
-
-
-def _is_same_file(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def is_locked(store: Path) -> bool:
-    """Return whether a run is writing a store."""
-    mode = fcntl.LOCK_EX
-    try:
-        descriptor = os.open(_path(store), os.O_RDWR)
-    except PermissionError:  # the store of somebody else
-        descriptor, mode = os.open(_path(store), os.O_RDONLY), fcntl.LOCK_SH
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

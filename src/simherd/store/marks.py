@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simherd.engine.block import Numbers
+from simherd.store.durable import open_file
+from simherd.store.os_errors import os_errors_named
 
 __all__ = ["FOLDER", "Mark", "Marks", "read_marks", "remove_marks"]
 
@@ -37,23 +39,24 @@ class Marks:
 
         Raises
         ------
-        OSError
+        StoreError
             If that is not possible.
         """
-        while True:
-            (self.store / FOLDER).mkdir(exist_ok=True)
-            try:
-                self._sign.touch()
-            except FileNotFoundError:  # another one has just removed the folder, which was empty
-                if not self.store.exists():
-                    raise
-            else:
-                return
+        with os_errors_named("begin to write", self.store):
+            while True:
+                (self.store / FOLDER).mkdir(exist_ok=True)
+                try:
+                    os.close(open_file(self._sign, os.O_WRONLY | os.O_CREAT))
+                except FileNotFoundError:  # another one has just removed the folder, which was empty
+                    if not self.store.exists():
+                        raise
+                else:
+                    return
 
     def remove(self) -> None:
         """Remove the sign, and the folder of the marks if nobody has left anything else in it."""
-        self._sign.unlink(missing_ok=True)
         with suppress(OSError):
+            self._sign.unlink()
             (self.store / FOLDER).rmdir()
 
     @property
@@ -66,8 +69,15 @@ class Marks:
         return self.store / FOLDER / f"{SIGN}.{self.token}"
 
     def begin(self, numbers: Numbers) -> Mark:
-        """Return the mark of a block that begins."""
-        return Mark(self._path(numbers))
+        """Return the mark of a block that begins.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be made.
+        """
+        with os_errors_named(f"begin simulations {numbers[0]} to {numbers[-1]} of", self.store):
+            return Mark(self._path(numbers))
 
     def take(self, numbers: Numbers) -> int | None:
         """Return the simulation at which the worker of a block was when it ended, and remove the mark."""
@@ -94,7 +104,7 @@ class Mark:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._file = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     def move(self, number: int) -> None:
         """Say that a simulation begins."""

@@ -16,7 +16,7 @@ from zarr.storage import LocalStore
 from simherd.engine.block import Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
-from simherd.store.lock import is_locked
+from simherd.store.lock_state import doubt_about, is_locked
 from simherd.store.marks import read_marks
 from simherd.store.places import as_folder
 from simherd.store.run_note import RunNote, read_note
@@ -50,7 +50,9 @@ class StoreState:
     failed: int
     """Simulations that failed."""
     is_running: bool
-    """Whether a run is writing to it now."""
+    """Whether a run is known to be writing to it now."""
+    doubt: str
+    """What nobody can tell from here about a run that may be writing to it, and the way out; mostly ""."""
     at_work: tuple[int, ...]
     """Simulations that worker processes are at."""
     note: RunNote | None
@@ -127,6 +129,7 @@ def read_state(store: str | Path) -> StoreState:
         done=int(counts[Status.DONE]),
         failed=int(counts[Status.FAILED]),
         is_running=is_running,
+        doubt=doubt_about(path),
         at_work=tuple(read_marks(path)) if is_running else (),
         note=read_note(path) if is_running else None,
         durations=_durations(seconds),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from simherd.events import BlockFinished, Event, RunStarted
 from simherd.progress.rate import Tally
+from simherd.store.durable import replace_file
 from simherd.store.marks import FOLDER
 
 __all__ = ["NoteKeeper", "RunNote", "read_note"]
@@ -68,10 +68,8 @@ class NoteKeeper:
                 self._write()
 
     def _write(self) -> None:
-        unfinished = self._path.with_suffix(".partial")
         with suppress(OSError):
-            unfinished.write_text(json.dumps(asdict(self._note())))
-            os.replace(unfinished, self._path)
+            replace_file(self._path, json.dumps(asdict(self._note())).encode(), is_durable=False)
 
     def _note(self) -> RunNote:
         tally = self._tally

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from simherd.engine.block import Numbers
 from simherd.errors import SetupError, StoreError
-from simherd.store.lock import Lock, holder_of, refusal
+from simherd.store.lock import Lock
+from simherd.store.lock_state import holder_of, refusal
 
 __all__ = ["Claim", "Share", "claimed_share", "metadata_lock", "parse_share"]
 
@@ -114,7 +115,7 @@ def claimed_share(store: Path, share: Share) -> Iterator[Claim]:
     StoreError
         If files cannot be locked there.
     """
-    own = Lock(store, f"share-{share.number}", is_vital=True)
+    own = Lock(store, f"share-{share.number}", is_shared=True)
     own.acquire(f"{share}, ")
     try:
         lock, is_alone = _joined(store, share)
@@ -127,12 +128,12 @@ def claimed_share(store: Path, share: Share) -> Iterator[Claim]:
 
 
 def _joined(store: Path, share: Share) -> tuple[Lock, bool]:
-    lock = Lock(store, is_vital=True)
+    lock = Lock(store, is_shared=True)
     while True:
         if lock.try_acquire(_what(share)):
             return lock, True
         holder = holder_of(store)
-        if holder and not holder.startswith(_what(share)):
+        if holder and holder.what != _what(share):
             raise refusal(store)
         if lock.try_join():
             if (store / "zarr.json").exists():
@@ -154,7 +155,8 @@ def metadata_lock(store: Path) -> Iterator[None]:
     StoreError
         If shares write the store, and files cannot be locked there.
     """
-    lock = Lock(store, "sizes", is_vital=holder_of(store).startswith(SHARES))
+    holder = holder_of(store)
+    lock = Lock(store, "sizes", is_shared=holder is not None and holder.what.startswith(SHARES))
     while not lock.try_acquire(""):
         time.sleep(POLL_S)
     try:

@@ -11,11 +11,12 @@ import xarray as xr
 import zarr
 from zarr.storage import LocalStore
 
-from simherd.store.batch_store import bear_store, partial_folder
+from simherd.store.batch_store import bear_store
+from simherd.store.os_errors import os_errors_named
 from simherd.store.writer import STATUS
 from simherd.store.zarr_store import ZarrStore
 
-__all__ = ["create_single_store", "is_complete", "remove_store", "reopen_single_store"]
+__all__ = ["create_single_store", "is_complete", "reopen_single_store"]
 
 
 def create_single_store(
@@ -50,22 +51,16 @@ def reopen_single_store(target: Path, base: xr.Dataset, outputs: Collection[str]
     outputs : collection of str, optional
         Remove all arrays but these and those of `base`: the simulation was cut off while they were written.
     """
-    group = zarr.open_group(LocalStore(target), mode="r+", use_consolidated=False)
-    if outputs is not None:
-        for path in [p.parent for p in target.glob("*/zarr.json")]:
-            if path.name not in base.variables and path.name not in outputs:
-                shutil.rmtree(path)
-    return ZarrStore.of(group, base, ())
+    with os_errors_named("open", target):
+        group = zarr.open_group(LocalStore(target), mode="r+", use_consolidated=False)
+        if outputs is not None:
+            for path in [p.parent for p in target.glob("*/zarr.json")]:
+                if path.name not in base.variables and path.name not in outputs:
+                    shutil.rmtree(path)
+        return ZarrStore.of(group, base, ())
 
 
 def is_complete(target: Path) -> bool:
     """Return whether a simulation came to its end."""
     group = zarr.open_group(LocalStore(target), mode="r", use_consolidated=False)
     return STATUS not in group.attrs
-
-
-def remove_store(target: Path) -> None:
-    """Remove a store; one that is cut off meanwhile is not half there."""
-    leaving = partial_folder(target)
-    target.rename(leaving)
-    shutil.rmtree(leaving)

@@ -14,11 +14,22 @@ from simherd.engine.block import BlockResult, Numbers
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
 from simherd.store.concatenated import ConcatenatedArray
-from simherd.store.durable import sync_files
+from simherd.store.durable import sync_folder
 from simherd.store.journal import record_failures
+from simherd.store.os_errors import os_errors_named
 
-__all__ = ["SECONDS", "STATUS", "UNFINISHED", "ArrayWriter", "BlockStore", "BlockWriter", "chunk_files"]
+__all__ = [
+    "FINGERPRINT",
+    "SECONDS",
+    "STATUS",
+    "UNFINISHED",
+    "ArrayWriter",
+    "BlockStore",
+    "BlockWriter",
+    "chunk_files",
+]
 
+FINGERPRINT = "fingerprint.json"
 STATUS = "simulation_status"
 SECONDS = "simulation_seconds"
 UNFINISHED = "pending"
@@ -125,13 +136,9 @@ class ArrayWriter:
             raise StoreError(
                 f"Simulation {result.numbers[-1]} is beyond the store, which has {self.status.shape[0]}."
             )
-        try:
+        first, last = result.numbers[0], result.numbers[-1]
+        with os_errors_named(f"write simulations {first} to {last} of", self.folder):
             self._write(result)
-        except OSError as error:
-            raise StoreError(
-                f"Cannot write simulations {result.numbers[0]} to {result.numbers[-1]}: {error}.",
-                fix="make room or mend the file system, then go on with resume=True (--resume).",
-            ) from error
 
     def _write(self, result: BlockResult) -> None:
         values = [(array, v) for array, v in self._pairs(result) if v is not None]
@@ -152,15 +159,16 @@ class ArrayWriter:
 
     def _put(self, pairs: Sequence[tuple[Any, Any]], numbers: Numbers) -> None:
         """Assign values to the rows of arrays, and wait until they are on the disk if there is one."""
-        written: list[tuple[Any, Numbers, tuple[int, ...]]] = []
+        arrays: list[Any] = []
         for array, values in pairs:
             if isinstance(array, ConcatenatedArray):
-                written += array.write(numbers, values)
+                arrays += array.write(numbers, values)
             else:
                 _assign(array, numbers, _as_stored(values, array.dtype))
-                written.append((array, numbers, values.shape))
+                arrays.append(array)
         if self.folder is not None:
-            sync_files(path for place in written for path in chunk_files(*place))
+            for array in arrays:
+                sync_folder(Path(array.store.root) / array.path)
 
 
 def _assign(array: Any, numbers: Numbers, values: Array) -> None:

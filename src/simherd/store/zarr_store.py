@@ -15,17 +15,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from xarray.backends.zarr import encode_zarr_attr_value
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
-from simherd.errors import StoreError, StoreExistsError
+from simherd.errors import StoreExistsError
 from simherd.setup.objects import decode_objects, encode_objects
 from simherd.store.concatenated import ROOM, ConcatenatedArray
+from simherd.store.durable import sync_folder
+from simherd.store.durable_store import as_durable
 from simherd.store.inputs import aligned, without_huge
 from simherd.store.layout import ArrayLayout, concatenated
+from simherd.store.os_errors import os_errors_named
 from simherd.store.places import check_writable
 from simherd.store.shares import metadata_lock
 from simherd.store.writer import ArrayWriter
@@ -67,12 +71,8 @@ class ZarrStore:
             check_writable(target)
         self.layouts = list(layouts)
         self.texts: dict[Any, np.dtype[Any]] = {}
-        try:
+        with os_errors_named("make", target if isinstance(target, Path) else None):
             self.group = self._create(target, base, layouts)
-        except OSError as error:
-            if isinstance(error, StoreExistsError):
-                raise
-            raise StoreError(f"Cannot write the store: {error}.") from error
 
     @classmethod
     def of(cls, group: zarr.Group, base: xr.Dataset, layouts: Sequence[ArrayLayout]) -> ZarrStore:
@@ -97,7 +97,9 @@ class ZarrStore:
     def _create(
         self, target: Path | zarr.Group, base: xr.Dataset, layouts: Sequence[ArrayLayout]
     ) -> zarr.Group:
-        group = zarr.open_group(LocalStore(target), mode="a") if isinstance(target, Path) else target
+        group = (
+            zarr.open_group(LocalStore(target), mode="a") if isinstance(target, Path) else as_durable(target)
+        )
         names = {one.name for layout in layouts for one in (layout, *layout.parts)}
         taken = (names | set(map(str, base.variables))) & set(group.array_keys())
         if taken:
@@ -138,9 +140,10 @@ class ZarrStore:
         Making arrays longer changes their metadata only: the chunks that others write meanwhile stay
         where they are.
         """
-        if self.writer().longer(result):
-            with nullcontext() if self.folder is None else metadata_lock(self.folder):
-                self._make_longer(result)
+        with os_errors_named("make room in", self.folder):
+            if self.writer().longer(result):
+                with nullcontext() if self.folder is None else metadata_lock(self.folder):
+                    self._make_longer(result)
         self.writer().write(result)
 
     def _make_longer(self, result: BlockResult) -> None:
@@ -164,13 +167,14 @@ class ZarrStore:
 
     def _set_room(self, items: Callable[[ConcatenatedArray], int]) -> None:
         """Change metadata only: what is beyond has no files, or no simulation that it belongs to."""
-        self.arrays = [_opened(self.group, one) for one in self.layouts]
-        found = [array for array in self.arrays if isinstance(array, ConcatenatedArray)]
-        for array in found:
-            shape = (array.values.shape[0], max(items(array), 1))
-            sync(array.values.async_array.resize(shape, delete_outside_chunks=False))
-        if found:
-            self.consolidate()
+        with os_errors_named("set the sizes of", self.folder):
+            self.arrays = [_opened(self.group, one) for one in self.layouts]
+            found = [array for array in self.arrays if isinstance(array, ConcatenatedArray)]
+            for array in found:
+                shape = (array.values.shape[0], max(items(array), 1))
+                sync(array.values.async_array.resize(shape, delete_outside_chunks=False))
+            if found:
+                self.consolidate()
 
     def add(self, layout: ArrayLayout) -> Any:
         """Make one more array and return it; `consolidate` when there are no more to make."""
@@ -185,7 +189,7 @@ class ZarrStore:
 
     def consolidate(self) -> None:
         """Gather the metadata of all arrays in one place, from where they are read at once."""
-        _consolidate(self.group)
+        _consolidate(as_durable(self.group))
 
     def write_region(self, dataset: xr.Dataset, dim: str) -> None:
         """Write all rows of variables whose arrays exist."""
@@ -205,14 +209,25 @@ class ZarrStore:
         if new.coords:
             self._add_base(self.group, new)
 
-    def write_attrs(self, base: xr.Dataset) -> None:
-        """Replace the attributes of the group by those of a dataset."""
-        self._add_base(self.group, xr.Dataset(attrs=base.attrs))
+    def publish(self, attrs: Mapping[Any, Any]) -> None:
+        """Show readers the arrays as they are now, then other attributes of the group.
+
+        Each is one file that replaces another, so that a reader, and a run after a kill, finds arrays that
+        fit each other. In a folder it is on the disk in the end.
+        """
+        self.consolidate()
+        group = as_durable(self.group)
+        with _quiet_zarr():
+            whole = zarr.open_group(group.store, path=group.path or None, mode="r+", use_consolidated=True)
+            whole.attrs.put({str(name): _as_attribute(value) for name, value in attrs.items()})
+        if self.folder is not None:
+            sync_folder(self.folder)
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, its arrays loaded when they are read."""
         options = {"chunks": {}, "consolidated": not self.group.path, **(decoding or {})}
-        result: xr.Dataset = xr.open_zarr(self.group.store, group=self.group.path or None, **options)
+        with os_errors_named("read", self.folder):
+            result: xr.Dataset = xr.open_zarr(self.group.store, group=self.group.path or None, **options)
         return decode_objects(self._with_usual_texts(result))
 
     def read(self, names: Collection[str]) -> dict[str, Array]:
@@ -257,6 +272,11 @@ def _write(group: zarr.Group, dataset: xr.Dataset) -> None:
 def _consolidate(group: zarr.Group) -> None:
     with _quiet_zarr():
         zarr.consolidate_metadata(group.store, path=group.path or None)
+
+
+def _as_attribute(value: Any) -> Any:
+    """Return the value of an attribute as xarray stores it."""
+    return encode_zarr_attr_value(value)  # type: ignore[no-untyped-call]  # a function without annotations
 
 
 def _opened(group: zarr.Group, layout: ArrayLayout) -> Any:

@@ -1,0 +1,102 @@
+"""What killed runs leave beside a store and in it, and the names under which stores come and go."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from simherd.store.checkpoints import CHECKPOINTS
+from simherd.store.durable import remove_leftovers, sync_folder
+from simherd.store.marks import remove_marks
+from simherd.store.os_errors import os_errors_named
+from simherd.store.writer import FINGERPRINT, STATUS
+
+__all__ = ["clean_up", "remove_store", "unborn_folder"]
+
+UNBORN, LEAVING = "partial", "removed"
+_OWN = re.compile(r"\d+(-[0-9a-f]{8})?")
+
+
+def unborn_folder(target: Path) -> Path:
+    """Return where a store is made until it is whole; nobody can know that name before."""
+    return _beside(target, UNBORN)
+
+
+def remove_store(target: Path) -> None:
+    """Remove a store; one that is cut off meanwhile is not half there.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be removed.
+    """
+    leaving = _beside(target, LEAVING)
+    with os_errors_named("remove", target):
+        target.rename(leaving)
+        sync_folder(target.parent)
+        shutil.rmtree(leaving)
+
+
+def clean_up(target: Path) -> None:
+    """Remove what killed runs left of a store and in it, while nobody writes to it.
+
+    A folder with results is never removed. After a power cut a store may be back under the name that it was
+    made under; then it gets its own name again.
+
+    Raises
+    ------
+    StoreError
+        If that is not possible.
+    """
+    with os_errors_named("clean up", target):
+        for leaving in _all_beside(target, LEAVING):
+            shutil.rmtree(leaving, ignore_errors=True)
+        for unborn in _all_beside(target, UNBORN):
+            _clean_up_unborn(unborn, target)
+        if target.exists():
+            remove_marks(target)
+            remove_leftovers(target)
+
+
+def _clean_up_unborn(unborn: Path, target: Path) -> None:
+    if not _has_results(unborn):
+        shutil.rmtree(unborn, ignore_errors=True)
+    elif os.path.lexists(target):
+        warnings.warn(
+            f"{str(unborn)!r} holds results of an earlier run and is kept beside {str(target)!r}.",
+            stacklevel=3,
+        )
+    else:
+        unborn.rename(target)
+        sync_folder(target.parent)
+
+
+def _has_results(folder: Path) -> bool:
+    """Return whether a folder holds the status of a simulation, a checkpoint or a finished simulation."""
+    if (folder / CHECKPOINTS).exists():
+        return True
+    if (folder / STATUS).exists():
+        return any(path.name != "zarr.json" for path in (folder / STATUS).glob("[!.]*"))
+    if not (folder / FINGERPRINT).exists():
+        return False
+    with suppress(OSError, ValueError, AttributeError):
+        return STATUS not in json.loads((folder / "zarr.json").read_text()).get("attributes", {})
+    return True
+
+
+def _beside(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+
+
+def _all_beside(target: Path, kind: str) -> Iterator[Path]:
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.{kind}"):
+        if _OWN.fullmatch(path.name.removeprefix(f".{target.name}.").removesuffix(f".{kind}")):
+            yield path
