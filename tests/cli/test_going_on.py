@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import signal
@@ -98,6 +99,27 @@ def test_another_run_is_refused_before_anything_is_started(simherd, experiment, 
     assert re.fullmatch(
         r"Error: Cannot go on in the store .*: input walk__start has another value\. Fix: .*\n", done.err
     )
+
+
+def test_changed_model_is_refused_until_it_is_accepted(simherd, experiment, store):
+    path = experiment()
+    model = path.parent / "walk.py"
+    model.write_text(model.read_text().replace("self.height += self.gain", "self.height -= self.gain"))
+
+    refused = simherd("run", path, "--rerun", "failed")
+    accepted = simherd("run", path, "--rerun", "failed", "--accept-changed-model")
+
+    assert refused.code == 2
+    assert "process 'walk' has changed (run_step)" in refused.err
+    assert accepted.code == 0
+    for command in ("status", "info"):
+        shown = simherd(command, store).out
+        assert "Model 1     2 simulations: 0, 3\nModel 2     2 simulations: 1-2\n" in shown
+        assert "process 'walk' has changed (run_step)" in shown
+    assert [one["simulations"] for one in json.loads(simherd("status", store, "--json").out)["models"]] == [
+        [0, 3],
+        [1, 2],
+    ]
 
 
 def test_a_store_that_is_written_is_refused_before_anything_is_started(simherd, experiment, store):

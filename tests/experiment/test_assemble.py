@@ -133,6 +133,7 @@ def test_options_are_those_of_run(assembled, tmp_path):
         "timeout_s": 2.0,
         "seed": 3,
         "checkpoint_every": None,
+        "accept_changed_model": False,
         "grace_s": 30.0,
         "memory_limit": "256 MiB",
     }

@@ -14,7 +14,7 @@ from simherd.errors import ExperimentError
 from simherd.experiment.loading import load_model, load_object
 from simherd.model import Model
 from simherd.setup.digests import digest_of
-from simherd.setup.sources import digest_of_process
+from simherd.setup.sources import CodeWalk
 
 MODEL = """\
 import simherd.model as sm
@@ -163,7 +163,7 @@ def test_a_model_is_the_same_where_its_file_lies_elsewhere(tmp_path, how):
 
     first, second = (load_object("herds.py:Sheep", folder) for folder in (here, there))
 
-    assert digest_of_process(first) == digest_of_process(second)
+    assert CodeWalk().digests_of_process(first) == CodeWalk().digests_of_process(second)
     assert digest_of(first, first.LIMIT) == digest_of(second, second.LIMIT)
 
 

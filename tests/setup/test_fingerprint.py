@@ -13,7 +13,7 @@ from numcodecs import Blosc
 from zarr.codecs import ZstdCodec
 
 import simherd as sh
-from simherd.setup.fingerprint import differences, fingerprint
+from simherd.setup.fingerprint import differences, fingerprint, model_differences
 from simherd.setup.planning import make_setup
 
 GAINS = np.arange(5.0)
@@ -111,10 +111,10 @@ def test_labels_of_a_longer_batch_count_as_far_as_both_go(walk):
 
 def test_another_class_of_a_process_is_named(walk):
     stored = of(walk)
-    now = stored | {"processes": {"grid": "another", "snow": "new"}}
+    now = stored | {"processes": {"grid": stored["processes"]["grid"] | {"x": "another"}, "snow": {}}}
 
-    assert differences(stored, now) == [
-        "process 'grid' has changed",
+    assert model_differences(stored, now) == [
+        "process 'grid' has changed (x)",
         "process 'snow' is new",
         "process 'walk' is gone",
     ]
@@ -123,7 +123,7 @@ def test_another_class_of_a_process_is_named(walk):
 def test_another_order_of_processes_is_named(walk):
     stored = of(walk)
 
-    assert differences(stored, stored | {"order": ["walk", "grid"]}) == [
+    assert model_differences(stored, stored | {"order": ["walk", "grid"]}) == [
         "processes run in the order walk, grid; it was grid, walk"
     ]
 
@@ -138,6 +138,37 @@ def test_a_store_of_another_format_is_not_compared(walk):
     now = of(walk)
 
     assert differences({}, now) == differences(now | {"format": 0}, now) != []
+    assert model_differences({}, now) == []
+
+
+def test_a_store_of_the_first_format_is_one_change_of_the_model(walk):
+    now = of(walk)
+    first = now | {"format": 1, "processes": {"grid": "a digest", "walk": "another"}}
+    del first["code"], first["packages"], first["python"]
+
+    assert differences(first, now) == []
+    (change,) = model_differences(first, now)
+    assert change.startswith("the store is of an earlier version of simherd")
+
+
+def test_what_the_code_of_a_model_refers_to_is_named(walk):
+    stored = of(walk) | {
+        "code": {"walk:rate": "function 0", "walk:TABLE": "constant 0", "flow:Grid.area": "method 0"},
+        "packages": {"numpy": "1.26"},
+    }
+
+    now = stored | {"code": stored["code"] | {"walk:rate": "function 1", "flow:new": "function 0"}}
+    assert model_differences(stored, now) == ["function 'rate' of module 'walk' has changed"]
+    now = stored | {"code": {"walk:rate": "function 0", "walk:TABLE": "constant 1"}}
+    assert model_differences(stored, now) == ["constant 'TABLE' of module 'walk' has changed"]
+    now = stored | {"code": stored["code"] | {"flow:new": "function 0"}, "packages": {"numpy": "2.0"}}
+    assert model_differences(stored, now) == [
+        "function 'new' of module 'flow' is new",
+        "package 'numpy' has version 2.0, had 1.26",
+    ]
+    assert model_differences(stored, stored | {"python": "cpython 3.99", "code": {}}) == [
+        f"code is compiled by cpython 3.99, was by {stored['python']}"
+    ]
 
 
 @pytest.mark.parametrize(

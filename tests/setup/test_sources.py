@@ -1,22 +1,89 @@
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import json
 import linecache
+import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
 import simherd as sh
 from simherd.errors import ProcessClassError
-from simherd.setup.sources import digest_of_process
+from simherd.examples.landscape import model as landscape
+from simherd.experiment.loading import load_model
+from simherd.setup.sources import CodeWalk
 
-SOURCE = '''
+MODEL = '''
+from __future__ import annotations
+import functools
+import math
+from dataclasses import dataclass
 import attr
 import numpy as np
 import simherd as sh
+import helpers_of_user as helpers
+from helpers_of_user import imported
 
 RATE = 0.5
+TABLE = {"sand": np.arange(3.0), "clay": [1, 2]}
+NAMES = {"a", "b", "c", "d", "e", "f"}
+CACHE = {}
+LAZY = None
+
+def timed(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args)
+    return wrapper
+
+@timed
+def decorated(x):
+    """Decorated."""
+    return x * 3
+
+@functools.lru_cache
+def cached(x):
+    return x * 4
+
+def scaled(factor):
+    return lambda x: x * factor
+
+twice = scaled(2)
+
+def even(n, start=10):
+    return n == start or odd(n - 1)
+
+def odd(n):
+    return n != 0 and even(n - 1)
+
+def unused(x):
+    return x * 99
+
+class Soil:
+    depth = 1.5
+    def __init__(self, porosity):
+        self.porosity = porosity
+    @property
+    def volume(self):
+        return self.depth * self.porosity
+    @staticmethod
+    def of(text):
+        return Soil(float(text))
+
+@dataclass
+class Settings:
+    steps: int = 7
+
+settings = Settings()
+
+def table():
+    global LAZY
+    if LAZY is None:
+        LAZY = [1, 2]
+    return LAZY
 
 class Base:
     def helper(self):
@@ -30,10 +97,17 @@ class Walk(Base):
     start = sh.variable(default=attr.Factory(lambda: 2.0), intent="inout")
     height = sh.variable(intent="out")
     twice = sh.on_demand()
+    speed = 8.0
 
     def run_step(self):
         """Climb."""
+        import lazily_imported
         self.height = self.gain * 2 + self.helper()  # a comment
+        self.height += sum(TABLE["sand"]) + len(NAMES) + sum(helpers.used(n) for n in range(3))
+        def inner():
+            return decorated(1) + cached(2) + twice(3) + helpers.RATIO + imported(4)
+        self.height += inner() + even(4) + Soil.of("1").volume + settings.steps + sum(table())
+        self.height += lazily_imported.late(1) + math.sin(0) + np.sqrt(4.0) + len(CACHE)
 
     @twice.compute
     def _twice(self):
@@ -43,27 +117,49 @@ class Walk(Base):
 class Other:
     def run_step(self):
         pass
+
+model = sh.Model({"walk": Walk})
 '''
+HELPERS = """
+RATIO = 0.25
+def used(n):
+    return n + 5
+def imported(n):
+    return n + 6
+def not_used(n):
+    return n + 7
+"""
+LATE = """
+def late(n):
+    return n + 8
+"""
+FILES = {"written_by_user": MODEL, "helpers_of_user": HELPERS, "lazily_imported": LATE}
 
 
 @pytest.fixture
-def digest(tmp_path, monkeypatch):
-    """Return a function that imports a module, with parts of it replaced, and gives the digest of Walk."""
+def code(tmp_path, monkeypatch):
+    """Return a function that imports a model, with parts of it replaced, and gives what its code is."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
-    def of(*replacements, name="Walk", source=SOURCE):
-        for old, new in replacements:
-            assert old in source
-            source = source.replace(old, new)
-        path = tmp_path / "written_by_user.py"
-        path.write_text(source)
+    def of(*replacements, name="Walk"):
+        for module, text in FILES.items():
+            for old, new in replacements:
+                text = text.replace(old, new)
+            (tmp_path / f"{module}.py").write_text(text)
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        assert all(old in "".join(FILES.values()) for old, _ in replacements)
         linecache.clearcache()
-        spec = importlib.util.spec_from_file_location("written_by_user", path)
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, "written_by_user", module)
-        exec(compile(source, path, "exec"), vars(module))
-        return digest_of_process(getattr(module, name))
+        importlib.invalidate_caches()
+        walk = CodeWalk()
+        process = walk.digests_of_process(getattr(importlib.import_module("written_by_user"), name))
+        return {**{f"Walk.{member}": digest for member, digest in process.items()}, **walk.code()}
 
     return of
+
+
+def changed(before, after):
+    return {key for key in {**before, **after} if before.get(key) != after.get(key)}
 
 
 @pytest.mark.parametrize(
@@ -72,88 +168,138 @@ def digest(tmp_path, monkeypatch):
         ("  # a comment", ""),
         ('"""Walks."""', '"""Walks on."""'),
         ('        """Climb."""\n', ""),
+        ('    """Decorated."""\n', ""),
         ("self.gain * 2 +", "self.gain *   2 + \\\n"),
         ("class Base:", "\n\n\nclass Base:"),
         ('default=RATE, description="climb per step"', "default=RATE"),
         ("        pass", "        self.x = 1"),
+        ("return x * 99", "return x * 98"),
+        ("return n + 7", "return n + 9"),
+        ("LAZY = None", "LAZY = [1, 2]"),
     ],
 )
-def test_what_does_not_change_values_does_not_count(digest, replacement):
-    assert digest(replacement) == digest()
+def test_what_does_not_change_values_does_not_count(code, replacement):
+    assert changed(code(), code(replacement)) == set()
 
 
 @pytest.mark.parametrize(
-    "replacement",
+    ("replacement", "named"),
     [
-        ("self.gain * 2", "self.gain * 3"),
-        ("self.gain * 2", "2 * self.gain"),
-        ("return 1", "return 2"),
-        ("RATE = 0.5", "RATE = 0.25"),
-        ("lambda: 2.0", "lambda: 3.0"),
-        ("return 2 * self.height", "return 3 * self.height"),
-        ('intent="inout"', 'intent="in"'),
+        (("self.gain * 2", "self.gain * 3"), {"Walk.run_step"}),
+        (("return 1\n", "return 2\n"), {"Walk.helper"}),
+        (("RATE = 0.5", "RATE = 0.25"), {"Walk.gain"}),
+        (("lambda: 2.0", "lambda: 3.0"), {"Walk.start"}),
+        (("speed = 8.0", "speed = 9.0"), {"Walk.speed"}),
+        (("return 2 * self.height", "return 3 * self.height"), {"Walk._twice", "Walk.twice"}),
+        (('intent="inout"', 'intent="in"'), {"Walk.start"}),
+        (("decorated(1)", "decorated(2)"), {"Walk.run_step"}),
+        (("np.arange(3.0)", "np.arange(4.0)"), {"written_by_user:TABLE"}),
+        (('"e", "f"', '"e", "g"'), {"written_by_user:NAMES"}),
+        (("return x * 3", "return x * 30"), {"written_by_user:decorated"}),
+        (("return function(*args)", "return 2 * function(*args)"), {"written_by_user:decorated"}),
+        (("return x * 4", "return x * 40"), {"written_by_user:cached"}),
+        (("scaled(2)", "scaled(3)"), {"written_by_user:twice"}),
+        (("x * factor", "x + factor"), {"written_by_user:twice"}),
+        (("start=10", "start=12"), {"written_by_user:even"}),
+        (("n != 0", "n != 1"), {"written_by_user:odd"}),
+        (("depth = 1.5", "depth = 2.5"), {"written_by_user:Soil.depth"}),
+        (("self.depth * ", "self.depth + "), {"written_by_user:Soil.volume"}),
+        (("Soil(float(text))", "Soil(2 * float(text))"), {"written_by_user:Soil.of"}),
+        (("LAZY = [1, 2]", "LAZY = [1, 3]"), {"written_by_user:table"}),
+        (("RATIO = 0.25", "RATIO = 0.5"), {"helpers_of_user:RATIO"}),
+        (("return n + 5", "return n + 50"), {"helpers_of_user:used"}),
+        (("return n + 6", "return n + 60"), {"helpers_of_user:imported"}),
+        (("return n + 8", "return n + 80"), {"lazily_imported:late"}),
     ],
 )
-def test_what_may_change_values_counts(digest, replacement):
-    assert digest(replacement) != digest()
+def test_what_may_change_values_is_named(code, replacement, named):
+    assert changed(code(), code(replacement)) == named
 
 
-def test_the_values_of_constants_count(digest):
-    source = SOURCE.replace('    """Walks."""', "    speed = RATE * 2")
-
-    assert digest(("RATE = 0.5", "RATE = 0.25"), source=source) != digest(source=source)
+def test_a_changed_default_of_an_object_is_named(code):
+    assert "written_by_user:settings" in changed(code(), code(("steps: int = 7", "steps: int = 8")))
 
 
-def test_classes_of_one_name_are_told_apart_by_where_they_stand(digest):
-    both = """
-        import simherd as sh
-        if {flag}:
-            @sh.process
-            class Walk:
-                def run_step(self):
-                    self.x = 1
-        else:
-            @sh.process
-            class Walk:
-                def run_step(self):
-                    self.x = 2
+def test_a_module_that_is_handed_on_counts_whole(code):
+    handed_on = ("len(CACHE)", "len(vars(helpers))")
+    before, after = code(handed_on), code(handed_on, ("return n + 7", "return n + 9"))
+
+    assert changed(before, after) == {"helpers_of_user:not_used"}
+
+
+def test_installed_packages_count_by_version(code):
+    code()
+    walk = CodeWalk()
+    walk.digests_of_process(sys.modules["written_by_user"].Walk)
+    walk.code()
+
+    assert walk.packages.keys() == {"numpy"}
+    assert walk.packages["numpy"] == __import__("numpy").__version__
+
+
+@pytest.mark.slow
+def test_code_is_the_same_however_and_wherever_it_is_imported(code, tmp_path):
+    printed = """
+        import json
+        from simherd.setup.sources import CodeWalk
+        walk = CodeWalk()
+        found = walk.digests_of_process(Walk)
+        print(json.dumps([found, walk.code()]))
     """
-    both = textwrap.dedent(both)
+    code()
+    script = tmp_path / "written_by_user.py"
+    by_file = load_model(f"{script}:model", tmp_path).graph.classes["walk"]
+    imported = sys.modules["written_by_user"].Walk
+    script.write_text(MODEL + textwrap.dedent(printed))
+    as_main = subprocess.run(
+        [sys.executable, "written_by_user.py"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
 
-    assert digest(source=both.format(flag=True)) != digest(source=both.format(flag=False))
+    def of(cls):
+        walk = CodeWalk()
+        return [walk.digests_of_process(cls), walk.code()]
+
+    assert of(by_file) == of(imported) == json.loads(as_main.stdout)
 
 
-def test_a_class_in_a_function_has_a_source(digest):
-    source = "def make():\n" + textwrap.indent(SOURCE, "    ") + "\n    return Walk\n\nWalk = make()\n"
+def test_code_of_the_examples_is_read_quickly():
+    def seconds():
+        started = time.perf_counter()
+        walk = CodeWalk()
+        for cls in landscape.graph.classes.values():
+            walk.digests_of_process(cls)
+        walk.code()
+        return time.perf_counter() - started
 
-    assert digest(("  # a comment", ""), source=source) == digest(source=source)
-    assert digest(("* 2", "* 3"), source=source) != digest(source=source)
-
-
-def without_file(body):
-    namespace = {"sh": sh, "__name__": "typed_in"}
-    exec(textwrap.dedent(body), namespace)
-    return digest_of_process(namespace["Typed"])
+    assert min(seconds() for _ in range(3)) < 0.05
 
 
 TYPED = """
+    OFFSET = 1
     @sh.process
     class Typed:
         '''Typed in.'''
         gain = sh.variable(default=1.0, converter=lambda value: value * 2)
         def run_step(self):
             '''Step.'''
-            self.x = [self.gain + n for n in range(3)]
+            self.x = [self.gain + n for n in range(3)] + [OFFSET]
 """
 
 
-def test_a_class_without_source_counts_as_compiled():
-    assert without_file(TYPED) == without_file(TYPED)
-    assert without_file(TYPED.replace("Step.", "One step.")) == without_file(TYPED)
-    assert without_file(TYPED.replace("default=1.0", "default=2.0")) != without_file(TYPED)
-    assert without_file(TYPED.replace("value * 2", "value * 3")) != without_file(TYPED)
-    assert without_file(TYPED.replace("self.gain + n", "self.gain - n")) != without_file(TYPED)
-    assert without_file(TYPED.replace("range(3)", "range(4)")) != without_file(TYPED)
+def typed_in(body):
+    namespace = {"sh": sh, "__name__": "typed_in"}
+    exec(textwrap.dedent(body), namespace)
+    walk = CodeWalk()
+    return {**walk.digests_of_process(namespace["Typed"]), **walk.code()}
+
+
+def test_code_that_is_typed_in_counts_too():
+    before = typed_in(TYPED)
+
+    assert changed(before, typed_in(TYPED.replace("Step.", "One step."))) == set()
+    assert changed(before, typed_in(TYPED.replace("value * 2", "value * 3"))) == {"gain"}
+    assert changed(before, typed_in(TYPED.replace("self.gain + n", "self.gain - n"))) == {"run_step"}
+    assert changed(before, typed_in(TYPED.replace("OFFSET = 1", "OFFSET = 2"))) == {"typed_in:OFFSET"}
 
 
 def test_methods_that_a_class_is_given_count():
@@ -161,12 +307,12 @@ def test_methods_that_a_class_is_given_count():
         def run_step(self):
             self.x = factor
 
-        return sh.process(type("Made", (), {"run_step": run_step}))
+        return CodeWalk().digests_of_process(sh.process(type("Made", (), {"run_step": run_step})))
 
-    assert digest_of_process(make(1)) == digest_of_process(make(1))
-    assert digest_of_process(make(1)) != digest_of_process(make(2))
+    assert make(1) == make(1)
+    assert make(1) != make(2)
 
 
 def test_only_processes_have_one():
     with pytest.raises(ProcessClassError):
-        digest_of_process(int)
+        CodeWalk().digests_of_process(int)

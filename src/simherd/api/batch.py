@@ -42,6 +42,8 @@ class Going:
     """Which of its simulations run."""
     grace_s: float = 30.0
     """Time that blocks have to finish after a signal, in s."""
+    accepts_changed_model: bool = False
+    """Whether a store of another version of the model is gone on with."""
     share: Share | None = None
     """Which part of the batch it runs, while others run the rest; None for all of it."""
 

@@ -23,7 +23,7 @@ from simherd.store.batch_store import FINGERPRINT, read_fingerprint, reopen_batc
 from simherd.store.memory import MemoryStore, values_of
 from simherd.store.places import as_folder
 from simherd.store.reading import open_store
-from simherd.store.writer import SECONDS, STATUS
+from simherd.store.writer import MODEL, SECONDS, STATUS
 from simherd.threads import guarded_here
 
 __all__ = ["replay_with"]
@@ -64,7 +64,7 @@ def _fingerprint_of(folder: Path) -> dict[str, Any]:
 
 def _inputs_of(folder: Path, stored: Mapping[str, Any], number: int) -> xr.Dataset:
     """Return the setup of one simulation, as it was given."""
-    options: dict[str, Any] = {"chunks": None, "drop_variables": [STATUS, SECONDS]}
+    options: dict[str, Any] = {"chunks": None, "drop_variables": [STATUS, SECONDS, MODEL]}
     raw = xr.open_zarr(folder, decode_times=False, **options)
     decoded = xr.open_zarr(folder, **options)
     numbers = {

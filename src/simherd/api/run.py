@@ -54,6 +54,7 @@ def run(
     checkpoint_every: int | None = None,
     resume: bool = False,
     rerun: str = "missing",
+    accept_changed_model: bool = False,
     share: tuple[int, int] | None = None,
     grace_s: float = 30.0,
     memory_limit: int | str = "256 MiB",
@@ -127,6 +128,12 @@ def run(
     rerun : {"missing", "failed", "all"}, optional
         What to run in a store that is there: what is pending, also what failed, or everything. The last
         two imply `resume`.
+    accept_changed_model : bool, optional
+        Go on in a store although the model has changed since, after a line was mended for instance. Results
+        that are there stay. The variable ``simulation_model`` of the store tells which simulations ran with
+        which version, ``simherd status`` what has changed. Without it a changed model is an error that
+        names what has changed: the model counts with all functions and constants of your own modules that it
+        refers to, and with the versions of installed packages.
     share : (int, int), optional
         Which of how many shares of the batch to run, such as ``(1, 8)``: others run the rest of it, in other
         processes, in the same `store`, at the same time or not. Implies `resume`.
@@ -176,7 +183,13 @@ def run(
         raise SetupError(f"rerun={rerun!r}. {close_matches(rerun, RERUN)}")
     own = None if share is None else _share(share, store, batch_dim)
     goes_on = resume or rerun != "missing" or own is not None
-    going = Going(resume=goes_on, rerun=rerun, grace_s=grace_s, share=own)
+    going = Going(
+        resume=goes_on,
+        rerun=rerun,
+        grace_s=grace_s,
+        accepts_changed_model=accept_changed_model,
+        share=own,
+    )
     if workers is not None:
         _check_count("workers", workers, 1)
     _check_decoding(decoding or {})

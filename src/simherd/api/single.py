@@ -17,6 +17,7 @@ from simherd.engine.schema import schema_of
 from simherd.engine.simulate import Simulator
 from simherd.ensemble.interrupts import Interrupts
 from simherd.errors import RunInterruptedError
+from simherd.setup.fingerprint import knowing_changes_of_run
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.memory import MemoryStore, values_of
 
@@ -69,7 +70,7 @@ def run_one(
     if not isinstance(target, Path):
         simulator.run({}, result.columns, 0)
         return prepared.finish(result.finish(simulator).open(decoding))
-    with claimed(target):
+    with claimed(target), knowing_changes_of_run(prepared.setup):
         if going.resume and _is_complete(prepared, target, going):
             store = result.reopen(is_complete=True)
         else:
@@ -94,11 +95,12 @@ def _is_complete(prepared: Prepared, target: Path, going: Going) -> bool:
 
     if not target.exists() or not any(target.iterdir()):
         return False
-    check_is_same(target, read_fingerprint(target), prepared.fingerprint())
+    stored = read_fingerprint(target)
+    changes = check_is_same(target, stored, prepared.fingerprint(), going.accepts_changed_model)
     if going.rerun != "all":
         if is_complete(target):
             return True
-        if CheckpointFolder(target).load(0) is not None:
+        if not changes and CheckpointFolder(target).load(0) is not None:
             return False
     remove_store(target)
     return False

@@ -21,7 +21,7 @@ from simherd.ensemble.interrupts import Interrupts
 from simherd.ensemble.run import Batch, Outcome
 from simherd.errors import RunInterruptedError, StoreLockedError, StoreMismatchError
 from simherd.events import Subscriber
-from simherd.setup.fingerprint import differences
+from simherd.setup.fingerprint import differences, knowing_changes_of_run, model_differences
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.concatenated import OWN_DIMS
 from simherd.store.marks import Marks, remove_marks
@@ -86,7 +86,11 @@ def run_in_store(
         run_blocks(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
         store.close_up()
         return prepared.finish(store.open(decoding))
-    with nullcontext() if claim else claimed(target), Interrupts(going.grace_s) as interrupts:
+    with (
+        nullcontext() if claim else claimed(target),
+        knowing_changes_of_run(prepared.setup),
+        Interrupts(going.grace_s) as interrupts,
+    ):
         try:
             with interrupts.leaving_at_once():
                 store, schema, numbers = _begun(prepared, batch, target, going, claim)
@@ -210,6 +214,7 @@ def _reopened(
         set_pending,
         status_of,
     )
+    from simherd.store.model_versions import accept_changes, set_version, versions_in, with_versions
 
     if not is_begun(target):
         return None
@@ -218,8 +223,11 @@ def _reopened(
     stored = read_fingerprint(target)
     before = int(stored["simulations"])
     now = prepared.fingerprint(before)
-    check_is_same(target, stored, now)
+    changes = check_is_same(target, stored, now, going.accepts_changed_model)
     store = reopen_batch_store(target, setup.dataset, has_clock)
+    versions = versions_in(stored)
+    if changes:
+        versions = accept_changes(store, stored, {**now, "simulations": before}, changes)
     schema = stored_schema(prepared, store)
     status = status_of(store)
     is_as_long = before == len(status) == setup.simulations
@@ -231,7 +239,12 @@ def _reopened(
                 f"Cannot make the store {str(target)!r} longer while other shares of its batch run.",
                 fix="wait until they have ended.",
             )
-        lengthen(store, prepared.base(schema), str(setup.batch_dim), prepared.fingerprint())
+        lengthen(
+            store,
+            prepared.base(schema),
+            str(setup.batch_dim),
+            with_versions(prepared.fingerprint(), versions),
+        )
         store = reopen_batch_store(target, setup.dataset, has_clock)
     numbers = _own(_numbers(status_of(store), going.rerun), store, going)
     if len(numbers):
@@ -241,22 +254,36 @@ def _reopened(
         if going.rerun == "all":
             CheckpointFolder(target).remove(numbers)
         set_pending(store, numbers)
+        if versions:
+            set_version(store, numbers, len(versions) + 1)
     return store, schema, numbers
 
 
-def check_is_same(target: Path, stored: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise an error if the fingerprint of a store is not that of the run which is to go on in it.
+def check_is_same(
+    target: Path, stored: Mapping[str, Any], now: Mapping[str, Any], accepts_changed_model: bool = False
+) -> list[str]:
+    """Compare the fingerprint of a store with that of the run which is to go on in it.
+
+    Returns
+    -------
+    list of str
+        How the model has changed, where that is accepted.
 
     Raises
     ------
     StoreMismatchError
-        If so; names the differences.
+        If they differ otherwise; names the differences.
     """
-    if found := differences(stored, now):
+    changes, found = model_differences(stored, now), differences(stored, now)
+    if found or (changes and not accepts_changed_model):
+        accept = "accept the changed model with accept_changed_model=True (--accept-changed-model), "
         raise StoreMismatchError(
-            f"Cannot go on in the store {str(target)!r}, it is of another run: {'; '.join(found)}.",
-            fix="run with what it was made with, or write to another store (--store PATH).",
+            f"Cannot go on in the store {str(target)!r}, it is of another run: "
+            f"{'; '.join([*changes, *found])}.",
+            fix=f"{'' if found else accept}run with what it was made with, "
+            "or write to another store (--store PATH).",
         )
+    return changes
 
 
 def stored_schema(prepared: Prepared, store: Any) -> Schema:

@@ -41,5 +41,5 @@ def _without_going(arguments: Sequence[str]) -> Iterator[str]:
     for argument in rest:
         if argument == "--rerun":
             next(rest, None)
-        elif argument != "--resume" and not argument.startswith("--rerun="):
+        elif argument not in ("--resume", "--accept-changed-model") and not argument.startswith("--rerun="):
             yield argument

@@ -42,7 +42,8 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
         stored = read_fingerprint(folder)
         now = assembled.prepared.fingerprint(int(stored["simulations"]))
         seed = stored["seed"] if assembled.experiment.run.seed is None else now["seed"]
-        check_is_same(folder, stored, {**now, "seed": seed})
+        accepts = assembled.experiment.run.accept_changed_model
+        check_is_same(folder, stored, {**now, "seed": seed}, accepts)
 
 
 def count_left(assembled: Assembled, going: dict[str, Any]) -> int | None:

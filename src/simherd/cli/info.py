@@ -1,4 +1,4 @@
-"""``simherd info``: what a model consists of."""
+"""``simherd info``: what a model consists of, and which versions of it a store has."""
 
 from __future__ import annotations
 
@@ -21,11 +21,25 @@ __all__ = ["command"]
 def command(model: str) -> None:
     """Show the processes, variables and inputs of a model.
 
-    MODEL is module:attribute, path/to/file.py:attribute, or an experiment file.
+    MODEL is module:attribute, path/to/file.py:attribute, an experiment file, or the store of a run, whose
+    model is named but not loaded.
     """
     from simherd.cli.models import load_any
 
+    if Path(model).is_dir():
+        click.echo("\n".join(_lines_of_store(Path(model))))
+        return
     click.echo("\n".join(_lines(load_any(model, Path.cwd()).graph)))
+
+
+def _lines_of_store(path: Path) -> Iterator[str]:
+    from simherd.cli.status_text import lines_of_models
+    from simherd.experiment.replay import model_named_in
+    from simherd.store.reading import read_state
+
+    state = read_state(path)
+    yield f"Model of the store {str(path)!r}: {model_named_in(path) or 'not named'}"
+    yield from lines_of_models(state.models) if state.models else ["All simulations are of one version."]
 
 
 def _lines(graph: Graph) -> Iterator[str]:

@@ -43,6 +43,11 @@ SEED_FIX = "Fix: set batch.seed, here or with --set batch.seed=1."
     help="What to run in the store: what is pending, also what failed, or everything.",
 )
 @click.option(
+    "--accept-changed-model",
+    is_flag=True,
+    help="Go on in the store although the model has changed; it tells which simulations ran with which.",
+)
+@click.option(
     "--share", metavar="K/N", help="Run the K-th of N shares of the batch, while others run the rest."
 )
 @click.option("--dry-run", is_flag=True, help="Check all, print the plan, compute nothing.")
@@ -59,6 +64,7 @@ def command(
     settings: tuple[str, ...],
     resume: bool,
     rerun: str | None,
+    accept_changed_model: bool,
     share: str | None,
     dry_run: bool,
     config: str | None,
@@ -80,12 +86,20 @@ def command(
     from simherd.cli.run_options import check_sizes, refuse_copies, with_kind, with_sizes
     from simherd.clusters import check_kind
     from simherd.experiment.assemble import assemble
-    from simherd.experiment.document import apply_overrides, kind_named_in, read_document, with_store
+    from simherd.experiment.document import (
+        apply_overrides,
+        kind_named_in,
+        read_document,
+        with_store,
+        with_values,
+    )
     from simherd.experiment.schema import check
     from simherd.store.shares import parse_share
 
     document = apply_overrides(read_document(experiment), settings)
     document = with_store(with_kind(document, cluster), store)
+    if accept_changed_model:
+        document = with_values(document, {"run.accept_changed_model": True}, "--accept-changed-model")
     sizes = {name: size for name, size in {"jobs": jobs, "workers": workers}.items() if size is not None}
     document = with_sizes(document, sizes)
     kind = kind_named_in(document)

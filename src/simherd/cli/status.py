@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,7 @@ def _json(state: StoreState) -> str:
             "median_seconds": state.durations and state.durations.median_s,
             "longest_seconds": state.durations and state.durations.longest_s,
             "last_write": _iso(state.last_write) if state.last_write else None,
+            "models": [asdict(one) for one in state.models],
             "bytes": state.nbytes,
             "files": state.files,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from simherd.cli.called import simherd_command
@@ -11,11 +11,13 @@ from simherd.cli.paths import shown
 from simherd.experiment.replay import model_named_in
 from simherd.progress.words import counted, format_duration, format_rate
 from simherd.resources import format_bytes
+from simherd.store.model_versions import ModelVersion
 from simherd.store.reading import StoreState
 
-__all__ = ["lines_of", "one_line_of"]
+__all__ = ["lines_of", "lines_of_models", "one_line_of"]
 
 SHOWN_AT_WORK = 8
+SHOWN_RANGES = 8
 
 
 def lines_of(state: StoreState) -> Iterator[str]:
@@ -23,6 +25,7 @@ def lines_of(state: StoreState) -> Iterator[str]:
     yield _headline(state)
     yield from _run_lines(state)
     yield from _time_lines(state)
+    yield from lines_of_models(state.models)
     if state.last_write:
         yield f"Last write  {_ago(state.last_write)}"
         yield f"Size        {format_bytes(state.nbytes)} in {state.files} files"
@@ -80,6 +83,27 @@ def _time_lines(state: StoreState) -> Iterator[str]:
         return
     each = f"{_seconds(took.median_s)} (median), {_seconds(took.longest_s)} (longest)"
     yield f"Each took   {each}, {format_duration(took.total_s)} in all"
+
+
+def lines_of_models(models: Sequence[ModelVersion]) -> Iterator[str]:
+    """Yield which simulations ran with which version of the model, where there are several."""
+    for one in models:
+        which = f": {_ranges(one.simulations)}" if one.simulations else ""
+        yield f"Model {one.number:<5} {counted(len(one.simulations), 'simulation')}{which}"
+        if one.accepted is not None:
+            yield f"            changed before {one.accepted}: {'; '.join(one.changes)}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return positions in words, such as ``"0-3, 7"``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in parts[:SHOWN_RANGES]]
+    return ", ".join(shown) + (" ..." if len(parts) > SHOWN_RANGES else "")
 
 
 def _seconds(seconds: float) -> str:

@@ -68,6 +68,7 @@ class Assembled:
             "timeout_s": spec.timeout_s,
             "seed": spec.seed,
             "checkpoint_every": spec.checkpoint_every,
+            "accept_changed_model": spec.accept_changed_model,
             "grace_s": spec.grace_s,
             "memory_limit": spec.memory_limit,
         }

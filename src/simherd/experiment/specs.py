@@ -234,6 +234,8 @@ class RunSpec:
     """Longest time of one simulation of a batch, in s."""
     checkpoint_every: int | None = field(default=None, metadata=rule(optional(integer(minimum=1))))
     """Steps from one checkpoint of a simulation to the next; None keeps none."""
+    accept_changed_model: bool = field(default=False, metadata=rule(boolean))
+    """Whether a store is gone on with although the model has changed."""
     grace_s: float = field(default=30.0, metadata=rule(number(above=0)))
     """Time that blocks have to finish after a signal, in s."""
     memory_limit: str = field(default="256 MiB", metadata=rule(_memory))

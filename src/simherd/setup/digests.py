@@ -6,25 +6,30 @@ Those of pickles are not: sets have another order there, and equal objects need 
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterable, Iterator
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
 from simherd.setup.file_modules import lasting_name
+from simherd.setup.references import instructions_of
 
 __all__ = ["code_of", "digest_of"]
 
-Update: TypeAlias = Callable[[bytes | memoryview], None]
 Above: TypeAlias = tuple[int, ...]
+Named: TypeAlias = FunctionType | type | ModuleType
+Refer: TypeAlias = Callable[[Named], bool]
 
 DIGEST_BYTES = 16
+_WRAPPED = ("__wrapped__", "__func__", "fget", "fset", "fdel", "py_func", "targetoptions")
+"""Attributes in which properties, static and cached methods, and functions of Numba keep functions."""
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range})
 
 
-def digest_of(*values: Any) -> str:
+def digest_of(*values: Any, refer: Refer | None = None) -> str:
     """Return a digest of values.
 
     Parameters
@@ -32,33 +37,29 @@ def digest_of(*values: Any) -> str:
     *values : object
         Python and NumPy values, xarray variables and arrays, and containers of these, by all that they
         hold; sets and mappings whatever their order. Functions by name and what is bound to them, those
-        without a name by their compiled code too; classes by name. Other objects by what pickle would
-        keep of them, and those that do not pickle by their type alone.
+        without a name by their compiled code too; classes by name. Objects that wrap functions by what
+        they wrap. Other objects by what pickle would keep of them, and those that do not pickle by their
+        type alone.
+    refer : callable, optional
+        Called with each function, class and module among the values. Returns whether the name is enough,
+        since the caller looks at the rest; without it, that is so for all functions that have a name.
 
     Returns
     -------
     str
         32 hexadecimal digits.
     """
-    state = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    _feed(state.update, values, ())
-    return state.hexdigest()
+    return _Digest(refer or _has_name).feed_all("tuple", values, ()).hexdigest()
 
 
 def code_of(function: FunctionType) -> tuple[Any, ...]:
     """Return what a function is as values: its compiled code, without docstring, and what is bound to it."""
-    code = function.__code__
-    consts = [const for const in code.co_consts if const is not None and const != function.__doc__]
-    return (_instructions(code, consts), *_bound(function))
-
-
-def _instructions(code: CodeType, consts: Iterable[Any]) -> tuple[Any, ...]:
-    return code.co_code, tuple(consts), code.co_names, code.co_varnames
-
-
-def _bound(function: FunctionType) -> tuple[Any, ...]:
     cells = [_content(cell) for cell in function.__closure__ or ()]
-    return function.__defaults__, function.__kwdefaults__, cells
+    return instructions_of(function.__code__), function.__defaults__, function.__kwdefaults__, cells
+
+
+def _has_name(value: Named) -> bool:
+    return not isinstance(value, FunctionType) or "<" not in value.__qualname__
 
 
 def _content(cell: Any) -> Any:
@@ -68,80 +69,108 @@ def _content(cell: Any) -> Any:
         return None
 
 
-def _feed(update: Update, value: Any, above: Above) -> None:
-    """Feed a value to a digest; `above` are the identities of the values that hold it."""
-    if type(value) in _PLAIN:
-        _say(update, type(value).__name__, repr(value))
-    elif isinstance(value, np.generic) or (type(value) is np.ndarray and not value.dtype.hasobject):
-        _feed_array(update, np.asarray(value))
-    elif id(value) in above:
-        _say(update, "again", str(above.index(id(value))))
-    else:
-        _feed_parts(update, value, (*above, id(value)))
+class _Digest:
+    """A digest that values are fed to; `above` are the identities of the values that hold a value."""
+
+    def __init__(self, refer: Refer) -> None:
+        self._state = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self._refer = refer
+
+    def hexdigest(self) -> str:
+        return self._state.hexdigest()
+
+    def feed_all(self, kind: str, items: Iterable[Any], above: Above) -> _Digest:
+        items = tuple(items)
+        self._say(kind, str(len(items)))
+        for item in items:
+            self._feed(item, above)
+        return self
+
+    def _feed(self, value: Any, above: Above) -> None:
+        if type(value) in _PLAIN:
+            self._say(type(value).__name__, repr(value))
+        elif isinstance(value, np.generic) or (type(value) is np.ndarray and not value.dtype.hasobject):
+            self._feed_array(np.asarray(value))
+        elif id(value) in above:
+            self._say("again", str(above.index(id(value))))
+        else:
+            self._feed_parts(value, (*above, id(value)))
+
+    def _say(self, *words: str) -> None:
+        for word in words:
+            data = word.encode("utf-8", "surrogatepass")
+            self._state.update(b"%d:%b" % (len(data), data))
+
+    def _feed_array(self, values: np.ndarray[Any, Any]) -> None:
+        if values.dtype.kind == "U":  # as wide as its longest text, not as that of an array it was cut from
+            width = int(np.char.str_len(values).max(initial=1))
+            values = values.astype(f"U{width}")
+        dtype = str(values.dtype.descr) if values.dtype.names else values.dtype.str
+        self._say("array", dtype, str(values.shape))
+        if values.size:
+            self._state.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+
+    def _feed_parts(self, value: Any, above: Above) -> None:
+        if type(value) is np.ndarray:
+            self.feed_all("objects", (value.shape, *value.ravel().tolist()), above)
+        elif type(value) in (list, tuple):
+            self.feed_all(type(value).__name__, value, above)
+        elif type(value) in (set, frozenset):
+            self.feed_all("set", sorted(self._digest(item, above) for item in value), above)
+        elif type(value) is dict:
+            pairs = [self._digest(key, above) + self._digest(item, above) for key, item in value.items()]
+            self.feed_all("dict", sorted(pairs), above)
+        elif isinstance(value, xr.DataArray | xr.Variable):
+            coords = {str(name): coord.variable for name, coord in getattr(value, "coords", {}).items()}
+            self.feed_all("labelled", (value.dims, value.values, dict(value.attrs), coords), above)
+        elif isinstance(value, FunctionType):
+            code = () if self._refer(value) else code_of(value)
+            self.feed_all("function", (lasting_name(value.__module__ or ""), value.__qualname__, code), above)
+        elif isinstance(value, MethodType):
+            self.feed_all("method", (value.__func__, value.__self__), above)
+        elif isinstance(value, CodeType):
+            self.feed_all("code", instructions_of(value), above)
+        elif isinstance(value, type | ModuleType):
+            self._refer(value)
+            self._say("name", lasting_name(getattr(value, "__module__", "")), lasting_name(value.__name__))
+        else:
+            self._feed_object(value, above)
+
+    def _digest(self, value: Any, above: Above) -> bytes:
+        """Return the digest of one value among others that are put in order."""
+        inner = _Digest(self._refer)
+        inner._feed(value, above)
+        return inner._state.digest()
+
+    def _feed_object(self, value: Any, above: Above) -> None:
+        self._refer(type(value))
+        self._say("object", lasting_name(type(value).__module__), type(value).__qualname__)
+        if wrapped := _wrapped_in(value):
+            self.feed_all("wrapped", wrapped, above)
+            return
+        try:
+            kept = value.__reduce_ex__(4)
+        except Exception:  # it does not pickle, for whatever reason of its own
+            return
+        if isinstance(kept, str):
+            self._say(lasting_name(getattr(value, "__module__", None) or ""), kept)
+            return
+        parts = (tuple(part) if isinstance(part, Iterator) else part for part in kept)
+        self.feed_all("kept", parts, above)
 
 
-def _say(update: Update, *words: str) -> None:
-    for word in words:
-        data = word.encode("utf-8", "surrogatepass")
-        update(b"%d:%b" % (len(data), data))
+def _wrapped_in(value: Any) -> list[Any]:
+    """Return what an object hands calls on to."""
+    if not callable(value) and not isinstance(value, property | staticmethod | classmethod):
+        return []
+    return [one for name in _WRAPPED if (one := _attribute(value, name)) is not None]
 
 
-def _feed_array(update: Update, values: np.ndarray[Any, Any]) -> None:
-    if values.dtype.kind == "U":  # as wide as its longest text, not as that of an array it was cut from
-        width = int(np.char.str_len(values).max(initial=1))
-        values = values.astype(f"U{width}")
-    dtype = str(values.dtype.descr) if values.dtype.names else values.dtype.str
-    _say(update, "array", dtype, str(values.shape))
-    if values.size:
-        update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-
-
-def _feed_parts(update: Update, value: Any, above: Above) -> None:
-    if type(value) is np.ndarray:
-        _feed_all(update, "objects", (value.shape, *value.ravel().tolist()), above)
-    elif type(value) in (list, tuple):
-        _feed_all(update, type(value).__name__, value, above)
-    elif type(value) in (set, frozenset):
-        _feed_all(update, "set", sorted(_digest(item, above) for item in value), above)
-    elif type(value) is dict:
-        pairs = [_digest(key, above) + _digest(item, above) for key, item in value.items()]
-        _feed_all(update, "dict", sorted(pairs), above)
-    elif isinstance(value, xr.DataArray | xr.Variable):
-        coords = {str(name): coord.variable for name, coord in getattr(value, "coords", {}).items()}
-        _feed_all(update, "labelled", (value.dims, value.values, dict(value.attrs), coords), above)
-    elif isinstance(value, FunctionType):
-        code = value.__code__ if value.__name__ == "<lambda>" else None
-        _feed_all(update, "function", (value.__qualname__, code, *_bound(value)), above)
-    elif isinstance(value, CodeType):
-        _feed_all(update, "code", _instructions(value, value.co_consts), above)
-    elif isinstance(value, type | ModuleType):
-        _say(update, "name", lasting_name(getattr(value, "__module__", "")), lasting_name(value.__name__))
-    else:
-        _feed_object(update, value, above)
-
-
-def _feed_all(update: Update, kind: str, items: Iterable[Any], above: Above) -> None:
-    items = tuple(items)
-    _say(update, kind, str(len(items)))
-    for item in items:
-        _feed(update, item, above)
-
-
-def _digest(value: Any, above: Above) -> bytes:
-    """Return the digest of one value among others that are put in order."""
-    state = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    _feed(state.update, value, above)
-    return state.digest()
-
-
-def _feed_object(update: Update, value: Any, above: Above) -> None:
-    _say(update, "object", lasting_name(type(value).__module__), type(value).__qualname__)
+def _attribute(value: Any, name: str) -> Any:
+    """Return an attribute that an object has, not one that it makes up when it is asked."""
+    if inspect.getattr_static(value, name, None) is None:
+        return None
     try:
-        kept = value.__reduce_ex__(4)
-    except Exception:  # it does not pickle, for whatever reason of its own
-        return
-    if isinstance(kept, str):
-        _say(update, kept)
-        return
-    parts = (tuple(part) if isinstance(part, Iterator) else part for part in kept)
-    _feed_all(update, "kept", parts, above)
+        return getattr(value, name)
+    except Exception:  # of a property, for whatever reason of its own
+        return None

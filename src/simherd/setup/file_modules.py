@@ -1,15 +1,18 @@
-"""Names of the modules that are read from files which an experiment names."""
+"""Names of modules: of those that are read from files, and what all names of one module have in common."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+import sys
 from pathlib import Path
+
+from simherd.setup.ownership import is_own
 
 __all__ = ["lasting_name", "name_of_file"]
 
-_NAME = re.compile(r"(simherd_file_.+)_[0-9a-f]{8}")
+_NAME = re.compile(r"simherd_file_(.+)_[0-9a-f]{8}")
 
 
 def name_of_file(path: Path) -> str:
@@ -19,6 +22,16 @@ def name_of_file(path: Path) -> str:
 
 
 def lasting_name(module: str) -> str:
-    """Return the name of a module without what tells where its file lies: a copy elsewhere has the same."""
+    """Return a name of a module that does not depend on how it was imported.
+
+    A file ``walk.py`` of the user's own is ``walk`` whether it is imported, run as a script, or named by an
+    experiment, wherever it lies.
+    """
+    if module == "__main__":
+        main = sys.modules["__main__"]
+        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        module = spec.name.removesuffix(".__main__") if spec else Path(file).stem if file else module
     found = _NAME.fullmatch(module)
-    return found[1] if found else module
+    if found is not None:
+        return found[1]
+    return module.rpartition(".")[2] if is_own(module) else module

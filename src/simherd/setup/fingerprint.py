@@ -1,14 +1,17 @@
 """The fingerprint of a run: what its results depend on, kept in the store, so that only it is resumed.
 
-Looked at are the classes of processes (see `simherd.setup.sources`), their order, clocks, inputs, outputs,
-encoding, seed and how simulations are advanced. Not looked at are functions that processes call, files that
-they read, hooks, and the versions of packages.
+The model counts by the classes of its processes, their order, and by all functions, classes and constants
+that they refer to, in whichever module of the user's own; of installed packages by name and version (see
+`simherd.setup.sources`). The run counts by clocks, inputs, outputs, encoding, seed and how simulations are
+advanced. Files that processes read do not count, nor do hooks.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -18,12 +21,16 @@ from simherd.model.graph import join_name
 from simherd.setup.clocks import clock_names
 from simherd.setup.digests import digest_of
 from simherd.setup.planning import Setup
-from simherd.setup.sources import digest_of_process
+from simherd.setup.sources import CodeWalk, python_of_code
 
-__all__ = ["differences", "fingerprint"]
+__all__ = ["differences", "fingerprint", "knowing_changes_of_run", "model_differences"]
 
-FORMAT = 1
+FORMAT = 2
+EARLIER = (1,)
+"""Formats in which the run is told in the same way, but not the model."""
 ANY = "*"
+NAMED = 5
+"""Changes of a model that an error names."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -61,8 +68,7 @@ def fingerprint(
     counted = setup.simulations if simulations is None else min(simulations, setup.simulations)
     return {
         "format": FORMAT,
-        "processes": {name: digest_of_process(plan.model.graph.classes[name]) for name in plan.model},
-        "order": list(plan.model),
+        **_as_before_runs(_identity_of_model(setup, counted)),
         "main_clock": plan.clock,
         "clocks": {name: digest_of(dataset[name].values) for name in clock_names(dataset)},
         "batch_dim": setup.batch_dim,
@@ -81,6 +87,71 @@ def fingerprint(
         "encoding": {tap.name: _say_encoding(encoding.get(tap.name, {})) for tap in plan.taps},
         "seed": seed,
         "vectorize": vectorize,
+    }
+
+
+def _identity_of_model(setup: Setup, simulations: int) -> dict[str, Any]:
+    """Return what tells a model from others: its processes, and the code that they and inputs refer to."""
+    model, walk = setup.plan.model, CodeWalk()
+    processes = {name: walk.digests_of_process(model.graph.classes[name]) for name in model}
+    for value in setup.plan.shared.values():
+        if _may_refer(value):
+            walk.follow(value)
+    for values in setup.batch_inputs.values():
+        if _may_refer(values):
+            walk.follow(values[:simulations])
+    return {
+        "python": python_of_code(),
+        "processes": processes,
+        "order": list(model),
+        "code": walk.code(),
+        "packages": dict(sorted(walk.packages.items())),
+    }
+
+
+def _may_refer(value: Any) -> bool:
+    """Return whether a value may hold functions or objects, as numbers and texts do not."""
+    return getattr(value, "dtype", np.dtype(object)).hasobject
+
+
+_changed_by_runs: dict[tuple[str, str], str] = {}
+"""Digests of definitions that runs of this process have changed, and what they were before."""
+_at_start: ContextVar[Mapping[str, str]] = ContextVar("at_start", default={})  # noqa: B039  # nobody changes it
+"""Digests of definitions when the run began that goes on now."""
+
+
+@contextmanager
+def knowing_changes_of_run(setup: Setup) -> Iterator[None]:
+    """Know what a run in this process changes of its own model, such as a cache: that is no other model."""
+    before = dict(_definitions(_as_before_runs(_identity_of_model(setup, setup.simulations))))
+    token = _at_start.set(before)
+    try:
+        yield
+    finally:
+        _at_start.reset(token)
+        for key, digest in _definitions(_identity_of_model(setup, setup.simulations)):
+            if before.get(key, digest) != digest:
+                _changed_by_runs[key, digest] = before[key]
+
+
+def _definitions(identity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from identity["code"].items()
+    for process, members in identity["processes"].items():
+        yield from ((f"{process}.{name}", digest) for name, digest in members.items())
+
+
+def _as_before_runs(identity: dict[str, Any]) -> dict[str, Any]:
+    def before(key: str, digest: str) -> str:
+        return _at_start.get().get(key) or _changed_by_runs.get((key, digest), digest)
+
+    processes = {
+        process: {name: before(f"{process}.{name}", digest) for name, digest in members.items()}
+        for process, members in identity["processes"].items()
+    }
+    return {
+        **identity,
+        "processes": processes,
+        "code": {key: before(key, digest) for key, digest in identity["code"].items()},
     }
 
 
@@ -138,21 +209,78 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     Returns
     -------
     list of str
-        Parts of a sentence such as ``"process 'walk' has changed"``. Empty where the run goes on with the
-        store: it is the same, or its batch is longer and begins with the same simulations.
+        Parts of a sentence such as ``"seed is 2, was 1"``, without those of `model_differences`. Empty where
+        the run goes on with the store: it is the same, or its batch is longer and begins with the same
+        simulations.
     """
-    if stored.get("format") != now["format"]:
+    if stored.get("format") not in (*EARLIER, now["format"]):
         return ["the store is of another version of simherd"]
     return [text for compare in _COMPARED for text in compare(stored, now)]
+
+
+def model_differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return how the model of a run differs from that of a stored fingerprint.
+
+    Returns
+    -------
+    list of str
+        Parts of a sentence such as ``"function 'rate' of module 'walk' has changed"``.
+    """
+    if stored.get("format") in EARLIER:
+        return [
+            "the store is of an earlier version of simherd, which did not note the functions of the model"
+        ]
+    if stored.get("format") != now["format"]:
+        return []  # nothing can be compared, as `differences` tells
+    found = [text for compare in _COMPARED_OF_MODEL for text in compare(stored, now)]
+    more = len(found) - NAMED
+    return found if more <= 0 else [*found[:NAMED], f"and {more} more"]
 
 
 Differences = Iterator[str]
 
 
-def _compare_model(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
-    yield from _compare(stored["processes"], now["processes"], "process {!r}", lambda *_: "has changed")
+def _compare_processes(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
+    def differ(name: str, was: dict[str, str], is_now: dict[str, str]) -> str:
+        changed = [member for member in {**was, **is_now} if was.get(member) != is_now.get(member)]
+        return f"has changed ({', '.join(changed)})"
+
+    yield from _compare(stored["processes"], now["processes"], "process {!r}", differ)
     if stored["order"] != now["order"] and {*stored["order"]} == {*now["order"]}:
         yield f"processes run in the order {', '.join(now['order'])}; it was {', '.join(stored['order'])}"
+
+
+def _compare_code(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
+    """Yield what has changed of the code that processes refer to; what is new or gone only if that is all."""
+    was, is_now = stored["code"], now["code"]
+    both = [key for key in is_now if key in was]
+    changed = [key for key in both if was[key] != is_now[key]]
+    yield from (f"{_say_definition(key, is_now[key])} has changed" for key in changed)
+    if not changed and stored["processes"] == now["processes"]:
+        yield from (f"{_say_definition(key, is_now[key])} is new" for key in is_now if key not in was)
+        yield from (f"{_say_definition(key, was[key])} is gone" for key in was if key not in is_now)
+
+
+def _say_definition(key: str, digest: str) -> str:
+    module, _, name = key.partition(":")
+    kind = digest.rpartition(" ")[0]
+    return f"{kind} {name!r} of module {module!r}" if name else f"{kind} {module!r}"
+
+
+def _compare_packages(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
+    was, is_now = stored["packages"], now["packages"]
+    for name in is_now:
+        if name in was and was[name] != is_now[name]:
+            yield f"package {name!r} has version {is_now[name]}, had {was[name]}"
+
+
+def _compare_model(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
+    """Yield what has changed of code that is compiled in the same way, or else only how it is compiled."""
+    if stored["python"] != now["python"]:
+        yield f"code is compiled by {now['python']}, was by {stored['python']}"
+        return
+    yield from _compare_processes(stored, now)
+    yield from _compare_code(stored, now)
 
 
 def _compare_clocks(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
@@ -232,8 +360,8 @@ def _compare(
             yield f"{what.format(name)} {text}"
 
 
+_COMPARED_OF_MODEL = (_compare_model, _compare_packages)
 _COMPARED = (
-    _compare_model,
     _compare_clocks,
     _compare_batch,
     _compare_inputs,

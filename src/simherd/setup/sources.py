@@ -1,158 +1,291 @@
-"""What a process class says, apart from how it is written: its source without comments, layout and docs."""
+"""The code of a model: what its processes say, and all of the user's own that they refer to.
+
+Every function, method, class and constant is a definition with a digest of its own, which tells of others
+only by name: so what has changed can be named, and code that refers to itself has an end. Code counts as
+compiled, as it runs: comments, layout and docstrings do not matter, the minor version of Python does.
+"""
 
 from __future__ import annotations
 
-import ast
-import linecache
+import hashlib
 import sys
-from collections.abc import Iterator
-from functools import lru_cache
-from types import FunctionType
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import attr
-import numpy as np
 
+from simherd.model.access import PROCESS
 from simherd.model.process import converter_of, inspect_process
 from simherd.model.variables import Attribute
-from simherd.setup.digests import code_of, digest_of
+from simherd.setup.digests import Named, code_of, digest_of
+from simherd.setup.file_modules import lasting_name
+from simherd.setup.ownership import compiled_file_of, imported, is_own, is_own_function, version_of
+from simherd.setup.references import references_of
 
-__all__ = ["digest_of_process"]
+__all__ = ["CodeWalk", "python_of_code"]
 
-_LANGUAGE = frozenset(sys.stdlib_module_names)
 _DECLARED = ("dims", "static", "global_name", "groups", "group", "var_name", "keep_labels")
+_NO_MEMBERS = frozenset(
+    {
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations__",
+        "__annotations_cache__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__attrs_attrs__",
+        "__attrs_props__",
+        "__dict__",
+        "__doc__",
+        "__firstlineno__",
+        "__match_args__",
+        "__module__",
+        "__qualname__",
+        "__static_attributes__",
+        "__weakref__",
+        PROCESS,
+    }
+)
+"""What classes hold that is not part of what they do, or is looked at in another way."""
+_GENERATED = "<attrs generated"
+_DESCRIPTORS = "simherd.model.access"
 
 
-def digest_of_process(cls: type) -> str:
-    """Return a digest of a process class and its bases.
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    module: str
+    name: str
+    kind: str
+    value: Any
 
-    Taken from the source as Python understands it: comments, layout, docstrings and the descriptions of
-    variables do not count, but values of defaults and of the class's own constants do. Without a source, as
-    in a plain interactive session, the compiled code counts, which another version of Python writes
-    otherwise.
+    @property
+    def key(self) -> str:
+        return f"{lasting_name(self.module)}:{self.name}"
 
-    What methods call outside of the class is not looked at, nor the defining module's constants that they
-    read. A source that was changed after it was imported is taken as it is now.
 
-    Raises
-    ------
-    ProcessClassError
-        If the class is not a process.
+class CodeWalk:
+    """A walk over code, from processes and values to all that is reached from there.
+
+    Attributes
+    ----------
+    packages : dict of str to str or None
+        Versions of the installed packages that are referred to, by the name that is imported.
     """
-    info = inspect_process(cls)
-    bases = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in _LANGUAGE]
-    sources = [_source_of(base) for base in bases]
-    parts = [_parts_of_class(base, source) for base, source in zip(bases, sources, strict=True)]
-    is_exact = all(source is not None for source in sources)
-    fields = (*info.variables.values(), *info.plain)
-    return digest_of(parts, [_parts_of_field(field, is_exact) for field in fields])
+
+    def __init__(self) -> None:
+        self.packages: dict[str, str | None] = {}
+        self._found: dict[str, list[str]] = {}
+        self._assigned: set[str] = set()
+        self._waiting: deque[_Definition] = deque()
+        self._seen: dict[tuple[str, int], Any] = {}  # with the objects, so that no other gets their identity
+        self._scanned: dict[int, FunctionType] = {}
+
+    def digests_of_process(self, cls: type) -> dict[str, str]:
+        """Return digests of the variables, methods and constants of a process class and its bases.
+
+        Raises
+        ------
+        ProcessClassError
+            If the class is not a process.
+        """
+        info = inspect_process(cls)
+        found: dict[str, list[Any]] = {}
+        for base in cls.__mro__:
+            if self._is_looked_at(base):
+                for name, member in _members(base):
+                    found.setdefault(name, []).append(member)
+        for name, compute in info.on_demand.items():
+            found.setdefault(name, []).append(compute.method)
+        for field in (*info.variables.values(), *info.plain):
+            found.setdefault(field.name, []).append(_parts_of_field(field))
+        return {
+            name: digest_of(*map(self._content, parts), refer=self.refer) for name, parts in found.items()
+        }
+
+    def follow(self, value: Any) -> None:
+        """Reach the functions and classes that a value consists of."""
+        digest_of(value, refer=self.refer)
+
+    def code(self) -> dict[str, str]:
+        """Return what was reached: kind and digest by module and name, such as ``"walk:rate"``."""
+        while self._waiting:
+            self._look_at(self._waiting.popleft())
+        found = {}
+        for key, digests in self._found.items():
+            if key in self._assigned and digests[0].startswith("constant "):
+                continue  # what functions assign, with ``global``, is no constant
+            kind = digests[0].rpartition(" ")[0]
+            found[key] = digests[0] if len(digests) == 1 else f"{kind} {digest_of(sorted(digests))}"
+        return dict(sorted(found.items()))
+
+    def refer(self, value: Named) -> bool:
+        """Take note of a function, class or module; return whether its name is enough in its place."""
+        if isinstance(value, FunctionType):
+            return self._refer_to_function(value)
+        if isinstance(value, ModuleType):
+            self._refer_to_whole(value)
+        elif is_own(value.__module__):
+            self._add(value.__module__, value.__qualname__, "class", value)
+        return True
+
+    def _refer_to_function(self, function: FunctionType) -> bool:
+        home = function.__globals__.get("__name__") or function.__module__ or ""
+        if not is_own_function(function):
+            self._note_package(home)
+            return function.__closure__ is None
+        if "<" in function.__qualname__:
+            self._scan(function)
+            return False
+        self._add(home, function.__qualname__, "function", function)
+        return True
+
+    def _refer_to_whole(self, module: ModuleType) -> None:
+        """Take note of a module that is handed on as a value: of whatever is in it."""
+        if self._is_opaque(module):
+            return
+        for name, value in list(vars(module).items()):
+            if not name.startswith("__") and not isinstance(value, ModuleType):
+                self._name(module.__name__, name, value)
+
+    def _is_opaque(self, module: ModuleType) -> bool:
+        """Return whether a module counts as a whole: by the version of its package, or by its file."""
+        if not is_own(module.__name__):
+            self._note_package(module.__name__)
+            return True
+        file = compiled_file_of(module)
+        if file is not None:
+            self._add(module.__name__, "", "compiled module", Path(file))
+        return file is not None
+
+    def _is_looked_at(self, cls: type) -> bool:
+        if not is_own(cls.__module__):
+            self._note_package(cls.__module__)
+            return False
+        return True
+
+    def _note_package(self, module: str) -> None:
+        package = module.partition(".")[0]
+        if package and package not in self.packages and package not in sys.stdlib_module_names:
+            self.packages[package] = version_of(package)
+
+    def _add(self, module: str, name: str, kind: str, value: Any) -> None:
+        definition = _Definition(module, name, kind, value)
+        mark = definition.key, id(value)
+        if mark not in self._seen:
+            self._seen[mark] = value
+            self._waiting.append(definition)
+
+    def _look_at(self, given: _Definition) -> None:
+        if given.kind == "class":
+            for base in given.value.__mro__[1:]:
+                self.refer(base)
+                self._is_looked_at(base)
+            self._put(given.key, "class", [base.__qualname__ for base in given.value.__mro__])
+            for name, member in _members(given.value):
+                kind = "constant" if _is_plain(member) else "method"
+                self._put(f"{given.key}.{name}", kind, self._content(member))
+        elif given.kind == "compiled module":
+            self._put(given.key, given.kind, hashlib.sha256(given.value.read_bytes()).hexdigest())
+        else:
+            self._put(given.key, given.kind, self._content(given.value))
+
+    def _put(self, key: str, kind: str, value: Any) -> None:
+        self._found.setdefault(key, []).append(f"{kind} {digest_of(value, refer=self.refer)}")
+
+    def _content(self, value: Any) -> Any:
+        """Return a function that stands where it is defined as values, and follow what it refers to."""
+        function = getattr(value, "__func__", value)
+        if not isinstance(function, FunctionType) or not is_own_function(function):
+            return value
+        self._scan(function)
+        return type(value).__name__, code_of(function), getattr(function, "__wrapped__", None)
+
+    def _scan(self, function: FunctionType) -> None:
+        if id(function) in self._scanned:
+            return
+        self._scanned[id(function)] = function
+        found, namespace = references_of(function.__code__), function.__globals__
+        home = namespace.get("__name__") or function.__module__ or ""
+        self._assigned.update(f"{lasting_name(home)}:{name}" for name in found.assigned)
+        for chain in sorted(found.chains):
+            self._follow(chain, namespace, home)
+        for given in found.imports:
+            module = imported(given.module, given.level, namespace.get("__package__"))
+            if isinstance(module, str):
+                self._note_package(module)
+            elif module is not None and not self._is_opaque(module):
+                for name in sorted(found.names & vars(module).keys()):
+                    self._follow((name,), vars(module), module.__name__)
+
+    def _follow(self, chain: tuple[str, ...], namespace: Mapping[str, Any], home: str) -> None:
+        """Follow a name, and attributes as long as they are read from modules."""
+        for place, name in enumerate(chain):
+            if name not in namespace:
+                return  # a builtin, or what is not there yet
+            value = namespace[name]
+            if not isinstance(value, ModuleType):
+                self._name(home, name, value)
+                return
+            if self._is_opaque(value):
+                return
+            if place == len(chain) - 1:
+                self._refer_to_whole(value)
+            namespace, home = vars(value), value.__name__
+
+    def _name(self, module: str, name: str, value: Any) -> None:
+        if isinstance(value, FunctionType | type):
+            is_foreign = not (is_own(value.__module__) if isinstance(value, type) else is_own_function(value))
+            if self.refer(value) and not is_foreign:
+                return
+        if not is_own(home := getattr(value, "__module__", None) or type(value).__module__):
+            self._note_package(home)
+        kind = "function" if isinstance(value, FunctionType) else "constant"
+        self._add(module, name, kind, value)
 
 
-def _parts_of_class(cls: type, source: ast.ClassDef | None) -> tuple[Any, ...]:
-    methods = _methods(cls)
-    constants = {name: value for name, value in vars(cls).items() if _is_constant(name, value)}
-    if source is None:
-        return constants, {name: code_of(function) for name, function in methods.items()}
-    given = {name: code_of(f) for name, f in methods.items() if not _is_written_in(f, cls)}
-    return constants, given, _outline(source)
-
-
-def _is_constant(name: str, value: Any) -> bool:
-    return not name.startswith("__") and isinstance(
-        value, bool | int | float | complex | str | bytes | tuple | np.generic | np.ndarray
-    )
-
-
-def _methods(cls: type) -> dict[str, FunctionType]:
-    """Return the functions in a class, without those that attrs and simherd put there."""
-    found = {}
+def _members(cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield what stands in a class, without what attrs and simherd put there."""
     for name, member in vars(cls).items():
         function = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
-        if isinstance(function, FunctionType) and not _is_generated(function):
-            found[name] = function
-    return found
+        if name in _NO_MEMBERS or type(member).__module__ == _DESCRIPTORS:
+            continue
+        if not (isinstance(function, FunctionType) and _is_generated(function)):
+            yield name, member
+    if PROCESS not in vars(cls):
+        for field in vars(cls).get("__attrs_attrs__", ()):
+            yield field.name, _parts_of_field(field)
+    for declared in vars(cls).get("__dataclass_fields__", {}).values():
+        yield declared.name, (declared.default, declared.default_factory)
 
 
 def _is_generated(function: FunctionType) -> bool:
-    is_ours = function.__module__ in ("simherd.model.access", "simherd.model.process")
-    return is_ours or function.__code__.co_filename.startswith("<attrs generated")
+    is_ours = function.__module__ in (_DESCRIPTORS, "simherd.model.process")
+    return is_ours or function.__code__.co_filename.startswith(_GENERATED) or _is_of_dataclass(function)
 
 
-def _is_written_in(function: FunctionType, cls: type) -> bool:
-    return function.__qualname__.startswith(f"{cls.__qualname__}.")
+def _is_of_dataclass(function: FunctionType) -> bool:
+    is_made = function.__module__ == "dataclasses" or function.__code__.co_filename == "<string>"
+    return is_made and function.__name__.startswith("__")
 
 
-def _parts_of_field(field: Attribute, is_exact: bool) -> tuple[Any, ...]:
-    """Return what is declared of a variable; its functions only where the source does not show them."""
+def _is_plain(member: Any) -> bool:
+    return not callable(member) and not hasattr(type(member), "__get__")
+
+
+def _parts_of_field(field: Attribute) -> tuple[Any, ...]:
+    """Return what is declared of a variable, without its description."""
     metadata = field.metadata
     declared = {key: metadata.get(key) for key in _DECLARED}
     kinds = [metadata[key].value for key in ("var_type", "intent") if key in metadata]
-    default: Any = field.default
-    if default is attr.NOTHING or (is_exact and isinstance(default, attr.Factory)):  # type: ignore[arg-type]
-        default = None
-    functions = () if is_exact else (field.validator, converter_of(field))
+    default: Any = None if field.default is attr.NOTHING else field.default
+    functions = field.validator, converter_of(field)
     return field.name, kinds, declared, metadata.get("other_process_cls"), default, functions
 
 
-def _source_of(cls: type) -> ast.ClassDef | None:
-    """Return the statement that makes a class, if its file can be read."""
-    own = [f.__code__ for f in _methods(cls).values() if _is_written_in(f, cls)]
-    module = sys.modules.get(cls.__module__)
-    file = own[0].co_filename if own else getattr(module, "__file__", None)
-    if file is None:
-        return None
-    linecache.checkcache(file)
-    text = "".join(linecache.getlines(file, vars(module) if module is not None else None))
-    lines = [code.co_firstlineno for code in own if code.co_filename == file]
-    found = [
-        node
-        for name, node in _classes_in(text)
-        if name == cls.__qualname__ and all(node.lineno <= line <= (node.end_lineno or 0) for line in lines)
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-@lru_cache(maxsize=32)
-def _classes_in(text: str) -> tuple[tuple[str, ast.ClassDef], ...]:
-    try:
-        return tuple(_walk(ast.parse(text), ""))
-    except SyntaxError:
-        return ()
-
-
-def _walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
-    for child in ast.iter_child_nodes(node):
-        inner = prefix
-        if isinstance(child, ast.ClassDef):
-            yield prefix + child.name, child
-            inner = f"{prefix}{child.name}."
-        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            inner = f"{prefix}{child.name}.<locals>."
-        yield from _walk(child, inner)
-
-
-def _outline(node: Any) -> Any:
-    """Return a syntax tree as nested tuples, the same for all versions of Python that have its syntax."""
-    if isinstance(node, list):
-        return tuple(map(_outline, node))
-    if not isinstance(node, ast.AST):
-        return node
-    fields = {name: value for name, value in ast.iter_fields(node) if name not in ("ctx", "kind")}
-    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        fields["body"] = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
-    if isinstance(node, ast.ClassDef):
-        fields["body"] = list(map(_without_description, fields["body"]))
-    said = ((name, _outline(value)) for name, value in fields.items() if value is not None and value != [])
-    return type(node).__name__, *said
-
-
-def _without_description(statement: ast.stmt) -> ast.stmt:
-    """Return a declaration of a variable without what describes it."""
-    if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Call):
-        call = statement.value
-        kept = [keyword for keyword in call.keywords if keyword.arg != "description"]
-        short = ast.Call(call.func, call.args, kept)
-        if isinstance(statement, ast.Assign):
-            return ast.Assign(statement.targets, short)
-        return ast.AnnAssign(statement.target, statement.annotation, short, statement.simple)
-    return statement
+def python_of_code() -> str:
+    """Return the version of Python as far as compiled code depends on it."""
+    return f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"

@@ -23,7 +23,7 @@ from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
 from simherd.store.leftovers import unborn_folder
 from simherd.store.os_errors import os_errors_named
-from simherd.store.writer import FINGERPRINT, SECONDS, STATUS
+from simherd.store.writer import FINGERPRINT, MODEL, SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "reopen_batch_store",
     "set_pending",
     "status_of",
+    "write_fingerprint",
 ]
 
 
@@ -83,7 +84,7 @@ def bear_store(
             make_folders(target.parent)
             unborn.mkdir()  # fails where anything has that name, a planted link too
             ZarrStore(unborn, base, layouts)
-            _write_fingerprint(unborn, fingerprint, is_durable=False)
+            write_fingerprint(unborn, fingerprint, is_durable=False)
             if is_durable:
                 sync_files(path for path in unborn.rglob("*") if path.is_file())
             unborn.rename(target)
@@ -115,7 +116,8 @@ def read_fingerprint(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def _write_fingerprint(folder: Path, fingerprint: Mapping[str, Any], *, is_durable: bool = True) -> None:
+def write_fingerprint(folder: Path, fingerprint: Mapping[str, Any], *, is_durable: bool = True) -> None:
+    """Let a store say what run it is of."""
     replace_file(folder / FINGERPRINT, json.dumps(fingerprint).encode(), is_durable=is_durable)
 
 
@@ -203,12 +205,15 @@ def _lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping
     store.write_region(along.drop_attrs(deep=False), dim)
     for array in store.arrays[:-2] + store.arrays[:-3:-1]:
         array.resize((size, *array.shape[1:]))
+    versions: Any = store.group.get(MODEL)
+    if versions is not None:
+        versions.resize((size,))
     folder = store.folder
     assert folder is not None
     for path in folder.glob("*/zarr.json"):
         sync_folder(path.parent)
     store.publish({**store.group.attrs, **without_huge(base).attrs})
-    _write_fingerprint(folder, fingerprint)
+    write_fingerprint(folder, fingerprint)
     sync_folder(folder)
 
 

@@ -18,6 +18,7 @@ from simherd.engine.plan import Array
 from simherd.errors import StoreError
 from simherd.store.lock_state import doubt_about, is_locked
 from simherd.store.marks import read_marks
+from simherd.store.model_versions import ModelVersion, read_versions
 from simherd.store.places import as_folder
 from simherd.store.run_note import RunNote, read_note
 from simherd.store.writer import SECONDS, STATUS, UNFINISHED
@@ -59,6 +60,8 @@ class StoreState:
     """What the run says of itself, if there is one."""
     durations: Durations | None
     """How long simulations took; None before one has ended."""
+    models: tuple[ModelVersion, ...]
+    """Versions of the model that simulations ran with; none where there is only one."""
     last_write: float
     """When something was last written, in s since 1970."""
     nbytes: int
@@ -117,10 +120,12 @@ def read_state(store: str | Path) -> StoreState:
     """
     path = as_folder(store)
     is_running = is_locked(path)
+    models: tuple[ModelVersion, ...] = ()
     if is_running and not (path / "zarr.json").exists():
         status, seconds = np.empty(0, np.uint8), None
     else:
-        status, seconds = read_outcomes(open_store(path))
+        group = open_store(path)
+        (status, seconds), models = read_outcomes(group), read_versions(path, group)
     last_write, nbytes, files = _measure(path)
     counts = np.bincount(status, minlength=len(Status))
     return StoreState(
@@ -133,6 +138,7 @@ def read_state(store: str | Path) -> StoreState:
         at_work=tuple(read_marks(path)) if is_running else (),
         note=read_note(path) if is_running else None,
         durations=_durations(seconds),
+        models=models,
         last_write=last_write,
         nbytes=nbytes,
         files=files,

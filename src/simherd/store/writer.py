@@ -20,6 +20,7 @@ from simherd.store.os_errors import os_errors_named
 
 __all__ = [
     "FINGERPRINT",
+    "MODEL",
     "SECONDS",
     "STATUS",
     "UNFINISHED",
@@ -32,6 +33,7 @@ __all__ = [
 FINGERPRINT = "fingerprint.json"
 STATUS = "simulation_status"
 SECONDS = "simulation_seconds"
+MODEL = "simulation_model"
 UNFINISHED = "pending"
 """What the group of a single simulation says under the name of the status until all is written."""
 

@@ -1,0 +1,116 @@
+"""What compiled code is and refers to, read from its instructions."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+__all__ = ["Import", "References", "instructions_of", "references_of"]
+
+_GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_ASSIGNED = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
+_BEHAVIOUR = 0x3FF
+"""Flags of code that change what it does, not those of ``from __future__`` imports."""
+_CONSTANTS = frozenset(dis.hasconst)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Import:
+    """An import statement in a function."""
+
+    module: str
+    """Name of the module, relative to its package if `level` is not 0."""
+    level: int
+    """Number of leading dots."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class References:
+    """The names that a function and the functions inside it look up outside of themselves."""
+
+    chains: frozenset[tuple[str, ...]]
+    """Globals with the attributes that are read from them, such as ``("helpers", "rate")``."""
+    imports: frozenset[Import]
+    """Modules that are imported when the function is called."""
+    names: frozenset[str]
+    """All names of attributes and imported objects."""
+    assigned: frozenset[str]
+    """Globals that the function assigns, with the statement ``global``."""
+
+
+def instructions_of(code: CodeType) -> tuple[Any, ...]:
+    """Return what a code object does as values, whatever its docstring, comments, lines and file are.
+
+    Constants stand in it as values, code inside it as this function gives it.
+    """
+    read = _read(code)
+    constants = [instructions_of(one) if isinstance(one, CodeType) else one for one in read.constants]
+    counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _BEHAVIOUR
+    names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
+    return counts, names, code.co_exceptiontable, read.instructions, constants
+
+
+def references_of(code: CodeType) -> References:
+    """Return the names that code looks up outside of itself."""
+    found = [_read(one) for one in _with_inner(code)]
+    return References(
+        chains=frozenset(chain for one in found for chain in one.chains),
+        imports=frozenset(given for one in found for given in one.imports),
+        names=frozenset(name for one in _with_inner(code) for name in one.co_names),
+        assigned=frozenset(name for one in found for name in one.assigned),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    instructions: str
+    """Operations with their arguments, apart from constants."""
+    constants: tuple[Any, ...]
+    """Constants in the order in which they are loaded."""
+    chains: frozenset[tuple[str, ...]]
+    imports: frozenset[Import]
+    assigned: frozenset[str]
+
+
+def _with_inner(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _with_inner(const)
+
+
+@lru_cache(maxsize=4096)
+def _read(code: CodeType) -> _Reading:
+    """Read one code object, without the code inside it."""
+    steps = list(dis.get_instructions(code))
+    said = [step for step in steps if step.opname != "EXTENDED_ARG"]
+    return _Reading(
+        instructions=" ".join(f"{s.opcode}:{'' if s.opcode in _CONSTANTS else s.arg}" for s in said),
+        constants=tuple(step.argval for step in said if step.opcode in _CONSTANTS),
+        chains=frozenset(_chains(steps)),
+        imports=frozenset(_imports(steps)),
+        assigned=frozenset(step.argval for step in steps if step.opname in _ASSIGNED),
+    )
+
+
+def _chains(steps: list[dis.Instruction]) -> Iterator[tuple[str, ...]]:
+    for place, step in enumerate(steps):
+        if step.opname in _GLOBALS:
+            chain = [step.argval]
+            for after in steps[place + 1 :]:
+                if after.opname not in _ATTRIBUTES:
+                    break
+                chain.append(after.argval)
+            yield tuple(chain)
+
+
+def _imports(steps: list[dis.Instruction]) -> Iterator[Import]:
+    for place, step in enumerate(steps):
+        if step.opname == "IMPORT_NAME":
+            level = steps[place - 2].argval if place > 1 else 0
+            yield Import(module=step.argval, level=level if isinstance(level, int) else 0)
