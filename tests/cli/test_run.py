@@ -35,7 +35,7 @@ def test_by_default_a_batch_runs_on_a_local_cluster(simherd, experiment, tmp_pat
     done = simherd("run", path, "--workers", "2", "--store", tmp_path / "other.zarr")
 
     assert done.code == 0
-    assert "on 2 workers of the Dask scheduler at tcp://127.0.0.1" in done.err
+    assert "on 2 workers of the Dask scheduler at tls://127.0.0.1" in done.err
     assert (xr.open_zarr(tmp_path / "other.zarr").simulation_status == 1).all()
 
 

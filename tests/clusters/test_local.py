@@ -171,7 +171,9 @@ def test_there_can_be_no_dashboard():
         sh.open_client("local", workers=1, dashboard_address=None) as client,
         pytest.raises(urllib.error.HTTPError, match="404"),
     ):
-        urllib.request.urlopen(f"http://127.0.0.1:{client.dashboard_port}/status", timeout=10)
+        urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(
+            client.dashboard_link, timeout=10
+        )
 
 
 def test_an_interface_that_the_machine_lacks_is_an_error_that_names_those_it_has():

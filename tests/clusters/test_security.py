@@ -155,8 +155,44 @@ def test_what_the_other_user_tries_works_where_nothing_is_secured(script):
 
 
 @pytest.mark.cluster
+def test_another_user_cannot_connect_to_a_local_cluster(two_workers, script):
+    web = {("127.0.0.1", two_workers.dashboard_port)}
+    ports = {place for place in listening(os.getpid()) if place[0] == "127.0.0.1"}
+    for port, places in two_workers.run(listening_workers).values():
+        web.add(("127.0.0.1", port))
+        ports |= places
+    found = act_as_other(script, sorted(f"{host}:{port}" for host, port in ports - web), [])
+
+    assert len(ports - web) >= 5  # of the Dask scheduler, two nannies and two workers
+    assert found["answered"] == []
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("options", [{"processes": 0}, {"processes": 0, "security": "tls"}])
+def test_workers_in_threads_are_not_open_to_others(options):
+    with sh.open_client("local", workers=1, **options) as client:
+        assert client.scheduler.address.startswith("tls://" if "security" in options else "inproc://")
+        assert status_of(client.dashboard_link.partition("?")[0]) == 403
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    "path", ["/status", "/info/main/workers.html", "/metrics", "/json/identity.json", "/no"]
+)
+def test_dashboard_needs_its_token(two_workers, path):
+    link = two_workers.dashboard_link
+    page, _, query = link.replace("/status", path).partition("?")
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    assert status_of(page) == status_of(f"{page}?token=wrong") == 403
+    assert browser.open(link, timeout=10).url.endswith("/status")  # the token is gone from the address
+    assert status_of(page, browser.open) == (404 if path == "/no" else 200)
+    bearer = {"Authorization": f"Bearer {query.removeprefix('token=')}"}
+    assert status_of(urllib.request.Request(page, headers=bearer)) == (404 if path == "/no" else 200)
+
+
+@pytest.mark.cluster
 def test_dashboards_change_nothing(two_workers):
-    """They show any user of the machine what runs: names, logs, call stacks; no results."""
     places = [("127.0.0.1", two_workers.dashboard_port)]
     workers = two_workers.run(lambda dask_worker: ("127.0.0.1", dask_worker.http_server.port)).values()
     applications = [two_workers.cluster.scheduler.http_application]
@@ -169,7 +205,8 @@ def test_dashboards_change_nothing(two_workers):
             "/jupyter",
             "/info/main/workers.html",
         ):
-            assert status_of_post(f"http://{host}:{port}{path}") in (404, 405)
+            request = urllib.request.Request(f"http://{host}:{port}{path}", data=b"{}")
+            assert status_of(request) in (403, 404, 405)
 
 
 def act_as_other(script, ports: list[str], files: list[str]) -> dict[str, list[object]]:
@@ -193,9 +230,10 @@ def methods(router) -> Iterator[str]:
                 yield name
 
 
-def status_of_post(url: str) -> int:
+def status_of(request, opening=urllib.request.urlopen) -> int:
+    """Return the HTTP status of a request."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=b"{}"), timeout=10) as answer:
+        with opening(request, timeout=10) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -33,12 +33,22 @@ class OwningClient(Client):
         Cluster, folders and whatever else ends with the client; the client's own once it is connected.
     keeper : Keeper, optional
         Who replaces workers that are lost, see `simherd.executors.client`.
+    dashboard : str, optional
+        Address of the dashboard, where the cluster is not in this process.
     **options
         Further arguments of Dask's client.
     """
 
-    def __init__(self, cluster: Any, resources: ExitStack, keeper: Any = None, **options: Any) -> None:
+    def __init__(
+        self,
+        cluster: Any,
+        resources: ExitStack,
+        keeper: Any = None,
+        dashboard: str | None = None,
+        **options: Any,
+    ) -> None:
         self._resources = ExitStack()
+        self._dashboard = dashboard
         self.keeper = keeper
         super().__init__(cluster, **options)  # type: ignore[no-untyped-call]
         self._resources.enter_context(ended_by_signals())
@@ -50,6 +60,11 @@ class OwningClient(Client):
         """Port of the dashboard on the machine of the Dask scheduler; None if there is none."""
         found = self.scheduler_info()["services"].get("dashboard")
         return None if found is None else int(found)
+
+    @property
+    def dashboard_link(self) -> str | None:
+        """Address of the dashboard; who has it sees the dashboard."""
+        return self._dashboard or super().dashboard_link
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """Close the client and then its cluster."""

@@ -18,7 +18,7 @@ from simherd.clusters.base import GuardedNanny, OwningClient
 from simherd.clusters.checks import positive, shares
 from simherd.clusters.scheduler import SETTINGS
 from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
-from simherd.clusters.security import address_of, as_security, is_loopback
+from simherd.clusters.security import address_of, as_security
 from simherd.clusters.watching import LocalWorkers
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.resources import parse_job_memory, usable_cores
@@ -60,7 +60,8 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     dashboard_address : str, optional
         Where the dashboard listens; this machine only, at a free port, by default. None is off.
     security : object, optional
-        "tls", "none" or credentials; by default TLS if other machines reach the interface.
+        "tls", "none" or credentials; by default TLS with credentials made for this cluster. Workers that
+        are threads of this process (``processes=0``) have no port that others could reach.
     worker_memory : mapping, optional
         Shares of a worker's memory at which Dask acts: target, spill, pause, terminate.
     guard_threads : int, optional
@@ -82,10 +83,11 @@ def open(  # noqa: A001 (the one verb that all adapters have)
             fix="give the number of worker processes as workers.",
         )
     host = "127.0.0.1" if interface is None else address_of(interface)
-    listening = {} if processes == 0 else {"host": host}
+    is_in_process = processes == 0 and interface is None
+    listening = {} if is_in_process else {"host": host}
     kept = shares("worker_memory", worker_memory or {})
     settings = {f"distributed.worker.memory.{what}": share for what, share in kept.items()}
-    credentials = as_security(security, is_wanted=not is_loopback(host))
+    credentials = as_security(security, is_wanted=not is_in_process)
     secured = {} if credentials is None else {"security": credentials, "protocol": "tls://"}
     guarded = positive("guard_threads", guard_threads)
     count = positive("workers", max(1, usable_cores() // (threads * guarded)) if workers is None else workers)

@@ -1,4 +1,4 @@
-"""Who may connect: TLS with temporary credentials wherever others could reach a port."""
+"""Who may connect: by default only those who hold the temporary credentials of the cluster."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def as_security(security: Any, is_wanted: bool) -> Any:
 
 
 def _temporary() -> Any:
-    from distributed.security import Security
+    from simherd.clusters.credentials import TemporaryCredentials
 
     try:
-        return Security.temporary()  # type: ignore[no-untyped-call]
+        return TemporaryCredentials.new()
     except ImportError as error:
         raise MissingDependencyError(
-            "Secure connections beyond this machine need the package cryptography, which is not installed.",
+            "Encrypted connections need the package cryptography, which is not installed.",
             fix="pip install cryptography; or security='none', where only people you trust reach the port.",
         ) from error
 

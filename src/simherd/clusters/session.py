@@ -59,7 +59,11 @@ def open_connection(name: str, connection: Connection) -> OwningClient:
     _check_listens(name, connection)
     try:
         client = OwningClient(
-            connection.address, ExitStack(), security=_security(connection), timeout=TIMEOUT_S
+            connection.address,
+            ExitStack(),
+            dashboard=connection.dashboard or None,
+            security=_security(connection),
+            timeout=TIMEOUT_S,
         )
     except (OSError, TimeoutError, ValueError) as error:
         raise _stale(name, connection, str(error)) from error

@@ -113,7 +113,7 @@ def _connection(client: OwningClient, kind: str) -> Connection:
         kind=kind,
         host=socket.gethostname(),
         pid=os.getpid(),
-        dashboard=_dashboard(client),
+        dashboard=client.dashboard_link or "",
         security=_texts(client.security),
     )
 
@@ -122,9 +122,3 @@ def _texts(security: Any) -> Mapping[str, str] | None:
     """Return the credentials of clients as texts: the files they stand in end with their owner."""
     found = {key: str(value) for key in TEXTS if (value := getattr(security, key, None))}
     return {key: value if "\n" in value else Path(value).read_text() for key, value in found.items()} or None
-
-
-def _dashboard(client: OwningClient) -> str:
-    """Return where the dashboard is on this machine."""
-    port = client.dashboard_port
-    return "" if port is None else f"http://127.0.0.1:{port}/status"

@@ -231,4 +231,4 @@ def _dashboard_hint(client: OwningClient) -> str | None:
     if port is None:
         return None
     tunnel = f"ssh -N -L {port}:127.0.0.1:{port} {socket.gethostname()}"
-    return f"Dashboard: http://127.0.0.1:{port}/status (from elsewhere: {tunnel})"
+    return f"Dashboard: {client.dashboard_link} (from elsewhere: {tunnel})"
