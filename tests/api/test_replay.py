@@ -124,7 +124,7 @@ def test_outputs_are_held_to_those_of_the_store(tmp_path):
     given = sh.create_setup(model, input_vars={"p__a": ("member", [0, 1])}, output_vars={"p__r": None})
     given.simherd.run(model, "member", store=tmp_path / "o.zarr", on_error="record")
 
-    with pytest.raises(OutputError, match=r"type float64, which do not fit"):
+    with pytest.raises(OutputError, match=r"type float64, which does not fit"):
         sh.replay(tmp_path / "o.zarr", 1, model)
 
 

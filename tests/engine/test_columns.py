@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,7 +32,7 @@ def fill(values, saves=None, **options):
         ([np.uint8(255), -1], [255, -1], int),
         ([1, 2j], [1, 2j], complex),
         (["a", "long text"], ["a", "long text"], object),
-        ([np.iinfo(int).max, 0.5], [float(np.iinfo(int).max), 0.5], float),
+        ([1, np.uint64(2**63 + 1)], [1, 2**63 + 1], np.uint64),
     ],
 )
 def test_a_wider_value_widens_the_column(values, expected, dtype):
@@ -114,7 +117,7 @@ def test_a_declared_type_is_kept(dtype, value):
 
 @pytest.mark.parametrize(("dtype", "value"), [("i4", 1.7), ("i1", 300), ("u1", -1), ("f8", 1j), ("f8", "a")])
 def test_a_value_that_does_not_fit_its_declared_type_is_an_error(dtype, value):
-    with pytest.raises(OutputError, match="do not fit its type"):
+    with pytest.raises(OutputError, match="does not fit its type"):
         fill([value], dtype=dtype)
 
 
@@ -123,9 +126,220 @@ def test_texts_of_any_length_fit_a_declared_text(dtype):
     assert fill(["a", "longer"], dtype=dtype).tolist() == ["a", "longer"]
 
 
-def test_values_that_no_type_holds_together_are_an_error():
-    with pytest.raises(OutputError, match="after values of type"):
-        fill([1.5, np.datetime64("2000-01-01")])
+NS = np.datetime64("2000-01-01T00:00:00.000000001")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.5, np.datetime64("2000-01-01")],
+        [5, np.timedelta64(1, "s")],
+        [0.5, 2**60 + 1],
+        [2**60 + 1, 0.5],
+        [2**63 - 1, 0.5],
+        [-1, np.uint64(2**63 + 1)],
+        [NS, np.datetime64("3000-01-01")],
+        [np.timedelta64(1, "M"), np.timedelta64(90, "s")],
+    ],
+)
+def test_values_that_no_type_holds_together_are_an_error(values):
+    with pytest.raises(OutputError, match=f"has the value .*{str(values[1])[:10]}.* after values of type"):
+        fill(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (["2001-01-01", "2001-01-01T00:07"], "M8[s]"),
+        (["2001-01-01T00:00:01", "2001-01-01T00:00:01.5"], "M8[ms]"),
+        (["2001-01-01T00:00:00.000000000", "3000-01-01"], "M8[us]"),
+        (["2001-01-01T00:00:00.000000001", "2001-01-01"], "M8[ns]"),
+        (["2001", "2001-02"], "M8[s]"),
+        (["NaT", "2001-01-01T05"], "M8[us]"),
+        (["NaT", "+300000000-01-01"], "M8[s]"),
+    ],
+)
+@pytest.mark.parametrize("make", [np.asarray, lambda date: np.asarray([date])])
+def test_dates_of_different_units_are_exact(values, dtype, make):
+    dates = list(map(np.datetime64, values))
+
+    found = fill([make(date) for date in dates])
+
+    assert found.dtype == dtype
+    assert [
+        one == date or (np.isnat(one) and np.isnat(date)) for one, date in zip(found, dates, strict=True)
+    ] == [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "dtype"),
+    [
+        (np.timedelta64(1, "h"), np.timedelta64(90, "s"), "m8[s]"),
+        (np.timedelta64(0), np.timedelta64(90, "m"), "m8[us]"),
+        (np.timedelta64("NaT"), np.timedelta64(1, "ns"), "m8[ns]"),
+        (np.timedelta64(1, "Y"), np.timedelta64(5, "M"), "m8[M]"),
+        (np.timedelta64(2, "W"), datetime.timedelta(microseconds=1), "m8[us]"),
+    ],
+)
+def test_durations_of_different_units_are_exact(first, later, dtype):
+    found = fill([first, later])
+
+    assert found.dtype == dtype
+    assert np.isnat(found[0]) if np.isnat(first) else found[0] == first
+    assert found[1] == later
+
+
+def test_dates_of_python_are_dates():
+    found = fill([datetime.date(2001, 1, 1), datetime.datetime(2001, 1, 1, 0, 0, 0, 1)])
+
+    assert found.tolist() == [datetime.datetime(2001, 1, 1), datetime.datetime(2001, 1, 1, 0, 0, 0, 1)]
+    assert found.dtype == "M8[us]"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "helps"),
+    [
+        ("M8[s]", np.datetime64("2001-01-01T00:00:00.5"), "datetime64[ms]"),
+        ("m8[s]", np.timedelta64(1, "ms"), "timedelta64[ms]"),
+        ("M8[ns]", np.datetime64("3000-01-01"), "datetime64[us]"),
+        ("f4", 1 / 3, "float64"),
+        ("f4", 1e300, "float64"),
+        ("f4", 2**24 + 1, "float64"),
+        ("f8", 2**60 + 1, "int64"),
+        ("c8", 0.1, "complex128"),
+        ("i1", 300, "int64"),
+        ("u1", -1, "int64"),
+        ("i8", np.uint64(2**63), "uint64"),
+        ("i8", np.nan, "float64"),
+        ("f8", "a", "str"),
+    ],
+)
+@pytest.mark.parametrize("make", [np.asarray, lambda value: np.asarray([value])])
+def test_a_type_that_was_found_changes_no_value(dtype, value, helps, make):
+    with pytest.raises(OutputError, match=rf"has the value .* \(found in .*'dtype': '{re.escape(helps)}'"):
+        fill([make(value)], dtype=dtype, rounds=False)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("f4", 0.5),
+        ("f4", np.inf),
+        ("f4", np.nan),
+        ("M8[s]", np.datetime64("NaT")),
+        ("i1", np.int64(7)),
+        ("f8", 2**53),
+    ],
+)
+def test_a_type_that_was_found_takes_values_that_it_holds(dtype, value):
+    found = fill([value], dtype=dtype, rounds=False)
+
+    assert found.dtype == dtype
+    assert found[0] == value or value != value
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "c8"])
+def test_a_declared_float_rounds_and_does_not_overflow(dtype):
+    assert fill([0.1, 2049], dtype=dtype).tolist() == np.array([0.1, 2049], dtype).tolist()
+    for value in (1e300, np.array([1.0, -1e300])):
+        with pytest.raises(OutputError, match=r"1e\+300 of type float64, which does not fit .* \(declared\)"):
+            fill([value], dtype=dtype)
+    assert fill([-np.inf], dtype=dtype)[0] == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (2**70, "the value 1180591620717411303424, an integer beyond 64 bits"),
+        (np.array([1, 2**70], object), "the value 1180591620717411303424"),
+        (np.zeros((), [("a", "i4"), ("b", "f8")]), "a value of type .*'a'.*, which no store holds"),
+        (np.timedelta64(5), "a duration without a unit"),
+        ([[1], [1, 2]], "a value that is no array"),
+        pytest.param(
+            np.longdouble(1),
+            "a value of type float128, which no store holds",
+            marks=pytest.mark.skipif(np.longdouble is np.float64, reason="long doubles are doubles here"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("before", [[], [1]])
+def test_a_value_of_a_type_without_a_place_is_an_error(before, value, message):
+    with pytest.raises(OutputError, match=f"Output 'p__x' has {message}"):
+        fill([*before, value], saves=2)
+
+
+def test_integers_of_python_that_grow_beyond_64_bits_are_an_error():
+    with pytest.raises(OutputError, match="beyond 64 bits"):
+        fill([1, 1, 2**70])
+
+
+# Missing values
+
+
+MASK = [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        (np.array([1.0, -9999.0, 3.0], "f4"), np.nan),
+        (np.array([1, 2, 3], "M8[s]"), np.datetime64("NaT")),
+        (np.array([1, 2, 3], "m8[s]"), np.timedelta64("NaT")),
+        (np.array([1, -9999, 3], "i2"), 32767),
+        (np.array(["a", "b", "c"]), ""),
+    ],
+)
+def test_masked_values_are_missing(values, missing):
+    (found,) = fill([np.ma.MaskedArray(values, MASK)])
+
+    assert found.dtype.kind == values.dtype.kind or values.dtype.kind == "U"
+    assert found[1] == missing or (found[1] != found[1] and missing != missing)
+    assert found[[0, 2]].tolist() == values[[0, 2]].tolist()
+
+
+def test_masked_integers_have_the_fill_value_of_the_output():
+    masked = np.ma.MaskedArray([1, 9999, 3], MASK)
+
+    assert fill([masked], fill_value=-1).tolist() == [[1, -1, 3]]
+    assert fill([masked], dtype="i1").tolist() == [[1, 127, 3]]
+
+
+def test_what_is_masked_is_missing_in_a_wider_type_too():
+    found = fill([np.ma.MaskedArray(7, True), 5, 0.5])
+
+    np.testing.assert_array_equal(found, [np.nan, 5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("before", "missing"), [([], np.nan), ([1.5], np.nan), ([3], 2**63 - 1), (["a"], "")]
+)
+def test_the_mean_of_nothing_is_missing(before, missing):
+    found = fill([*before, np.ma.masked])
+
+    np.testing.assert_equal(found[-1], missing)
+
+
+def test_masked_booleans_are_an_error():
+    with pytest.raises(OutputError, match=r"masked values of type bool.*'dtype': 'float32'"):
+        fill([np.ma.MaskedArray([True, False, True], MASK)])
+
+
+def test_masked_values_are_kept_in_a_checkpoint():
+    column, again = Column("p__x", 1, 3), Column("p__x", 1, 3)
+    column.put(0, 0, np.ma.masked_equal(np.int8([1, 2]), 2))
+
+    again.put_back(0, column.kept(0))
+    again.put(0, 1, np.array([0.5, 0.5]))
+
+    np.testing.assert_array_equal(again.values[0, :2], [[1, np.nan], [0.5, 0.5]])
+
+
+def test_the_first_value_may_be_a_scalar_of_numpy():
+    column = Column("p__x", 1, 1, shape=())
+
+    column.put(0, 0, np.float64(0.5))
+
+    assert column.values.tolist() == [[0.5]]
 
 
 def test_arrays_are_copied():

@@ -4,10 +4,11 @@ Knows no Dask, Zarr or xarray: values come in as plain arrays and go out as plai
 """
 
 from simherd.engine.block import Block, BlockResult, BlockRun, Failure, Status
-from simherd.engine.columns import Column, fill_value_for
+from simherd.engine.columns import Column
 from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.schema import OutputSchema, Schema, hold_to, output_schema, schema_of, scout
 from simherd.engine.simulate import Simulator, check_static
+from simherd.engine.values import fill_value_for
 
 __all__ = [
     "Array",

@@ -8,50 +8,10 @@ from typing import Any
 import numpy as np
 
 from simherd.engine.plan import Array
+from simherd.engine.values import as_array, common_types, converted, fill_value_for, rounded
 from simherd.errors import OutputError
 
-__all__ = ["Column", "fill_value_for"]
-
-
-def fill_value_for(dtype: np.dtype[Any], given: Any = None) -> Any:
-    """Return what stands where no value was saved: NaN, NaT, the largest integer, False or "".
-
-    Zeros stay zeros: no value that a simulation is likely to give stands for a missing one.
-
-    Parameters
-    ----------
-    dtype : dtype
-        Type of the values.
-    given : optional
-        What the user wants to stand there instead.
-
-    Raises
-    ------
-    ValueError
-        If what is given is no value of that type.
-    """
-    if given is not None:
-        return _as_value_of(dtype, given)
-    if dtype.kind in "fc":
-        return dtype.type(np.nan)
-    if dtype.kind in "mM":
-        return np.array("NaT", dtype)[()]
-    if dtype.kind in "iu":
-        return dtype.type(np.iinfo(dtype).max)
-    return {"b": np.False_, "O": ""}.get(dtype.kind, dtype.type())
-
-
-def _as_value_of(dtype: np.dtype[Any], given: Any) -> Any:
-    with np.errstate(invalid="ignore"):
-        fill = str(given) if dtype.kind in "OUST" else np.asarray(given).astype(dtype)[()]
-    if dtype.kind in "iub" and fill != given:
-        raise ValueError(f"fill_value {given!r} is not a value of type {dtype}")
-    return fill
-
-
-def _as_stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which values are kept: texts are objects, so that no length is too long."""
-    return np.dtype(object) if dtype.kind in "UST" else dtype
+__all__ = ["Column"]
 
 
 def _matches(sizes: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
@@ -64,6 +24,19 @@ def _shown(shapes: Sequence[tuple[int | None, ...]]) -> str:
     return " or ".join(texts).replace("'", "")
 
 
+def _as_kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which values of a declared one are kept: texts are objects."""
+    return np.dtype(object) if dtype.kind in "UST" else dtype
+
+
+def _first_unfitting(array: Array, column: Column) -> Any:
+    """Return the first of some values that a column does not hold."""
+    for one in array.ravel():
+        if column._fitting(np.asarray(one, array.dtype)) is None:
+            return one
+    return array.ravel()[0]
+
+
 _PLAIN = (np.ndarray, float, int, bool, complex)
 
 
@@ -72,7 +45,8 @@ class Column:
 
     The first value decides shape and type. A later one of a wider type widens the column, so that 5
     followed by 1.7 gives 5.0 and 1.7; a longer one makes it grow, and what shorter ones lack is filled
-    up. A type that is declared stays, and so does the size of a dimension that is known.
+    up. A known type stays, and so does the size of a dimension that is known. No value changes: one that
+    the type does not hold exactly is an error, except that a declared floating-point type rounds.
 
     Parameters
     ----------
@@ -83,22 +57,26 @@ class Column:
     saves : int
         Values saved in each.
     dtype : dtype-like, optional
-        The declared type.
+        The known type.
     shape : tuple of int, optional
         The shape to start with.
     sizes : sequence of tuple, optional
         For each number of dimensions that a value may have its sizes, None where they may change.
     fill_value : optional
         What stands where no value was saved; by default what `fill_value_for` says.
+    rounds : bool, optional
+        Whether the user declared the type: a floating-point one then rounds other numbers.
     """
 
     __slots__ = (
-        "declared",
         "dtype",
         "fill_value",
         "filled",
+        "has_gaps",
         "kind",
+        "known",
         "name",
+        "rounds",
         "saves",
         "shape",
         "size",
@@ -115,13 +93,16 @@ class Column:
         shape: tuple[int, ...] | None = None,
         sizes: Sequence[tuple[int | None, ...]] = (),
         fill_value: Any = None,
+        rounds: bool = True,
     ) -> None:
         self.name = name
         self.size = size
         self.saves = saves
-        self.declared = None if dtype is None else _as_stored(np.dtype(dtype))
+        self.known = None if dtype is None else _as_kept(np.dtype(dtype))
+        self.rounds = rounds
         self.filled = [0] * size
         self.values: Array | None = None
+        self.has_gaps = False
         self.kind: type | None = None
         self.dtype: np.dtype[Any] | None = None
         self.shape = shape
@@ -134,15 +115,17 @@ class Column:
         Raises
         ------
         OutputError
-            If its shape differs from that of earlier values, or its type from the declared one.
+            If its shape differs from that of earlier values, or the type of the output does not hold it.
         """
         if value.__class__ is self.kind and (
             self.kind is not np.ndarray or (value.dtype is self.dtype and value.shape == self.shape)  # type: ignore[attr-defined]
         ):
-            self.values[row, position] = value  # type: ignore[index]
+            try:
+                self.values[row, position] = value  # type: ignore[index]
+            except OverflowError:  # a Python integer
+                self._put_other(row, position, value)
         else:
-            self._put_other(row, position, np.asarray(value))
-            self._remember(value)
+            self._put_other(row, position, value)
         self.filled[row] = position + 1
 
     def put_rows(self, start: int, position: int, values: Array) -> None:
@@ -154,35 +137,69 @@ class Column:
             As `put` does.
         """
         rows = slice(start, start + len(values))
-        if self.values is not None and values.dtype is self.dtype and values.shape[1:] == self.shape:
+        if (
+            self.values is not None
+            and values.dtype is self.dtype
+            and values.shape[1:] == self.shape
+            and values.__class__ is np.ndarray
+        ):
             self.values[rows, position] = values
         else:
-            values = self._made_to_fit(values, values.shape[1:])
+            values = self._made_to_fit(as_array(self.name, values), values.shape[1:])
             self.values[(rows, position, *map(slice, values.shape[1:]))] = values  # type: ignore[index]
         self.filled[rows] = [position + 1] * len(values)
+
+    def _put_other(self, row: int, position: int, value: Any) -> None:
+        is_allocated = self.values is not None
+        if is_allocated and isinstance(value, np.generic) and value.dtype == self.dtype and self.shape == ():
+            self.values[row, position] = value  # type: ignore[index]
+            return
+        dtype = self.dtype if is_allocated else self.known
+        if value is np.ma.masked and dtype is not None:  # it has no type of its own
+            value = np.ma.MaskedArray(np.zeros((), dtype), True)
+        array = as_array(self.name, value)
+        array = self._made_to_fit(array, array.shape)
+        self.values[(row, position, *map(slice, array.shape))] = array[()]  # type: ignore[index]
+        self._remember(value)
 
     def _remember(self, value: Any) -> None:
         """Let the next value like this one take the quick way, if it fits as it is."""
         cls = type(value)
-        is_plain = cls in _PLAIN or isinstance(value, np.generic)
+        is_plain = cls in _PLAIN or (isinstance(value, np.generic) and value.dtype.kind not in "mM")
         self.kind = cls if is_plain and np.asarray(value).dtype == self.dtype else None
         if self.kind is np.ndarray:
             self.dtype = value.dtype
 
-    def _put_other(self, row: int, position: int, array: Array) -> None:
-        array = self._made_to_fit(array, array.shape)
-        self.values[(row, position, *map(slice, array.shape))] = array[()]  # type: ignore[index]
-
     def _made_to_fit(self, array: Array, shape: tuple[int, ...]) -> Array:
-        """Return values in the declared type, after making room for one of their type and a shape."""
-        array = self._as_declared(array.astype(_as_stored(array.dtype), copy=False))
+        """Return values in the type of the column, after making room for one of their type and a shape."""
         if shape != self.shape:
             self._fit(shape)
         if self.values is None:
-            self._allocate(array.dtype)
-        elif array.dtype != self.dtype:
-            self._widen(array.dtype)
-        return array
+            self._allocate(array.dtype if self.known is None else self.known)
+        values = np.asarray(array)
+        fitting = self._fitting(values)
+        if fitting is None:
+            fitting = self._widen(values)
+        return fitting if values is array else self._with_fill(fitting, array)
+
+    def _fitting(self, array: Array) -> Array | None:
+        """Return values in the type of the column, if it holds them."""
+        assert self.dtype is not None
+        if self.rounds and self.known is not None and self.known.kind in "fc":
+            return rounded(array, self.dtype)
+        return converted(array, self.dtype)
+
+    def _with_fill(self, values: Array, masked: Any) -> Array:
+        """Return values that have no missing one, with the fill value where they are masked."""
+        if self.dtype == bool:
+            raise OutputError(
+                f"Output {self.name!r} has masked values of type bool, which has no missing value.",
+                fix=f"declare a type that has one: {self._encoding(np.dtype('f4'))}.",
+            )
+        self.has_gaps = True
+        values = np.array(values)
+        values[np.ma.getmaskarray(masked)] = self._fill(values.dtype)
+        return values
 
     def _fit(self, shape: tuple[int, ...]) -> None:
         """Make room for a value of another shape, if it may have it."""
@@ -196,23 +213,11 @@ class Column:
             )
         self.shape = shape if known is None else tuple(map(max, known, shape))
         if self.values is not None and self.shape != known:
-            self._reallocate(self.values, self.values.dtype)
-
-    def _as_declared(self, array: Array) -> Array:
-        if self.declared is None or array.dtype == self.declared:
-            return array
-        if np.can_cast(array.dtype, self.declared, "same_kind"):
-            cast = array.astype(self.declared)
-            if cast.dtype.kind not in "iu" or np.array_equal(cast, array):
-                return cast
-        raise OutputError(
-            f"Output {self.name!r} has values of type {array.dtype}, which do not fit its "
-            f"type {self.declared} (declared, or found in the first simulation).",
-            fix=f"declare the type: encoding={{{self.name!r}: {{'dtype': '{array.dtype}'}}}}.",
-        )
+            self._reallocate(self.values, self.values)
 
     def _allocate(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
+        self.kind = None
         self.values = np.full((self.size, self.saves, *(self.shape or ())), self._fill(dtype), dtype)
 
     def _fill(self, dtype: np.dtype[Any]) -> Any:
@@ -223,37 +228,75 @@ class Column:
                 f"Output {self.name!r}: {error}.", fix="declare a type that has it: encoding's 'dtype'."
             ) from error
 
-    def _widen(self, dtype: np.dtype[Any]) -> None:
+    def _widen(self, array: Array) -> Array:
+        """Let the column have a type that holds its values and others, and return these in it.
+
+        Raises
+        ------
+        OutputError
+            If there is none, or the type of the column is known.
+        """
         old = self.values
         assert old is not None
-        try:
-            wide = np.result_type(old.dtype, dtype)
-        except TypeError as error:
-            raise OutputError(
-                f"Output {self.name!r} has values of type {dtype} after values of type {old.dtype}.",
-                fix="give values of one type.",
-            ) from error
-        if wide == old.dtype:
-            return
-        self._reallocate(old, wide)
+        if self.known is not None:
+            raise self._unfitting(array)
+        for wide in common_types(old.dtype, array.dtype):
+            found, moved = converted(array, wide), self._moved(old, wide)
+            if found is not None and moved is not None:
+                self._reallocate(old, moved)
+                return found
+        raise OutputError(
+            f"Output {self.name!r} has the value {_first_unfitting(array, self)} of type {array.dtype} after "
+            f"values of type {old.dtype}, and no type holds both exactly.",
+            fix="give values of one type.",
+        )
 
-    def _reallocate(self, old: Array, dtype: np.dtype[Any]) -> None:
-        """Move what was saved to an array of the present shape and another type."""
-        self._allocate(dtype)
+    def _unfitting(self, array: Array) -> OutputError:
+        """Return the error of values that the known type does not hold."""
+        assert self.known is not None
+        origin = "declared" if self.rounds else "found in the first simulation"
+        types = (*common_types(self.known, array.dtype), array.dtype)
+        helpful = next(dtype for dtype in types if converted(array, dtype) is not None)
+        is_text = helpful.kind != "O" or all(isinstance(v, str) for v in array.ravel())
+        return OutputError(
+            f"Output {self.name!r} has the value {_first_unfitting(array, self)} of type {array.dtype}, "
+            f"which does not fit its type {self.known} ({origin}).",
+            fix=f"declare the type: {self._encoding(helpful)}."
+            if is_text
+            else "give values of one type: NaN for a missing number, NaT for a missing date.",
+        )
+
+    def _encoding(self, dtype: np.dtype[Any]) -> str:
+        text = "str" if dtype.kind == "O" else str(dtype)
+        return f"encoding={{{self.name!r}: {{'dtype': {text!r}}}}}"
+
+    def _reallocate(self, old: Array, moved: Array) -> None:
+        """Put what was saved into an array of the present shape and the type that it now has."""
+        self._allocate(moved.dtype)
         assert self.values is not None
         within = tuple(map(slice, old.shape[2:]))
         for row, filled in enumerate(self.filled):
             place: Any = (row, slice(filled), *within)
-            self.values[place] = self._moved(old[row, :filled])
+            self.values[place] = moved[row, :filled]
 
-    def _moved(self, old: Array) -> Array:
-        """Return saved values with what fills up shorter ones as the present type says it."""
-        assert self.values is not None
-        if old.dtype == self.values.dtype or old.ndim < 2 or old.dtype.kind not in "iu":
+    def _moved(self, old: Array, dtype: np.dtype[Any]) -> Array | None:
+        """Return saved values in another type, with the fill value of that where there are none; or None."""
+        if old.dtype == dtype:
             return old
-        new = old.astype(self.values.dtype)
-        new[old == self._fill(old.dtype)] = self._fill(new.dtype)
-        return new
+        is_missing = self._is_missing(old)
+        moved = converted(np.where(is_missing, np.zeros((), old.dtype), old), dtype)
+        if moved is not None:
+            moved[is_missing] = self._fill(dtype)
+        return moved
+
+    def _is_missing(self, old: Array) -> Array:
+        """Return where nothing was saved, as far as the fill value tells."""
+        is_missing = np.ones(old.shape, bool)
+        for row, filled in enumerate(self.filled):
+            is_missing[row, :filled] = False
+        if old.dtype.kind in "iu" and (old.ndim > 2 or self.has_gaps):
+            is_missing |= old == self._fill(old.dtype)
+        return is_missing
 
     def next_free(self, row: int) -> int:
         """Return the position at which the next value of a simulation is saved."""
@@ -261,7 +304,10 @@ class Column:
 
     def kept(self, row: int) -> Any:
         """Return what a simulation has saved so far, in a form for `put_back` and pickling."""
-        return () if self.values is None else self.values[row, : self.filled[row]].copy()
+        if self.values is None:
+            return ()
+        saved = self.values[row, : self.filled[row]]
+        return np.ma.masked_equal(saved, self._fill(saved.dtype)) if self.has_gaps else saved.copy()
 
     def put_back(self, row: int, saved: Any) -> None:
         """Save what a simulation had saved already, in this or another run."""

@@ -10,13 +10,14 @@ import numpy as np
 from simherd.engine.columns import Column
 from simherd.engine.plan import Array
 from simherd.engine.streaming import StreamedColumn
+from simherd.engine.values import as_array
 from simherd.errors import OutputError
 
 __all__ = ["FiniteColumn", "FiniteStreamedColumn"]
 
 
 class FiniteColumn(Column):
-    """A column that takes no NaN, no NaT and nothing infinite. Who makes it sets `when`."""
+    """A column that takes no NaN, no NaT, nothing infinite or masked. Who makes it sets `when`."""
 
     when: Callable[[int], str]
     """Gives in words the moment at which the value of a position is saved."""
@@ -44,7 +45,7 @@ class FiniteColumn(Column):
         super().put_rows(start, position, values)
 
     def _check(self, position: int, value: Any) -> None:
-        finite = np.isfinite(value)
+        finite = np.isfinite(value) if isinstance(value, float) else _are_finite(as_array(self.name, value))
         if not finite.all():
             raise OutputError(
                 f"Output {self.name!r} has {finite.size - np.count_nonzero(finite)} of {finite.size} values "
@@ -55,3 +56,11 @@ class FiniteColumn(Column):
 
 class FiniteStreamedColumn(FiniteColumn, StreamedColumn):
     """One whose values are written while the simulation runs."""
+
+
+def _are_finite(values: Array) -> Array:
+    """Return which values are finite and not masked; texts are."""
+    if values.dtype.kind == "O":
+        return np.ones(values.shape, bool)
+    finite: Array = np.isfinite(np.asarray(values))
+    return finite & ~np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else finite

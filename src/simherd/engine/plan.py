@@ -33,6 +33,8 @@ class Tap:
     """Positions of the clock's labels on the main clock; empty without a clock."""
     dtype: Any = None
     """Type of its values, where it is declared or known."""
+    has_found_dtype: bool = False
+    """Whether the type was found in another simulation, not declared."""
     shape: tuple[int, ...] | None = None
     """Shape of a value, where it is known."""
     sizes: tuple[tuple[int | None, ...], ...] = ()

@@ -13,6 +13,7 @@ import numpy as np
 
 from simherd.engine.columns import Column
 from simherd.engine.plan import Array
+from simherd.engine.values import as_array
 from simherd.errors import OutputError
 from simherd.model.dims import Dims
 
@@ -39,19 +40,35 @@ def rows_of(value: Any) -> Sequence[Any]:
     """Return the rows of a value that has them, scalars as Python numbers, as a simulation gets them."""
     if isinstance(value, EachRow):
         return value
-    array = np.asarray(value)
+    array = _with_mask(value)
     return array.tolist() if array.ndim == 1 and array.dtype.kind not in "mM" else list(array)
 
 
 def stack(values: Sequence[Any]) -> Any:
     """Return the values of all simulations as one array with a leading axis, or as `EachRow`."""
-    arrays = [np.asarray(value) for value in values]
+    arrays = [_with_mask(value) for value in values]
     first = arrays[0]
     if any(one.shape != first.shape or one.dtype == object for one in arrays):
         return EachRow(values)
     kinds = {one.dtype.kind for one in arrays}
     is_mixed = len(kinds) > 1 and not kinds <= set("iufc")
-    return EachRow(values) if is_mixed else np.stack(arrays)
+    if is_mixed:
+        return EachRow(values)
+    return np.ma.stack(arrays) if any(map(np.ma.isMaskedArray, arrays)) else np.stack(arrays)
+
+
+def _with_mask(value: Any) -> Array:
+    """Return a value as an array, which keeps the mask that it may have."""
+    return value if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+
+
+def _repeated(values: Array, size: int) -> Array:
+    """Return values as those of each of some simulations."""
+    shape = (size, *values.shape)
+    repeated = np.broadcast_to(np.asarray(values), shape)
+    if not isinstance(values, np.ma.MaskedArray):
+        return repeated
+    return np.ma.MaskedArray(repeated, np.broadcast_to(np.ma.getmaskarray(values), shape))
 
 
 class RowColumn:
@@ -89,13 +106,13 @@ class RowColumn:
             for place, one in enumerate(value, self.start):
                 self.column.put(place, position, one)
         else:
-            self.column.put_rows(self.start, position, self._with_rows(np.asarray(value)))
+            self.column.put_rows(self.start, position, self._with_rows(as_array(self.column.name, value)))
 
     def _with_rows(self, values: Array) -> Array:
         if has_rows(values, self.dims, self.size):
             return values
         if any(len(one) == values.ndim for one in self.dims):
-            return np.broadcast_to(values, (self.size, *values.shape))
+            return _repeated(values, self.size)
         raise OutputError(
             f"Output {self.column.name!r} has a value of shape {values.shape} for {self.size} simulations "
             f"at once; its dimensions are {' or '.join(map(str, self.dims))}, with or without {self.size} "

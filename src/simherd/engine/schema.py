@@ -123,6 +123,7 @@ def hold_to(plan: Plan, schema: Schema) -> Plan:
         replace(
             one.tap,
             dtype=one.dtype,
+            has_found_dtype=one.tap.has_found_dtype or one.tap.dtype is None,
             shape=one.shape,
             is_concatenated=one.is_concatenated,
             sizes=(tuple(fixed.get(d, n) for d, n in zip(one.dims, _sizes_of(one), strict=True)),),
@@ -208,7 +209,7 @@ class _Watch(Column):
     def is_settled(self) -> bool:
         """Whether no later value changes the type."""
         return self.values is not None and (
-            self.declared is not None or self.values.dtype in (np.float64, np.complex128)
+            self.known is not None or self.values.dtype in (np.float64, np.complex128)
         )
 
 

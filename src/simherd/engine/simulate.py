@@ -16,6 +16,7 @@ from simherd.engine.finite import FiniteColumn
 from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.sized import FiniteSizedColumn, SizedColumn
 from simherd.engine.threaded import threaded_stages
+from simherd.engine.values import fill_value_for
 from simherd.errors import ModelError, OutputError
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
@@ -107,7 +108,16 @@ class Simulator:
 
     def _column(self, tap: Tap, size: int) -> Column:
         kind = _COLUMNS[tap.is_finite, tap.is_concatenated]
-        column = kind(tap.name, size, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value)
+        column = kind(
+            tap.name,
+            size,
+            tap.saves,
+            tap.dtype,
+            tap.shape,
+            tap.sizes,
+            tap.fill_value,
+            rounds=not tap.has_found_dtype,
+        )
         if isinstance(column, FiniteColumn):
             column.when = partial(self.plan.moment, tap)
         return column
@@ -289,7 +299,7 @@ class Simulator:
     def read_indexes(self, model: Model) -> dict[Key, Array]:
         """Return the values of index variables that have one."""
         state = model.state
-        return {key: np.array(state[key]) for key in self.plan.indexes if key in state}
+        return {key: _as_labels(state[key]) for key in self.plan.indexes if key in state}
 
     def _check_first(self, model: Model) -> None:
         """Check intents in the first simulation: the others run the same code."""
@@ -322,11 +332,20 @@ class Simulator:
                 )
 
 
+def _as_labels(value: Any) -> Array:
+    """Return the values of an index variable, with NaN or NaT for masked ones."""
+    if not np.ma.is_masked(value):
+        return np.array(value)
+    values = value.astype(float) if value.dtype.kind in "biu" else value
+    labels: Array = values.filled(fill_value_for(values.dtype))
+    return labels
+
+
 def _are_same_labels(values: Array, others: Array) -> bool:
     """Return whether labels are equal, numbers up to the rounding of a computation that gave them."""
     if values.shape != others.shape or values.dtype.kind != "f" or others.dtype.kind != "f":
-        return np.array_equal(values, others)
-    tolerance = LABEL_TOLERANCE * np.max(np.abs(others), initial=0.0)
+        return np.array_equal(values, others, equal_nan=values.dtype.kind == others.dtype.kind == "M")
+    tolerance = LABEL_TOLERANCE * np.nanmax(np.abs(others), initial=0.0)
     return np.allclose(values, others, rtol=0.0, atol=tolerance, equal_nan=True)
 
 

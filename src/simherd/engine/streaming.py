@@ -15,6 +15,8 @@ __all__ = ["Flush", "StreamedColumn"]
 Flush: TypeAlias = Callable[["StreamedColumn", int, Array], None]
 
 CHUNK_BYTES = 4 * 2**20
+_KEPT = ("start", "is_streaming", "saves", "known", "rounds", "shape")
+"""What a checkpoint says of a window besides its values."""
 
 
 class StreamedColumn(Column):
@@ -38,7 +40,9 @@ class StreamedColumn(Column):
     __slots__ = ("budget", "chunk", "flush", "is_streaming", "start", "tap")
 
     def __init__(self, tap: Tap, budget: int, chunk: int | None, flush: Flush) -> None:
-        super().__init__(tap.name, 1, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value)
+        super().__init__(
+            tap.name, 1, tap.saves, tap.dtype, tap.shape, tap.sizes, tap.fill_value, not tap.has_found_dtype
+        )
         self.tap = tap
         self.budget = budget
         self.chunk = chunk
@@ -58,8 +62,7 @@ class StreamedColumn(Column):
 
     def kept(self, row: int) -> Any:
         """Return the window, and where it stands."""
-        own = {name: getattr(self, name) for name in ("start", "is_streaming", "saves", "declared", "shape")}
-        return own, super().kept(row)
+        return {name: getattr(self, name) for name in _KEPT}, super().kept(row)
 
     def put_back(self, row: int, saved: Any) -> None:
         """Go on with a window; what was handed on before is kept elsewhere."""
@@ -73,7 +76,8 @@ class StreamedColumn(Column):
         assert self.values is not None
         count = self.filled[0]
         if count:
-            self.declared = self.values.dtype
+            if self.known is None:
+                self.known, self.rounds = self.values.dtype, False
             self.flush(self, self.start, self.values[0, :count])
             self.start += count
             self.clear(0)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from simherd.engine.columns import fill_value_for
 from simherd.engine.schema import OutputSchema
+from simherd.engine.values import fill_value_for
 from simherd.errors import SetupError, close_matches
 from simherd.store.concatenated import (
     LAYOUT,
