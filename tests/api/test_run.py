@@ -4,12 +4,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
 
 import simherd as sh
 from simherd.errors import SetupError
+from simherd.events import RunStarted
 
 
 def test_one_simulation_has_no_batch_in_its_result(walk):
@@ -104,6 +106,21 @@ def test_what_is_no_model_is_a_setup_error(walk):
         walk.setup(1.0).simherd.run(3)
 
 
+@pytest.mark.parametrize("implied", [{"scheduler": "threads"}, {"scheduler": "threads", "workers": 2}])
+def test_scheduler_or_workers_imply_parallel(walk, implied):
+    events = []
+
+    walk.setup([1.0, 2.0]).simherd.run(walk.model, batch_dim="member", subscribers=[events.append], **implied)
+
+    assert "thread" in next(event.where for event in events if isinstance(event, RunStarted))
+
+
+@pytest.mark.parametrize("option", [{"scheduler": "threads"}, {"workers": 2}, {"scheduler": "sync"}])
+def test_scheduler_with_parallel_false_is_an_error(walk, option):
+    with pytest.raises(SetupError, match=r"parallel=False runs in this process, but .* is given"):
+        walk.setup([1.0, 2.0]).simherd.run(walk.model, batch_dim="member", parallel=False, **option)
+
+
 @pytest.mark.parametrize("scheduler", [None, "threads", "sync"])
 def test_parallel_without_a_batch_runs_the_processes_of_one_simulation(walk, scheduler):
     serial = walk.setup(1.5).simherd.run(walk.model)
@@ -126,6 +143,18 @@ def test_schedulers_of_other_processes_run_one_simulation_in_threads_with_a_warn
         result = walk.setup(1.5).simherd.run(walk.model, parallel=True, scheduler="processes")
 
     assert result.walk__count == 3
+
+
+def test_default_scheduler_of_other_processes_warns_too(walk):
+    with dask.config.set(scheduler="processes"), pytest.warns(UserWarning, match="run in threads here"):
+        result = walk.setup(1.5).simherd.run(walk.model, parallel=True)
+
+    assert result.walk__count == 3
+
+
+def test_unknown_scheduler_of_one_simulation_is_an_error(walk):
+    with pytest.raises(SetupError, match="Did you mean 'threads'"):
+        walk.setup(1.5).simherd.run(walk.model, scheduler="thread")
 
 
 def test_batch_and_single_model_parallelism_together_are_not_available(walk):

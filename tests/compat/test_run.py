@@ -141,6 +141,16 @@ def test_a_configured_scheduler_comes_before_threads(batch, model, no_client):
     assert names == {"MainThread"}
 
 
+@pytest.mark.parametrize("options", [{}, {"parallel": False}])
+def test_scheduler_without_parallel_has_no_effect_and_warns(batch, model, options):
+    serial = batch.xsimlab.run(model=model, batch_dim="sample")
+
+    with pytest.warns(UserWarning, match="no effect without parallel=True"):
+        result = batch.xsimlab.run(model=model, batch_dim="sample", scheduler="threads", **options)
+
+    assert result.identical(serial)
+
+
 def test_parallel_without_a_batch_gives_the_same_result(setup, model):
     serial = setup.xsimlab.run(model=model)
 

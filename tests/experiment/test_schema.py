@@ -161,6 +161,11 @@ def test_listed_values_are_written_in_two_ways(tmp_path, sampling):
         assert parameter == Parameter(name="a__b", values=(1, 2))
 
 
+def test_scheduler_without_parallel_is_an_error(tmp_path):
+    with pytest.raises(ExperimentError, match="'threads' runs simulations at once, but 'parallel' is false"):
+        checked("model: m:model\nrun: {scheduler: threads, parallel: false}", tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["tls://host:8786", "session:night", "scheduler.json", "sge"])
 def test_a_kind_is_known_or_an_address(tmp_path, kind):
     assert checked(f"model: a:b\ncluster: {{kind: '{kind}'}}", tmp_path).cluster.kind == kind

@@ -40,7 +40,7 @@ def run(
     encoding: Mapping[str, Mapping[str, Any]] | None = None,
     decoding: Mapping[str, Any] | None = None,
     hooks: Iterable[Any] | None = None,
-    parallel: bool = False,
+    parallel: bool | None = None,
     scheduler: Any = None,
     safe_mode: bool = True,
     *,
@@ -89,7 +89,7 @@ def run(
         Functions of `runtime_hook`, or `RuntimeHook` objects.
     parallel : bool, optional
         Run the simulations of a batch at once; without a batch, the processes of the simulation that do
-        not wait for each other, in threads.
+        not wait for each other, in threads. By default True if `scheduler` or `workers` is given, else False.
     scheduler : optional
         "threads", "processes", "sync", a ``dask.distributed.Client`` or a
         ``concurrent.futures.Executor``. By default an active Dask client, then what ``dask.config``
@@ -169,11 +169,7 @@ def run(
     Exception
         What a simulation raises, with ``on_error="raise"``.
     """
-    if not isinstance(parallel, bool):
-        raise SetupError(
-            f"parallel={parallel!r} is not available.",
-            fix="say True: a batch runs its simulations at once, one simulation its processes.",
-        )
+    parallel = _is_parallel(parallel, scheduler, workers)
     if on_error not in ("raise", "record"):
         raise SetupError(f"on_error={on_error!r}. {close_matches(on_error, ('raise', 'record'))}")
     _check_count("retries", retries, 0)
@@ -234,6 +230,25 @@ def run(
             if target is None:
                 return run_in_memory(prepared, batch, decoding)
             return run_in_store(prepared, batch, target, decoding, going, claim)
+
+
+def _is_parallel(parallel: Any, scheduler: Any, workers: int | None) -> bool:
+    """Return whether simulations run at once, which a scheduler or workers imply."""
+    given = {"scheduler": scheduler, "workers": workers}
+    named = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+    if parallel is None:
+        return bool(named)
+    if not isinstance(parallel, bool):
+        raise SetupError(
+            f"parallel={parallel!r} is not available.",
+            fix="say True: a batch runs its simulations at once, one simulation its processes.",
+        )
+    if named and not parallel:
+        raise SetupError(
+            f"parallel=False runs in this process, but {' and '.join(named)} is given.",
+            fix="leave out parallel, or leave out what it contradicts.",
+        )
+    return parallel
 
 
 def _share(share: Any, store: Any, batch_dim: str | None) -> Share:

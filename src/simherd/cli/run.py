@@ -236,7 +236,8 @@ def _place(assembled: Assembled, needs_client: bool, is_idle: bool) -> Iterator[
         yield {}
         return
     if not assembled.runs_on_cluster:
-        yield {"parallel": assembled.is_parallel, "scheduler": run.scheduler, "workers": cluster.workers}
+        workers = cluster.workers if assembled.is_parallel else None
+        yield {"parallel": run.scheduler is not None, "scheduler": run.scheduler, "workers": workers}
         return
     from simherd.clusters import open_client, split_options
 

@@ -29,6 +29,8 @@ ALIASES = {
     "single-threaded": "serial",
     "serial": "serial",
 }
+_CLIENT = ("distributed", "dask.distributed")
+"""Names of the active client."""
 
 
 def choose_executor(parallel: bool, scheduler: Any = None, workers: int | None = None) -> Executor:
@@ -61,13 +63,22 @@ def choose_executor(parallel: bool, scheduler: Any = None, workers: int | None =
         return _named(found, workers)
     if isinstance(found, futures.Executor):
         return _given_pool(found, workers)
-    if hasattr(found, "scheduler_info") and hasattr(found, "submit"):
-        return ClientExecutor(found)
-    raise SetupError(
-        f"scheduler={found!r} is not a scheduler.",
-        fix="give one of "
-        f"{', '.join(map(repr, ALIASES))}, a dask.distributed.Client or a concurrent.futures.Executor.",
-    )
+    _check_scheduler(found)
+    return ClientExecutor(found)
+
+
+def _check_scheduler(found: Any) -> None:
+    if isinstance(found, str):
+        if found.lower() not in (*ALIASES, *_CLIENT):
+            raise SetupError(f"scheduler={found!r} is not known. {close_matches(found, ALIASES)}")
+    elif not isinstance(found, Executor | futures.Executor) and not (
+        hasattr(found, "scheduler_info") and hasattr(found, "submit")
+    ):
+        raise SetupError(
+            f"scheduler={found!r} is not a scheduler.",
+            fix="give one of "
+            f"{', '.join(map(repr, ALIASES))}, a dask.distributed.Client or a concurrent.futures.Executor.",
+        )
 
 
 @contextmanager
@@ -77,19 +88,29 @@ def threads_for_one(
     """Give the threads in which the processes of one simulation run, or none for this one alone.
 
     Their values are handed on in memory, so that other schedulers serve batches only: they get a warning
-    and threads.
+    and threads, whether they are given or come from an active client or Dask's configuration.
+
+    Raises
+    ------
+    SetupError
+        If `scheduler` is none.
     """
-    if isinstance(scheduler, futures.ThreadPoolExecutor):
-        yield scheduler if parallel else None
+    if not parallel:
+        yield None
         return
-    kind = "threads" if scheduler is None else ALIASES.get(str(scheduler).lower())
-    if not parallel or kind == "serial":
+    found = default_scheduler("threads") if scheduler is None else scheduler
+    if isinstance(found, futures.ThreadPoolExecutor):
+        yield found
+        return
+    kind = ALIASES.get(found.lower()) if isinstance(found, str) else None
+    if kind == "serial":
         yield None
         return
     if kind != "threads":
+        _check_scheduler(found)
+        where = f"scheduler={found!r}" if scheduler is not None else f"The default scheduler, {found!r},"
         warnings.warn(
-            f"scheduler={scheduler!r} runs batches; the processes of one simulation run in threads here.",
-            stacklevel=4,
+            f"{where} runs batches; the processes of one simulation run in threads here.", stacklevel=4
         )
     with futures.ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="simherd") as pool:
         yield pool
@@ -115,6 +136,7 @@ def _active_client() -> Any:
 
 
 def _named(name: str, workers: int) -> Executor:
+    _check_scheduler(name)
     kind = ALIASES.get(name.lower())
     if kind == "serial":
         return SerialExecutor()
@@ -122,11 +144,9 @@ def _named(name: str, workers: int) -> Executor:
         return thread_pool(workers)
     if kind == "processes":
         return ProcessExecutor(workers)
-    if name.lower() in ("distributed", "dask.distributed"):
-        if (client := _active_client()) is None:
-            raise SetupError(f"scheduler={name!r}: there is no active client.", fix="open one first.")
-        return ClientExecutor(client)
-    raise SetupError(f"scheduler={name!r} is not known. {close_matches(name, ALIASES)}")
+    if (client := _active_client()) is None:
+        raise SetupError(f"scheduler={name!r}: there is no active client.", fix="open one first.")
+    return ClientExecutor(client)
 
 
 def _given_pool(pool: futures.Executor, workers: int) -> Executor:

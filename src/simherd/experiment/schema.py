@@ -181,7 +181,22 @@ def _batch_fits(experiment: Experiment) -> None:
         )
 
 
-_FITS: Sequence[Callable[[Experiment], None]] = (_main_clock_fits, _outputs_fit, _batch_fits)
+def _scheduler_fits(experiment: Experiment) -> None:
+    if experiment.run.scheduler is not None and not experiment.run.parallel:
+        raise experiment.fault(
+            "run",
+            "scheduler",
+            message=f"{experiment.run.scheduler!r} runs simulations at once, but 'parallel' is false.",
+            fix="leave out one of them.",
+        )
+
+
+_FITS: Sequence[Callable[[Experiment], None]] = (
+    _main_clock_fits,
+    _outputs_fit,
+    _batch_fits,
+    _scheduler_fits,
+)
 
 
 def _no_clock(name: str, clocks: Iterable[str]) -> str:

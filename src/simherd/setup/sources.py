@@ -241,9 +241,10 @@ class CodeWalk:
             is_foreign = not (is_own(value.__module__) if isinstance(value, type) else is_own_function(value))
             if self.refer(value) and not is_foreign:
                 return
-        if not is_own(home := getattr(value, "__module__", None) or type(value).__module__):
-            self._note_package(home)
-        kind = "function" if isinstance(value, FunctionType) else "constant"
+        for home in {getattr(value, "__module__", None) or "", type(value).__module__}:
+            if home and not is_own(home):
+                self._note_package(home)
+        kind = "function" if callable(value) and not isinstance(value, type) else "constant"
         self._add(module, name, kind, value)
 
 

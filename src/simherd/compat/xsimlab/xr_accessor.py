@@ -13,9 +13,8 @@ from simherd.api.accessor import SetupView
 from simherd.api.run import run
 from simherd.compat.xsimlab import marks
 from simherd.compat.xsimlab.hook import unregistered
-from simherd.compat.xsimlab.schedulers import as_scheduler
+from simherd.compat.xsimlab.schedulers import scheduler_of
 from simherd.errors import UnknownNameError
-from simherd.executors.choose import default_scheduler
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
 from simherd.model.names import flatten_keys
@@ -105,9 +104,7 @@ class SimlabAccessor(SetupView):
             decoding={name: value for name, value in (decoding or {}).items() if name != "group"},
             hooks=unregistered(hooks or ()),
             parallel=parallel,
-            scheduler=as_scheduler(
-                default_scheduler("threads") if batch_dim and scheduler is None else scheduler
-            ),
+            scheduler=scheduler_of(parallel, scheduler, is_batch=batch_dim is not None),
             safe_mode=safe_mode,
         )
         result = self._as_result(result, model)
