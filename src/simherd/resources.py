@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import re
 from typing import TypeGuard
@@ -36,6 +37,14 @@ _UNITS = {
 _SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", re.IGNORECASE)
 _CORE_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "NSLOTS", "PBS_NUM_PPN", "LSB_DJOB_NUMPROC")
 _WALLTIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+_READINGS = {
+    (60,): "minutes",
+    (1,): "seconds",
+    (60, 1): "minutes and seconds",
+    (3600, 60): "hours and minutes",
+    (3600, 60, 1): "hours, minutes and seconds",
+}
+"""Units of the numbers of a walltime in s, and their names."""
 
 
 def usable_cores() -> int:
@@ -159,38 +168,59 @@ def format_bytes(nbytes: float) -> str:
     return f"{nbytes:.1f} TiB"
 
 
-def parse_walltime(text: str | int) -> int:
+def parse_walltime(text: object, *, may_begin_with_hours: bool = False) -> int:
     """Return a walltime in s.
 
-    Read as SLURM does [1]_: ``"90"`` is minutes, ``"30:00"`` minutes and seconds, ``"01:30:00"`` hours,
-    minutes and seconds; with days in front, ``"1-12"``, ``"1-12:30"`` and ``"1-12:30:00"`` begin with hours.
-    A number that is no text is seconds.
+    Read as SLURM does [1]_: ``"30:00"`` is minutes and seconds, ``"01:30:00"`` hours, minutes and seconds;
+    with days in front, ``"1-12"``, ``"1-12:30"`` and ``"1-12:30:00"`` begin with hours. A bare number is
+    refused: SLURM and LSF count minutes, Grid Engine and PBS seconds.
+
+    Parameters
+    ----------
+    text : str
+        The walltime; what a YAML file gives instead of a text is refused.
+    may_begin_with_hours : bool, optional
+        Whether the batch scheduler reads ``"30:00"`` as hours and minutes: then that is refused too.
 
     Raises
     ------
     ClusterOptionError
-        If the text is no time, or not above zero.
+        If the text is no time, has two readings, or is not above zero.
 
     References
     ----------
     .. [1] sbatch(1), option ``--time``.
     """
-    seconds = text if is_count(text, 0) else _walltime_seconds(str(text))
-    if not seconds:
+    readings = _readings(str(text), may_begin_with_hours=may_begin_with_hours)
+    if not any(readings):
         raise ClusterOptionError(
             f"{text!r} is not a walltime.", fix="write for instance '01:30:00' (hours:minutes:seconds)."
         )
-    return seconds
+    if len(readings) > 1:
+        both = [f"{format_walltime(seconds)} ({name})" for seconds, name in readings.items()]
+        raise ClusterOptionError(
+            f"The walltime {text!r} is ambiguous: it may mean {' or '.join(both)}.",
+            fix=f"write hours:minutes:seconds in quotes, such as '{format_walltime(max(readings))}'.",
+        )
+    return next(iter(readings))
 
 
-def _walltime_seconds(text: str) -> int:
+def _readings(text: str, *, may_begin_with_hours: bool) -> dict[int, str]:
+    """Return all that a walltime may mean in s, with the units of its numbers."""
     found = _WALLTIME.fullmatch(text.strip())
     if not found:
-        return 0
+        return {}
     days, *parts = found.groups()
     values = [int(part) for part in parts if part is not None]
-    units = (3600, 60, 1) if days is not None or len(values) == 3 else (60, 1, 0)
-    return int(days or 0) * 86400 + sum(unit * value for unit, value in zip(units, values, strict=False))
+    if days is not None or len(values) == 3:
+        units: list[tuple[int, ...]] = [(3600, 60, 1)]
+    elif len(values) == 1:
+        units = [(60,), (1,)]
+    else:
+        units = [(3600, 60), (60, 1)] if may_begin_with_hours else [(60, 1)]
+    return {
+        int(days or 0) * 86400 + sum(map(operator.mul, scale, values)): _READINGS[scale] for scale in units
+    }
 
 
 def format_walltime(seconds: float) -> str:

@@ -79,13 +79,16 @@ def test_the_most_jobs_that_there_may_be_are_counted():
     assert jobs_of("slurm", {"adapt": (1, 5), "cores": 2}).count == 5
 
 
-def test_a_wrong_option_is_found_without_asking_anybody(simherd, experiment):
+@pytest.mark.parametrize(
+    ("walltime", "message"), [("soon", "'soon'"), ("90", "The walltime 90 is ambiguous")]
+)
+def test_a_wrong_option_is_found_without_asking_anybody(simherd, experiment, walltime, message):
     path = experiment(cluster=SLURM, run={"store": "out.zarr"})
 
-    shown = simherd("run", path, "--set", "cluster.slurm.walltime=soon", "--dry-run")
+    shown = simherd("run", path, "--set", f"cluster.slurm.walltime={walltime}", "--dry-run")
 
     assert shown.code == 2
-    assert "'soon'" in shown.err
+    assert message in shown.err
 
 
 @pytest.mark.parametrize(

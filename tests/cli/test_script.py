@@ -83,7 +83,7 @@ def test_the_command_line_counts_more_than_the_experiment_and_that_more_than_the
 ):
     experiment(cluster={"kind": "local", "slurm": {"walltime": "03:00:00", "partition": "mine"}})
 
-    found = directives(script("--scheduler", "slurm", "--walltime", "30").out, "#SBATCH")
+    found = directives(script("--scheduler", "slurm", "--walltime", "30:00").out, "#SBATCH")
 
     assert "--time=00:30:00" in found
     assert "--partition=mine" in found
@@ -308,6 +308,10 @@ def test_queue_and_account_that_are_given_count_more_than_directives(script, tmp
         ({"job-extra-directives": 5}, "directives=5 is not allowed: lines of text"),
         ({"memory": 4}, "write a unit"),
         ({"walltime": ""}, "'' is not a walltime"),
+        (
+            {"walltime": 90},
+            "The walltime 90 is ambiguous: it may mean 01:30:00 (minutes) or 00:01:30 (seconds)",
+        ),
     ],
 )
 @pytest.mark.parametrize("mode", ["array", "mpi", "jobqueue"])
@@ -410,6 +414,7 @@ def test_a_script_is_written_to_a_file_that_says_how_to_submit_itself(script, tm
         (["--memory", "much"], "'much' is not a size of memory"),
         (["--memory", "16"], "write a unit, for instance '16 GiB'"),
         (["--walltime", "soon"], "'soon' is not a walltime"),
+        (["--walltime", "90"], "The walltime '90' is ambiguous"),
         (["--parallel-environment", "smp"], "for Grid Engine only"),
         (["--partition", "a\nb"], "line breaks"),
         (["--mode", "jobqueue", "--set", "cluster.slurm.adapt=[3, 1]"], "adapt=[3, 1]"),

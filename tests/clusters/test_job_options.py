@@ -7,9 +7,12 @@ import sys
 import dask
 import distributed  # noqa: F401  (before dask.config.set, which else takes its settings away with its own)
 import pytest
+import yaml
 
 from simherd.clusters import job_script
 from simherd.clusters.jobqueue.options import read_options
+from simherd.clusters.lsf import KIND as LSF
+from simherd.clusters.oar import KIND as OAR
 from simherd.clusters.security import as_security
 from simherd.clusters.sge import KIND as SGE
 from simherd.clusters.slurm import KIND as SLURM
@@ -82,6 +85,34 @@ def test_slots_in_a_directive_match_the_cores(configured):
     options = configured(SGE, {"job-extra-directives": ["-pe smp 8"]}, cores=2)
     with pytest.raises(ClusterOptionError, match="'-pe smp 8' books 8 slots, and cores=2"):
         SGE.environment(options)
+
+
+@pytest.mark.parametrize("kind", [SLURM, SGE, LSF])
+@pytest.mark.parametrize("walltime", [90, "90"])
+def test_bare_number_as_walltime_is_refused(configured, kind, walltime):
+    both = r"01:30:00 \(minutes\) or 00:01:30 \(seconds\)"
+
+    with pytest.raises(ClusterOptionError, match=both):
+        configured(kind, {"walltime": walltime})
+    with pytest.raises(ClusterOptionError, match=both):
+        configured(kind, {}, walltime=walltime)
+
+
+def test_unquoted_time_that_yaml_turns_into_a_number_is_refused(configured):
+    section = yaml.safe_load("walltime: 10:00:00")
+
+    with pytest.raises(ClusterOptionError, match=r"10:00:00 \(seconds\)") as caught:
+        configured(SLURM, section)
+    assert "in quotes" in caught.value.fix
+
+
+@pytest.mark.parametrize("kind", [LSF, OAR])
+def test_walltime_of_two_numbers_is_refused_where_the_scheduler_reads_hours(configured, kind):
+    both = r"30:00:00 \(hours and minutes\) or 00:30:00 \(minutes and seconds\)"
+
+    with pytest.raises(ClusterOptionError, match=both):
+        configured(kind, {"walltime": "30:00"})
+    assert configured(kind, {"walltime": "00:30:00"}).walltime == 1800
 
 
 @pytest.mark.parametrize(

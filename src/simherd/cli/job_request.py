@@ -42,7 +42,7 @@ _OPTIONS = (
     click.option("--threads", type=int, metavar="N", help="Threads of numerical libraries in a simulation."),
     click.option("--memory", metavar="SIZE", help="Memory on each node: '48 GiB' (48G) or '48 GB'."),
     click.option("--disk", metavar="SIZE", help="Local disk on each node."),
-    click.option("--walltime", metavar="TIME", help="HH:MM:SS, D-HH:MM:SS, or minutes."),
+    click.option("--walltime", metavar="TIME", help="HH:MM:SS or D-HH:MM:SS."),
     click.option("--partition", "--queue", "queue", metavar="NAME", help="Partition or queue."),
     click.option("--account", "--project", "account", metavar="NAME", help="Account or project."),
     click.option("--parallel-environment", metavar="NAME", help="Grid Engine: what books several slots."),

@@ -28,6 +28,7 @@ KIND = Kind(
     account="project",
     own=("ncpus", "mem", "lsf_units", "use_stdin"),
     walltime_format="%H:%M",
+    walltime_may_begin_with_hours=True,
     hand_over=_as_input,
     job_id=r"Job <(\d+)>",
 )

@@ -62,6 +62,7 @@ KIND = Kind(
     account="project",
     has_resource_spec=True,
     own=(MEMORY,),
+    walltime_may_begin_with_hours=True,
     arguments=_arguments,
     hand_over=_as_words,
     job_id=r"OAR_JOB_ID=(\d+)",

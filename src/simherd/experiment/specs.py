@@ -26,7 +26,7 @@ from simherd.experiment.rules import (
     text,
     word_or,
 )
-from simherd.resources import parse_bytes
+from simherd.resources import parse_bytes, parse_walltime
 
 if TYPE_CHECKING:
     from simherd.setup.parameters import Parameter
@@ -73,6 +73,14 @@ def _memory(node: Node) -> str:
     return value
 
 
+def _walltime(node: Node) -> str:
+    try:
+        parse_walltime(node.value)
+    except ClusterOptionError as error:
+        raise node.fault(error.message, fix=error.fix) from error
+    return text(node)
+
+
 OPTION_RULES: dict[str, Rule] = {
     "jobs": optional(integer(minimum=1)),
     "workers": optional(integer(minimum=1)),
@@ -81,7 +89,7 @@ OPTION_RULES: dict[str, Rule] = {
     "cores": integer(minimum=1),
     "processes": integer(minimum=0),
     "memory": _memory,
-    "walltime": text,
+    "walltime": _walltime,
     "interface": text,
     "local_directory": text,
     "log_directory": text,

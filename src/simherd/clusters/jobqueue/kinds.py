@@ -59,6 +59,8 @@ class Kind:
     """Options that only it has, under dask-jobqueue's names."""
     walltime_format: str = "%H:%M:%S"
     """How it writes walltimes: "%H:%M:%S" or "%H:%M"."""
+    walltime_may_begin_with_hours: bool = False
+    """Whether it reads a walltime of two numbers as hours and minutes."""
     arguments: Callable[[JobOptions], dict[str, Any]] = _nothing
     """Further arguments of dask-jobqueue's class for some options."""
     environment: Callable[[JobOptions], str | None] = _no_environment

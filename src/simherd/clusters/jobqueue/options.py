@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -162,7 +162,7 @@ def read_options(kind: Kind, given: Mapping[str, Any]) -> JobOptions:
     own = {
         name: _CHECKS.get(name, one_line)(name, value) for name, value in ours.items() if value is not None
     }
-    return JobOptions(**_checked(values), own=own)
+    return JobOptions(**_checked(kind, values), own=own)
 
 
 def request_of(kind: Kind, options: JobOptions) -> JobRequest:
@@ -195,8 +195,9 @@ def _spelt(options: Mapping[str, Any]) -> dict[str, Any]:
     return {SPELLINGS.get(name, name): value for name, value in options.items() if name not in IGNORED}
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    checked = {name: _CHECKS.get(name, _as_it_is)(name, value) for name, value in values.items()}
+def _checked(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
+    checks = {**_CHECKS, "walltime": _walltime_of(kind)}
+    checked = {name: checks.get(name, _as_it_is)(name, value) for name, value in values.items()}
     cores, processes = _cores_and_processes(checked)
     checked["jobs"] = _jobs(checked, processes)
     checked.setdefault("memory", cores * MEMORY_PER_CORE)
@@ -250,8 +251,11 @@ def _size(name: str, value: Any) -> int:
     return parse_bytes(value)
 
 
-def _walltime(name: str, value: Any) -> int:
-    return parse_walltime(value)
+def _walltime_of(kind: Kind) -> Callable[[str, Any], int]:
+    def walltime(name: str, value: Any) -> int:
+        return parse_walltime(value, may_begin_with_hours=kind.walltime_may_begin_with_hours)
+
+    return walltime
 
 
 def _directives(name: str, value: Any) -> Any:
@@ -291,7 +295,6 @@ _CHECKS = {
     **dict.fromkeys(("mem", "disk"), _size),
     "use_stdin": flag,
     "lsf_units": _unit,
-    "walltime": _walltime,
     "shared_temp_directory": folder,
     "scheduler_options": keys,
     **dict.fromkeys(("prologue", "directives_skip", "worker_arguments"), lines),
