@@ -95,6 +95,34 @@ def test_a_variable_of_a_dataset_comes_with_its_labels(folder, name):
     assert array.encoding == {}
 
 
+@pytest.fixture
+def projected(folder):
+    """A folder with a map as GDAL writes it: only an attribute says that 'crs' belongs to it."""
+    elevation = (("y", "x"), np.ones((2, 3)), {"grid_mapping": "crs", "units": "m"})
+    coords = {"x": [10, 20, 30], "lon": (("y", "x"), np.ones((2, 3)))}
+    xr.Dataset({"z": elevation, "crs": 0}, coords).to_netcdf(folder / "map.nc")
+    return folder
+
+
+def test_all_coordinates_of_a_file_are_kept(projected):
+    array = loaded(projected, "{file: map.nc, variable: z}")
+
+    assert set(array.coords) == {"x", "lon", "crs"}
+    assert array.attrs == {"grid_mapping": "crs", "units": "m"}
+
+
+def test_the_only_variable_of_a_file_is_the_one_with_data(projected):
+    assert loaded(projected, "{file: map.nc}").name == "z"
+
+
+def test_coordinates_get_the_names_of_their_dimensions(projected):
+    array = loaded(projected, "{file: map.nc, variable: z, dims: [row, column], attrs: {units: km}}")
+
+    assert array.column.values.tolist() == [10, 20, 30]
+    assert array.lon.dims == array.dims == ("row", "column")
+    assert array.attrs["units"] == "km"
+
+
 def test_a_loaded_variable_survives_its_file(folder):
     array = loaded(folder, "{file: dem.nc, variable: soil}")
     (folder / "dem.nc").unlink()
@@ -218,6 +246,15 @@ def test_a_batch_is_sampled_or_read_from_its_table(folder):
     assert load_batch(experiment(folder, "", table))["a__b"].tolist() == [0.5, 1.5]
 
 
+def test_labels_of_a_table_are_those_of_the_batch(folder):
+    xr.Dataset({"b": ("case", [1.0, 2.0])}, {"case": ["low", "high"]}).to_netcdf(folder / "cases.nc")
+    batch = "batch: {dim: member, sampling: cases.nc, parameters: {a__b: b}}"
+
+    values = load_batch(experiment(folder, "", batch))["a__b"]
+
+    assert values.member.values.tolist() == ["low", "high"]
+
+
 def test_a_fault_of_a_table_names_its_place(folder):
     batch = "batch: {sampling: tt.csv}"
 
@@ -256,9 +293,8 @@ def test_large_inputs_stay_in_files_that_name_the_batch_otherwise(large):
 
     values = load_inputs(experiment(large, "m__rain: {file: other.nc, dims: [member, x]}", BATCH))
 
-    dims, rain, _ = values["m__rain"]
-    assert dims == ("member", "x")
-    assert hasattr(rain, "dask")
+    assert values["m__rain"].dims == ("member", "x")
+    assert values["m__rain"].chunks is not None
 
 
 @pytest.mark.parametrize("more", ["", BATCH])

@@ -23,7 +23,7 @@ from simherd.model.model import Model
 from simherd.model.randomness import NO_GENERATORS, Generators
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
 
-__all__ = ["Place", "Simulator", "place_of"]
+__all__ = ["Place", "Simulator", "are_same_labels", "place_of"]
 
 PLACE = "__simherd_place__"
 LABEL_TOLERANCE = 1e-9  # of the largest label
@@ -324,7 +324,7 @@ class Simulator:
                 )
         self.index_values = self.index_values or found
         for key, values in found.items():
-            if not _are_same_labels(values, self.index_values[key]):
+            if not are_same_labels(values, self.index_values[key]):
                 raise OutputError(
                     f"Index variable {join_name(key)} differs between simulations of the batch, so its "
                     f"dimension cannot be labelled.",
@@ -341,7 +341,7 @@ def _as_labels(value: Any) -> Array:
     return labels
 
 
-def _are_same_labels(values: Array, others: Array) -> bool:
+def are_same_labels(values: Array, others: Array) -> bool:
     """Return whether labels are equal, numbers up to the rounding of a computation that gave them."""
     if values.shape != others.shape or values.dtype.kind != "f" or others.dtype.kind != "f":
         return np.array_equal(values, others, equal_nan=values.dtype.kind == others.dtype.kind == "M")

@@ -138,8 +138,9 @@ def _setup(experiment: Experiment, model: Model) -> xr.Dataset:
             dataset = update_vars(dataset, model, output_vars={name: clock})
     if experiment.batch is not None:
         dim = experiment.batch.dim
-        members = (dim, np.arange(dataset.sizes.get(dim, 0)), {"description": "simulation of the batch"})
-        dataset = dataset.assign_coords({dim: members})
+        if dim not in dataset.coords:
+            members = (dim, np.arange(dataset.sizes.get(dim, 0)), {"description": "simulation of the batch"})
+            dataset = dataset.assign_coords({dim: members})
     return dataset
 
 
@@ -148,7 +149,10 @@ def _input_values(experiment: Experiment) -> dict[str, Any]:
     values = load_inputs(experiment)
     if experiment.batch is not None:
         dim = experiment.batch.dim
-        values |= {name: (dim, sampled) for name, sampled in load_batch(experiment).items()}
+        values |= {
+            name: sampled if hasattr(sampled, "dims") else (dim, sampled)
+            for name, sampled in load_batch(experiment).items()
+        }
     return values
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +14,7 @@ from simherd.experiment.specs import CallInput, FileInput, ValueInput
 
 if TYPE_CHECKING:
     import numpy as np
+    import xarray as xr
 
     from simherd.experiment.schema import Experiment
 
@@ -51,7 +52,7 @@ def load_inputs(experiment: Experiment) -> dict[str, Any]:
     return values
 
 
-def load_batch(experiment: Experiment) -> dict[str, np.ndarray]:
+def load_batch(experiment: Experiment) -> Mapping[str, np.ndarray | xr.DataArray]:
     """Sample or read the parameter values of an experiment's batch.
 
     Parameters
@@ -61,8 +62,8 @@ def load_batch(experiment: Experiment) -> dict[str, np.ndarray]:
 
     Returns
     -------
-    dict of str to ndarray, shape (simulations,)
-        Values by input variable.
+    mapping of str to ndarray or DataArray, shape (simulations,)
+        Values by input variable; DataArrays along the batch dimension where the table has labels.
 
     Raises
     ------
@@ -76,8 +77,13 @@ def load_batch(experiment: Experiment) -> dict[str, np.ndarray]:
         return {}
     with _located(experiment, ("batch",)):
         if batch.table:
-            return read_table(batch.table, batch.columns)
+            table = read_table(batch.table, batch.columns)
+            return {name: _along(batch.dim, values) for name, values in table.items()}
         return sample(batch.sampling, list(batch.parameters.values()), batch.size, batch.seed)
+
+
+def _along(dim: str, values: Any) -> Any:
+    return _renamed(values, [dim]) if hasattr(values, "dims") else values
 
 
 @contextmanager
@@ -123,18 +129,31 @@ def _are_texts(value: Any) -> bool:
 def _with_dims(value: Any, dims: tuple[str, ...] | None, attrs: dict[str, Any] | None) -> Any:
     if dims is None and attrs is None:
         return value
-    is_labelled = hasattr(value, "dims")
-    if dims is None and is_labelled:
-        return value.assign_attrs(attrs)
+    if hasattr(value, "dims"):
+        return _renamed(value, value.dims if dims is None else dims).assign_attrs(attrs or {})
     import numpy as np
 
-    data = value.data if is_labelled else np.asarray(value)
+    data = np.asarray(value)
     if dims is None and data.ndim:
         raise SetupError("attrs of an array need 'dims' too.", fix="add 'dims: [...]'.")
     dims = dims or ()
-    if len(dims) != data.ndim:
-        raise SetupError(f"{len(dims)} dims ({', '.join(dims)}) for {data.ndim} dimensions of data.")
-    return dims, data, {**(value.attrs if is_labelled else {}), **(attrs or {})}
+    _check_count(dims, data.ndim)
+    return dims, data, attrs or {}
+
+
+def _renamed(value: xr.DataArray, dims: Sequence[Hashable]) -> xr.DataArray:
+    """Return an array with its dimensions and their labels under other names."""
+    _check_count(dims, value.ndim)
+    names = {old: new for old, new in zip(value.dims, dims, strict=True) if old != new}
+    try:
+        return value.rename(names)
+    except ValueError as error:
+        raise SetupError(f"Cannot name its dimensions {', '.join(map(str, dims))}: {error}.") from error
+
+
+def _check_count(dims: Sequence[Hashable], ndim: int) -> None:
+    if len(dims) != ndim:
+        raise SetupError(f"{len(dims)} dims ({', '.join(map(str, dims))}) for {ndim} dimensions of data.")
 
 
 def _from_file(spec: FileInput, experiment: Experiment) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,22 +11,45 @@ import xarray as xr
 
 from simherd.errors import SetupError, UnknownNameError, close_matches
 
-__all__ = ["MAIN_CLOCK_ATTR", "add_clocks", "clock_names", "main_clock", "positions_on"]
+__all__ = [
+    "CLOCK_ATTR",
+    "MAIN_CLOCK_ATTR",
+    "OUTPUTS_ATTR",
+    "add_clocks",
+    "clock_names",
+    "main_clock",
+    "positions_on",
+    "without_marks",
+]
 
 CLOCK_ATTR = "__simherd_clock__"
 MAIN_CLOCK_ATTR = "__simherd_main_clock__"
+OUTPUTS_ATTR = "__simherd_output_vars__"
+_MARK = re.compile(r"__(simherd|xsimlab)_(\w*clock|output_vars)__")
 MAIN_CLOCK_KEYS = ("dim", "units", "calendar")
 TOLERANCE = 1e-9
 
 
 def clock_names(dataset: xr.Dataset) -> list[str]:
     """Return the names of all clocks of a setup."""
-    return [str(n) for n, c in dataset.coords.items() if CLOCK_ATTR in c.attrs or MAIN_CLOCK_ATTR in c.attrs]
+    return [
+        str(n) for n, v in dataset.coords.variables.items() if _is_clock(n, v, CLOCK_ATTR, MAIN_CLOCK_ATTR)
+    ]
+
+
+def _is_clock(name: Any, variable: xr.Variable, *marks: str) -> bool:
+    """Return whether a coordinate is a clock; one that was computed from a clock has its attributes too."""
+    return variable.dims == (name,) and not variable.attrs.keys().isdisjoint(marks)
+
+
+def without_marks(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return attributes without those that mark clocks and outputs, which arithmetic carries on."""
+    return {name: value for name, value in attrs.items() if not _MARK.fullmatch(str(name))}
 
 
 def main_clock(dataset: xr.Dataset) -> str | None:
     """Return the name of the main clock, if there is one."""
-    found = (str(n) for n, c in dataset.coords.items() if MAIN_CLOCK_ATTR in c.attrs)
+    found = (str(n) for n, v in dataset.coords.variables.items() if _is_clock(n, v, MAIN_CLOCK_ATTR))
     return next(found, None)
 
 

@@ -12,7 +12,8 @@ from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.model import Model, active_model
 from simherd.model.names import INPUT_SUFFIX, find_key, flatten_keys
-from simherd.setup.clocks import add_clocks, clock_names
+from simherd.setup.clocks import OUTPUTS_ATTR, add_clocks, clock_names, without_marks
+from simherd.setup.labels import check_clocks, check_labels, with_labels, without_labels
 from simherd.setup.objects import mark_none
 
 __all__ = [
@@ -24,8 +25,6 @@ __all__ = [
     "update_clocks",
     "update_vars",
 ]
-
-OUTPUTS_ATTR = "__simherd_output_vars__"
 
 
 def find_model(model: Model | None) -> Model:
@@ -117,6 +116,7 @@ def update_clocks(
         return dataset.copy()
     outputs = output_clocks(dataset)
     updated = add_clocks(dataset, clocks or {}, master_clock)
+    check_clocks(dataset, updated)
     return _with_outputs(updated, outputs)
 
 
@@ -154,11 +154,13 @@ def update_vars(
 
 
 def filter_vars(dataset: xr.Dataset, model: Model | None = None) -> xr.Dataset:
-    """Return a setup with nothing but clocks and what the model has."""
+    """Return a setup with nothing but clocks and the inputs of the model with their coordinates."""
     graph = find_model(model).graph
-    kept = {join_name(key) for key in graph.inputs} | set(clock_names(dataset))
+    inputs = [name for name in map(join_name, graph.inputs) if name in dataset.variables]
+    labels = (str(label) for name in inputs for label in dataset[name].coords)
+    kept = {*inputs, *labels, *clock_names(dataset)}
     outputs = {n: c for n, c in output_clocks(dataset).items() if find_key(n, graph)}
-    dropped = [name for name in dataset.variables if name not in kept]
+    dropped = [name for name in dataset.variables if str(name) not in kept]
     return _with_outputs(dataset.drop_vars(dropped), outputs)
 
 
@@ -213,12 +215,13 @@ def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -
         if key not in inputs:
             raise _no_input(graph, graph.variables[key])
         variables[join_name(key)] = _as_variable(graph.variables[key], value)
-        if graph.variables[key].keeps_labels and isinstance(value, xr.DataArray):
-            dataset = _with_labels_of(dataset, value, join_name(key))
     names = [name + suffix for name in variables for suffix in ("", INPUT_SUFFIX)]
     replaced = [name for name in names if name in dataset.variables]
+    dataset = without_labels(dataset.drop_vars(replaced), variables)
+    arrays = {join_name(key): value for key, value in values.items() if isinstance(value, xr.DataArray)}
+    labelled = check_labels(dataset, variables, arrays)
     try:
-        return dataset.drop_vars(replaced).assign(variables)
+        return with_labels(dataset.assign(variables), labelled)
     except ValueError as error:
         raise SetupError(f"Inputs do not fit together: {error}.") from error
 
@@ -243,18 +246,6 @@ def _no_input(graph: Graph, variable: Variable) -> UnknownNameError:
     return UnknownNameError(f"{name!r} is not an input: {refers}{why}. {close_matches(name, known)}")
 
 
-def _with_labels_of(dataset: xr.Dataset, value: xr.DataArray, name: str) -> xr.Dataset:
-    """Return a setup with the coordinates of an input that keeps its labels."""
-    for coord, labels in value.coords.items():
-        known = dataset.variables.get(coord)
-        if known is not None and not known.equals(labels.variable):  # type: ignore[no-untyped-call]
-            raise SetupError(
-                f"Input {name} has other labels along {coord!r} than the setup.",
-                fix="give all inputs the same labels, for instance by xarray.align.",
-            )
-    return dataset.assign_coords({c: v for c, v in value.coords.items() if c not in dataset.coords})
-
-
 def _as_variable(variable: Variable, value: Any) -> xr.Variable:
     """Return a value as a labelled variable with description and units."""
     if isinstance(value, xr.DataArray | xr.Variable):
@@ -264,7 +255,7 @@ def _as_variable(variable: Variable, value: Any) -> xr.Variable:
     else:
         data = _as_data(variable, value)
         made = xr.Variable(_dims_for(variable, np.ndim(data)), data)
-    made.attrs = {**variable.attrs, **made.attrs}
+    made.attrs = {**variable.attrs, **without_marks(made.attrs)}
     mark_none(made)
     return made
 

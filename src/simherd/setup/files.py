@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath, PurePosixPath
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["SUFFIXES", "open_arrays", "pick"]
+
+_LINKS = ("grid_mapping",)
+"""Attributes that name a coordinate, which xarray takes for encoding where it decodes all coordinates."""
 
 
 @contextmanager
@@ -94,6 +98,10 @@ def pick(arrays: Mapping[str, Any], name: str | None, source: str, lazy_dim: str
 def _picked(array: xr.DataArray, lazy_dim: str | None, file: str | None) -> xr.DataArray:
     from simherd.setup.lazy import as_chunked, stays_lazy
 
+    for coord in array.coords.values():
+        coord.load()
+    links = {key: array.encoding[key] for key in _LINKS if array.encoding.get(key) in array.coords}
+    array = array.assign_attrs(links)
     if lazy_dim not in array.dims or not stays_lazy(array.variable):
         return array.load().drop_encoding()
     chunked = array.copy(data=as_chunked(array.variable, str(lazy_dim)).data).drop_encoding()
@@ -166,10 +174,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _read_netcdf(path: Path) -> Any:
-    import xarray as xr
-
     try:
-        return xr.open_dataset(path)
+        return _opened(path)
     except ValueError as error:
         if any(importlib.util.find_spec(name) for name in ("netCDF4", "h5netcdf")):
             raise
@@ -180,20 +186,26 @@ def _read_netcdf(path: Path) -> Any:
 
 def _read_remote_netcdf(address: str) -> Any:
     import fsspec
-    import xarray as xr
 
     if importlib.util.find_spec("h5netcdf") is None:
         raise MissingDependencyError(
             f"Reading '{address}' where it is needs the package h5netcdf.",
             fix="pip install h5netcdf; or copy the file here, or keep it as Zarr.",
         )
-    return xr.open_dataset(fsspec.open(address).open(), engine="h5netcdf")
+    return _opened(fsspec.open(address).open(), engine="h5netcdf")
 
 
 def _read_zarr(path: str | Path) -> Any:
+    return _opened(path, engine="zarr", chunks=None, consolidated=False)
+
+
+def _opened(source: Any, **options: Any) -> Any:
+    """Return a dataset with all coordinates, also those that only an attribute such as grid_mapping names."""
     import xarray as xr
 
-    return xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Variable\(s\) referenced in", category=UserWarning)
+        return xr.open_dataset(source, decode_coords="all", **options)
 
 
 def _read_npy(path: Path) -> dict[str, np.ndarray]:

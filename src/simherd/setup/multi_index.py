@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 import xarray as xr
+from xarray.indexes import PandasMultiIndex
 
 __all__ = ["MultiIndexes", "join_levels", "split_levels"]
 
@@ -18,9 +19,9 @@ MultiIndexes = Mapping[str, pd.MultiIndex]
 def split_levels(dataset: xr.Dataset) -> tuple[xr.Dataset, MultiIndexes]:
     """Return a dataset without multi-indexes, and those that it had by dimension."""
     found = {
-        str(name): index
-        for name, index in dataset.indexes.items()
-        if isinstance(index, pd.MultiIndex) and name in dataset.dims
+        str(name): index.index
+        for name, index in dataset.xindexes.items()
+        if isinstance(index, PandasMultiIndex) and name == index.dim
     }
     return dataset.reset_index(list(found)) if found else dataset, found
 

@@ -20,7 +20,7 @@ from simherd.model.names import INPUT_SUFFIX, as_key
 from simherd.model.randomness import fresh_seed
 from simherd.model.variables import VarIntent
 from simherd.resources import is_count
-from simherd.setup.clocks import clock_names, main_clock, positions_on
+from simherd.setup.clocks import clock_names, main_clock, positions_on, without_marks
 from simherd.setup.dataset import output_clocks
 from simherd.setup.lazy import labelled_rows, stays_lazy, with_chunks
 from simherd.setup.objects import decode_objects
@@ -90,7 +90,7 @@ def make_setup(
     """
     _check_choice("check_dims", check_dims, ("strict", "transpose", None))
     _check_choice("validate", validate, ("inputs", "all", None))
-    dataset = decode_objects(_with_original_inputs(dataset, model.graph))
+    dataset = _without_stray_marks(decode_objects(_with_original_inputs(dataset, model.graph)), model.graph)
     clock = main_clock(dataset)
     _check_indexes(model.graph, dataset)
     if batch_dim is not None and batch_dim not in dataset.sizes:
@@ -153,6 +153,15 @@ def _with_original_inputs(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
     for name in map(join_name, graph.inputs):
         if name + INPUT_SUFFIX in dataset.variables:
             dataset = dataset.drop_vars(name, errors="ignore").rename({name + INPUT_SUFFIX: name})
+    return dataset
+
+
+def _without_stray_marks(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
+    """Return a setup in which nothing but clocks has their marks: inputs computed from one carry them on."""
+    dataset = dataset.copy()
+    clocks = {*clock_names(dataset)} - {*map(join_name, graph.inputs)}
+    for variable in (v for name, v in dataset.variables.items() if name not in clocks):
+        variable.attrs = without_marks(variable.attrs)
     return dataset
 
 

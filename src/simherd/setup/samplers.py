@@ -16,12 +16,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simherd.errors import SetupError, close_matches
 from simherd.setup.files import open_arrays, pick
 from simherd.setup.parameters import Parameter
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["METHODS", "Parameter", "batch_size", "check_parameter", "read_table", "sample"]
 
@@ -109,7 +113,9 @@ def check_parameter(method: str, parameter: Parameter) -> None:
         )
 
 
-def read_table(path: str | Path, columns: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:
+def read_table(
+    path: str | Path, columns: Mapping[str, str] | None = None
+) -> dict[str, np.ndarray | xr.DataArray]:
     """Read the parameter values of a batch from a table.
 
     Parameters
@@ -122,7 +128,8 @@ def read_table(path: str | Path, columns: Mapping[str, str] | None = None) -> di
 
     Returns
     -------
-    dict of str to ndarray, shape (rows,)
+    dict of str to ndarray or DataArray, shape (rows,)
+        DataArrays of files that have coordinates.
 
     Raises
     ------
@@ -134,7 +141,8 @@ def read_table(path: str | Path, columns: Mapping[str, str] | None = None) -> di
         # A Zarr group lists its arrays in any order; the batch must be the same everywhere.
         own = sorted(arrays.data_vars) if hasattr(arrays, "data_vars") else list(arrays)
         names = columns or {name: name for name in own}
-        table = {name: np.asarray(pick(arrays, column, source)) for name, column in names.items()}
+        picked = {name: pick(arrays, column, source) for name, column in names.items()}
+    table = {name: one if getattr(one, "coords", ()) else np.asarray(one) for name, one in picked.items()}
     shapes = {name: values.shape for name, values in table.items()}
     if len(set(shapes.values())) != 1 or any(len(s) != 1 or s == (0,) for s in shapes.values()):
         found = ", ".join(f"'{name}': {shape}" for name, shape in shapes.items()) or "none"

@@ -260,6 +260,7 @@ def _quiet_zarr() -> Iterator[None]:
 
 
 def _write(group: zarr.Group, dataset: xr.Dataset) -> None:
+    before = _coordinates_of(group)
     dataset.to_zarr(
         group.store,
         group=group.path or None,
@@ -267,6 +268,18 @@ def _write(group: zarr.Group, dataset: xr.Dataset) -> None:
         consolidated=False,
         encoding={str(n): _input_encoding(v) for n, v in dataset.variables.items()},
     )
+    if lost := before - (after := _coordinates_of(group)):
+        _as_written(group).attrs["coordinates"] = " ".join(sorted(lost | after))
+
+
+def _coordinates_of(group: zarr.Group) -> set[str]:
+    """Return the coordinates that a group names, which have a dimension that no variable has."""
+    return set(str(_as_written(group).attrs.get("coordinates", "")).split())
+
+
+def _as_written(group: zarr.Group) -> zarr.Group:
+    """Return a group with its present attributes, which xarray may have changed."""
+    return zarr.open_group(group.store, path=group.path, mode="r+", use_consolidated=False)
 
 
 def _consolidate(group: zarr.Group) -> None:

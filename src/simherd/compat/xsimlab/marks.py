@@ -7,8 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from simherd.setup.clocks import CLOCK_ATTR, MAIN_CLOCK_ATTR
-from simherd.setup.dataset import OUTPUTS_ATTR
+from simherd.setup.clocks import CLOCK_ATTR, MAIN_CLOCK_ATTR, OUTPUTS_ATTR
 
 __all__ = ["CLOCK", "MASTER_CLOCK", "OUTPUT_VARS", "to_ours", "to_theirs"]
 
