@@ -39,11 +39,11 @@ def test_scalars_stay_what_they_are(walk, value):
 
 
 def test_attributes_of_a_value_win_over_the_declared_ones(walk):
-    value = ((), 2.0, {"units": "km"})
+    value = ((), 2.0, {"description": "as measured"})
 
     setup = sh.create_setup(walk.model, input_vars={"walk__gain": value})
 
-    assert setup.walk__gain.attrs == {"units": "km", "description": "climb per step"}
+    assert setup.walk__gain.attrs == {"units": "m", "description": "as measured"}
 
 
 def test_a_value_with_undeclared_dimensions_is_an_error(walk):

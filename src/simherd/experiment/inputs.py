@@ -63,7 +63,7 @@ def load_batch(experiment: Experiment) -> Mapping[str, np.ndarray | xr.DataArray
     Returns
     -------
     mapping of str to ndarray or DataArray, shape (simulations,)
-        Values by input variable; DataArrays along the batch dimension where the table has labels.
+        Values by input variable; those of a .nc or .zarr table with its coordinates and attributes.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from simherd.model.names import INPUT_SUFFIX, find_key, flatten_keys
 from simherd.setup.clocks import OUTPUTS_ATTR, add_clocks, clock_names, without_marks
 from simherd.setup.labels import check_clocks, check_labels, with_labels, without_labels
 from simherd.setup.objects import mark_none
+from simherd.setup.units import in_units_of, without_units
 
 __all__ = [
     "create_setup",
@@ -247,17 +248,26 @@ def _no_input(graph: Graph, variable: Variable) -> UnknownNameError:
 
 
 def _as_variable(variable: Variable, value: Any) -> xr.Variable:
-    """Return a value as a labelled variable with description and units."""
-    if isinstance(value, xr.DataArray | xr.Variable):
-        made = (value.variable if isinstance(value, xr.DataArray) else value).copy(deep=False)
-    elif isinstance(value, tuple):
-        made = _from_tuple(variable, value)
-    else:
-        data = _as_data(variable, value)
-        made = xr.Variable(_dims_for(variable, np.ndim(data)), data)
-    made.attrs = {**variable.attrs, **without_marks(made.attrs)}
+    """Return a value as a labelled variable with description, in the units of its declaration."""
+    value, quantity = without_units(value)
+    made = _labelled(variable, value)
+    made.attrs = without_marks(made.attrs)
+    if quantity is not None:
+        made.attrs["units"] = quantity.units
+    registry = None if quantity is None else quantity.registry
+    made = in_units_of(variable.attrs.get("units"), join_name(variable.key), made, registry)
+    made.attrs = {**variable.attrs, **made.attrs}
     mark_none(made)
     return made
+
+
+def _labelled(variable: Variable, value: Any) -> xr.Variable:
+    if isinstance(value, xr.DataArray | xr.Variable):
+        return (value.variable if isinstance(value, xr.DataArray) else value).copy(deep=False)
+    if isinstance(value, tuple):
+        return _from_tuple(variable, value)
+    data = _as_data(variable, value)
+    return xr.Variable(_dims_for(variable, np.ndim(data)), data)
 
 
 def _from_tuple(variable: Variable, value: tuple[Any, ...]) -> xr.Variable:
@@ -278,7 +288,7 @@ def _as_data(variable: Variable, value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         try:
             return np.asarray(value)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise SetupError(
                 f"Input {join_name(variable.key)} is no array: {error}",
                 fix="give rows of one length, or (dims, data) with an array of objects.",

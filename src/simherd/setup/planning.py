@@ -24,6 +24,7 @@ from simherd.setup.clocks import clock_names, main_clock, positions_on, without_
 from simherd.setup.dataset import output_clocks
 from simherd.setup.lazy import labelled_rows, stays_lazy, with_chunks
 from simherd.setup.objects import decode_objects
+from simherd.setup.units import in_units_of
 
 __all__ = ["Setup", "make_setup"]
 
@@ -90,7 +91,8 @@ def make_setup(
     """
     _check_choice("check_dims", check_dims, ("strict", "transpose", None))
     _check_choice("validate", validate, ("inputs", "all", None))
-    dataset = _without_stray_marks(decode_objects(_with_original_inputs(dataset, model.graph)), model.graph)
+    dataset = decode_objects(_with_original_inputs(dataset, model.graph))
+    dataset = _in_declared_units(_without_stray_marks(dataset, model.graph), model.graph)
     clock = main_clock(dataset)
     _check_indexes(model.graph, dataset)
     if batch_dim is not None and batch_dim not in dataset.sizes:
@@ -163,6 +165,17 @@ def _without_stray_marks(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
     for variable in (v for name, v in dataset.variables.items() if name not in clocks):
         variable.attrs = without_marks(variable.attrs)
     return dataset
+
+
+def _in_declared_units(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
+    """Return a setup with inputs in the units of their variables, also those put into it by hand."""
+    converted = {}
+    for name, variable in ((join_name(key), graph.variables[key]) for key in graph.inputs):
+        if name in dataset.variables:
+            given = dataset.variables[name]
+            converted[name] = in_units_of(variable.attrs.get("units"), name, given)
+    changed = {name: made for name, made in converted.items() if made is not dataset.variables[name]}
+    return dataset.assign(changed) if changed else dataset
 
 
 def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -129,7 +129,7 @@ def read_table(
     Returns
     -------
     dict of str to ndarray or DataArray, shape (rows,)
-        DataArrays of files that have coordinates.
+        DataArrays, with coordinates and attributes, of .nc and .zarr.
 
     Raises
     ------
@@ -141,8 +141,7 @@ def read_table(
         # A Zarr group lists its arrays in any order; the batch must be the same everywhere.
         own = sorted(arrays.data_vars) if hasattr(arrays, "data_vars") else list(arrays)
         names = columns or {name: name for name in own}
-        picked = {name: pick(arrays, column, source) for name, column in names.items()}
-    table = {name: one if getattr(one, "coords", ()) else np.asarray(one) for name, one in picked.items()}
+        table = {name: pick(arrays, column, source) for name, column in names.items()}
     shapes = {name: values.shape for name, values in table.items()}
     if len(set(shapes.values())) != 1 or any(len(s) != 1 or s == (0,) for s in shapes.values()):
         found = ", ".join(f"'{name}': {shape}" for name, shape in shapes.items()) or "none"
