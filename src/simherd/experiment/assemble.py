@@ -123,6 +123,7 @@ def _placed(experiment: Experiment, *keys: str | int) -> Iterator[None]:
 
 
 def _setup(experiment: Experiment, model: Model) -> xr.Dataset:
+    from simherd.reserved import check_name
     from simherd.setup.dataset import create_setup, update_vars
 
     with _placed(experiment, "clocks"):
@@ -138,6 +139,8 @@ def _setup(experiment: Experiment, model: Model) -> xr.Dataset:
             dataset = update_vars(dataset, model, output_vars={name: clock})
     if experiment.batch is not None:
         dim = experiment.batch.dim
+        with _placed(experiment, "batch", "dim"):
+            check_name("Batch dimension", dim)
         if dim not in dataset.coords:
             members = (dim, np.arange(dataset.sizes.get(dim, 0)), {"description": "simulation of the batch"})
             dataset = dataset.assign_coords({dim: members})

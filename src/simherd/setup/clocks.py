@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from simherd.errors import SetupError, UnknownNameError, close_matches
+from simherd.reserved import check_name
 
 __all__ = [
     "CLOCK_ATTR",
@@ -80,6 +81,8 @@ def add_clocks(
     options = _main_clock_options(main)
     if not isinstance(clocks, Mapping):
         raise SetupError(f"clocks: a mapping is needed, found {clocks!r}.", fix="give {name: labels}.")
+    for name in clocks:
+        check_name("Clock", name)
     coords = {name: _clock_variable(name, values) for name, values in clocks.items()}
     for name in clocks:
         coords[name].attrs[CLOCK_ATTR] = np.uint8(1)

@@ -12,6 +12,7 @@ from simherd.errors import SetupError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.model import Model, active_model
 from simherd.model.names import INPUT_SUFFIX, find_key, flatten_keys
+from simherd.reserved import check_name
 from simherd.setup.clocks import OUTPUTS_ATTR, add_clocks, clock_names, without_marks
 from simherd.setup.labels import check_clocks, check_labels, with_labels, without_labels
 from simherd.setup.objects import mark_none
@@ -197,6 +198,7 @@ def _checked_outputs(dataset: xr.Dataset, graph: Graph, given: Mapping[Any, Any]
     clocks = clock_names(dataset)
     for key, clock in flatten_keys(given, graph, "output_vars").items():
         variable = graph.variables[key]
+        check_name("Output", join_name(key))
         if variable.is_group or variable.is_object:
             raise SetupError(f"Object or group variables can't be set as model outputs: {join_name(key)}.")
         if clock is not None and clock is not False and clock not in clocks:
@@ -215,6 +217,7 @@ def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -
     for key, value in values.items():
         if key not in inputs:
             raise _no_input(graph, graph.variables[key])
+        check_name("Input", join_name(key))
         variables[join_name(key)] = _as_variable(graph.variables[key], value)
     names = [name + suffix for name in variables for suffix in ("", INPUT_SUFFIX)]
     replaced = [name for name in names if name in dataset.variables]

@@ -9,6 +9,7 @@ import xarray as xr
 
 from simherd.engine.simulate import are_same_labels
 from simherd.errors import SetupError
+from simherd.reserved import check_name
 from simherd.setup.clocks import clock_names, without_marks
 
 __all__ = ["check_clocks", "check_labels", "with_labels", "without_labels"]
@@ -45,6 +46,8 @@ def check_labels(
     known = {str(label): variable for label, variable in (*dataset.variables.items(), *inputs.items())}
     owners: dict[str, tuple[str, ...]] = {label: (label,) for label in inputs}
     for name, value in labelled.items():
+        for label in value.coords:
+            check_name(f"Coordinate of input {name}", label)
         for label, coord in ((str(label), coord.variable) for label, coord in value.coords.items()):
             if label in known and not _agree(known[label], coord):
                 others = owners.get(label) or _owners(dataset, label)

@@ -19,6 +19,7 @@ from simherd.model.model import Model
 from simherd.model.names import INPUT_SUFFIX, as_key
 from simherd.model.randomness import fresh_seed
 from simherd.model.variables import VarIntent
+from simherd.reserved import MODEL, SECONDS, STATUS, check_name
 from simherd.resources import is_count
 from simherd.setup.clocks import clock_names, main_clock, positions_on, without_marks
 from simherd.setup.dataset import output_clocks
@@ -94,6 +95,7 @@ def make_setup(
     dataset = decode_objects(_with_original_inputs(dataset, model.graph))
     dataset = _in_declared_units(_without_stray_marks(dataset, model.graph), model.graph)
     clock = main_clock(dataset)
+    _check_names(model.graph, dataset)
     _check_indexes(model.graph, dataset)
     if batch_dim is not None and batch_dim not in dataset.sizes:
         raise UnknownNameError(
@@ -152,6 +154,7 @@ def _seed(model: Model, given: int | None) -> int | None:
 
 def _with_original_inputs(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
     """Return a setup that was a result with its inputs in place of the outputs of the same name."""
+    dataset = dataset.drop_vars([name for name in (STATUS, SECONDS, MODEL) if name in dataset.data_vars])
     for name in map(join_name, graph.inputs):
         if name + INPUT_SUFFIX in dataset.variables:
             dataset = dataset.drop_vars(name, errors="ignore").rename({name + INPUT_SUFFIX: name})
@@ -181,6 +184,20 @@ def _in_declared_units(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
 def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         raise SetupError(f"{name}={value!r} is not allowed: one of {', '.join(map(repr, allowed))}.")
+
+
+def _check_names(graph: Graph, dataset: xr.Dataset) -> None:
+    """Raise an error if something of a result has a name that a store uses itself, or cannot hold."""
+    named: dict[str, Iterable[Any]] = {
+        "Coordinate": dataset.coords,
+        "Variable": dataset.data_vars,
+        "Dimension": dataset.sizes,
+        "Output": output_clocks(dataset),
+        "Index variable": [name for _, name in graph.indexes],
+    }
+    for what, names in named.items():
+        for name in names:
+            check_name(what, name)
 
 
 def _check_indexes(graph: Graph, dataset: xr.Dataset) -> None:

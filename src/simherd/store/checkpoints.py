@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from simherd.reserved import CHECKPOINTS
 from simherd.store.durable import make_folders, replace_file, sync_folder
 
 __all__ = ["CHECKPOINTS", "CheckpointFolder"]
-
-CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True)

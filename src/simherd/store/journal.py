@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from simherd.engine.block import Failure
+from simherd.reserved import JOURNAL
 from simherd.store.durable import append_lines, make_folders
 
 __all__ = ["JOURNAL", "read_journal", "record_failures"]
-
-JOURNAL = "journal"
 
 
 def record_failures(store: Path, failures: Iterable[Failure]) -> None:

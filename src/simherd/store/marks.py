@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simherd.engine.block import Numbers
+from simherd.reserved import RUNNING as FOLDER
 from simherd.store.durable import open_file
 from simherd.store.os_errors import os_errors_named
 
 __all__ = ["FOLDER", "Mark", "Marks", "read_marks", "remove_marks"]
 
-FOLDER = ".running"
 SIGN = "run"
 WIDTH = 8
 

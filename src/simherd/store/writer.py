@@ -13,6 +13,7 @@ import numpy as np
 from simherd.engine.block import BlockResult, Numbers
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
+from simherd.reserved import FINGERPRINT, MODEL, SECONDS, STATUS
 from simherd.store.concatenated import ConcatenatedArray
 from simherd.store.durable import sync_folder
 from simherd.store.journal import record_failures
@@ -30,10 +31,6 @@ __all__ = [
     "chunk_files",
 ]
 
-FINGERPRINT = "fingerprint.json"
-STATUS = "simulation_status"
-SECONDS = "simulation_seconds"
-MODEL = "simulation_model"
 UNFINISHED = "pending"
 """What the group of a single simulation says under the name of the status until all is written."""
 
