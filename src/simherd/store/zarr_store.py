@@ -36,6 +36,8 @@ from simherd.store.writer import ArrayWriter
 
 __all__ = ["ZarrStore"]
 
+COORDINATES = "coordinates"
+"""Attribute of a group in which xarray names the coordinates along dimensions that no variable has."""
 CHUNK_KEYS: Any = {"name": "default", "separator": "."}
 INPUT_CHUNK_BYTES = 64 * 2**20
 _TIME_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -219,7 +221,8 @@ class ZarrStore:
         group = as_durable(self.group)
         with _quiet_zarr():
             whole = zarr.open_group(group.store, path=group.path or None, mode="r+", use_consolidated=True)
-            whole.attrs.put({str(name): _as_attribute(value) for name, value in attrs.items()})
+            kept = {COORDINATES: whole.attrs[COORDINATES]} if COORDINATES in whole.attrs else {}
+            whole.attrs.put(kept | {str(name): _as_attribute(value) for name, value in attrs.items()})
         if self.folder is not None:
             sync_folder(self.folder)
 
@@ -269,12 +272,11 @@ def _write(group: zarr.Group, dataset: xr.Dataset) -> None:
         encoding={str(n): _input_encoding(v) for n, v in dataset.variables.items()},
     )
     if lost := before - (after := _coordinates_of(group)):
-        _as_written(group).attrs["coordinates"] = " ".join(sorted(lost | after))
+        _as_written(group).attrs[COORDINATES] = " ".join(sorted(lost | after))
 
 
 def _coordinates_of(group: zarr.Group) -> set[str]:
-    """Return the coordinates that a group names, which have a dimension that no variable has."""
-    return set(str(_as_written(group).attrs.get("coordinates", "")).split())
+    return set(str(_as_written(group).attrs.get(COORDINATES, "")).split())
 
 
 def _as_written(group: zarr.Group) -> zarr.Group:
