@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -25,6 +27,8 @@ GOOD = Worker(
     cores=2,
     limited_by="affinity",
     memory_limit=2**30,
+    memory_held=2**28,
+    is_paused=False,
     versions={"python": "3.11.7", "numpy": "2.4.6"},
     guards={"OMP_NUM_THREADS": "1"},
     use=ThreadUse(worker="w", place="n1 x", tasks=2, cores=2, shared_cores=2, libraries={"openblas": 1}),
@@ -53,6 +57,28 @@ def test_libraries_with_more_threads_than_cores_are_named():
 
 def test_threads_that_fill_the_cores_are_fine():
     assert list(look_at_threads_of([with_libraries(openblas=1)])) == []
+
+
+def test_paused_worker_is_named():
+    _, found = look_at_worker(replace(GOOD, is_paused=True, memory_held=900 * 2**20))
+
+    assert found.verdict is Verdict.WRONG
+    assert found.text == "w is paused and begins no simulation: it holds 900.0 MiB of 1.0 GiB"
+
+
+@pytest.mark.cluster
+def test_hanging_worker_does_not_keep_others_from_answering(two_workers, monkeypatch):
+    monkeypatch.setattr("simherd.doctor.workers.ANSWER_S", 1.0)
+    hanging, process = next(iter(two_workers.run(os.getpid).items()))
+    os.kill(process, signal.SIGSTOP)
+    try:
+        found = list(examine_workers(two_workers))
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+    (silent,) = (one for one in found if one.verdict is Verdict.WRONG)
+    assert silent.text == f"{hanging} cannot say what it is: TimeoutError: no answer within 1 s"
+    assert sum(one.topic == "worker" for one in found) == 2
 
 
 def test_a_worker_without_guard_is_noted():

@@ -19,17 +19,9 @@ def test_the_scheduler_tells_the_names_of_all_workers():
         assert sorted(names.values()) == [str(number) for number in range(7)]
 
 
-class Client:
-    """A client with workers that report what they use just when it is looked at."""
-
-    def __init__(self, hear):
-        self._hear = hear
-
-    def run_on_scheduler(self, function):
-        return Names(self._hear)
-
-
 class Names(dict):
+    """Names of workers, one of which reports what it uses just when they are looked at."""
+
     def __init__(self, hear):
         super().__init__(first="1", second="2")
         self._hear = hear
@@ -45,8 +37,9 @@ def event(address):
     return 0.0, thread_use(address, 1).as_message()
 
 
-def test_workers_may_report_what_threads_they_use_while_it_is_looked_at():
-    watch = ThreadWatch(Client(lambda message: watch._hear(message)))
+def test_workers_may_report_what_threads_they_use_while_it_is_looked_at(monkeypatch):
+    watch = ThreadWatch(None)
+    monkeypatch.setattr("simherd.executors.thread_watch.worker_names", lambda client: Names(watch._hear))
     watch._hear(event("first"))
     watch._hear(event("second"))
 

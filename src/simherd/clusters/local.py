@@ -16,6 +16,7 @@ from distributed.system import MEMORY_LIMIT
 
 from simherd.clusters.base import GuardedNanny, OwningClient
 from simherd.clusters.checks import positive, shares
+from simherd.clusters.memory import memory_settings
 from simherd.clusters.scheduler import SETTINGS
 from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
 from simherd.clusters.security import address_of, as_security
@@ -85,8 +86,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     host = "127.0.0.1" if interface is None else address_of(interface)
     is_in_process = processes == 0 and interface is None
     listening = {} if is_in_process else {"host": host}
-    kept = shares("worker_memory", worker_memory or {})
-    settings = {f"distributed.worker.memory.{what}": share for what, share in kept.items()}
+    settings = memory_settings(shares("worker_memory", worker_memory or {}))
     credentials = as_security(security, is_wanted=not is_in_process)
     secured = {} if credentials is None else {"security": credentials, "protocol": "tls://"}
     guarded = positive("guard_threads", guard_threads)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from simherd.clusters.keeper import Invitation, Keeper
+from simherd.clusters.memory import memory_settings
 from simherd.clusters.scheduler import start_scheduler
 from simherd.clusters.security import address_of, as_security
 from simherd.errors import ClusterError, MissingDependencyError
@@ -225,12 +226,11 @@ def _invite(ranks: Ranks, options: RankOptions, stack: ExitStack) -> tuple[SpecC
     is_local = ranks.is_one_node and options.interface is None
     host = LOOPBACK if is_local else address_of(options.interface)
     security = as_security(options.security, is_wanted=True)
-    memory = {f"distributed.worker.memory.{name}": v for name, v in (options.worker_memory or {}).items()}
     keeper = stack.enter_context(Keeper(ranks.rank, ranks.neighbors))
     keeper.most_threads = ranks.size * options.threads_per_worker
     lifeline = stack.enter_context(socket.create_server((host, 0), backlog=BACKLOG))
     stack.enter_context(guarding(options.guard_threads))
-    stack.enter_context(dask.config.set(memory))
+    stack.enter_context(dask.config.set(memory_settings(options.worker_memory or {})))
     cluster = start_scheduler(host, security, dashboard_address=options.dashboard_address, name=options.name)
     stack.enter_context(closing(cluster))
     invitation = Invitation(

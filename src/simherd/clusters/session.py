@@ -14,6 +14,7 @@ from distributed import Client, Security
 from simherd.clusters.base import OwningClient
 from simherd.clusters.connection import Connection, read_connection
 from simherd.errors import ClusterOptionError, SessionError
+from simherd.executors.asking import ask
 
 __all__ = ["offer_keeper", "open", "open_connection"]
 
@@ -106,7 +107,7 @@ class _DistantKeeper:
 
 
 def _ask(client: Client, function: Callable[..., Any], *arguments: Any) -> Any:
-    return client.run_on_scheduler(function, *arguments)  # type: ignore[no-untyped-call]
+    return ask(client, lambda: client.run_on_scheduler(function, *arguments))  # type: ignore[no-untyped-call]
 
 
 def _most_threads(dask_scheduler: Any = None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import socket
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from simherd.doctor.finding import Finding, Verdict
 from simherd.doctor.software import PACKAGES, versions
+from simherd.executors.asking import ask
 from simherd.progress.words import counted
 from simherd.resources import core_limits, format_bytes, usable_cores
 from simherd.thread_use import ThreadUse, overused, thread_use
@@ -29,6 +31,8 @@ __all__ = [
     "look_at_worker",
 ]
 
+ANSWER_S = 20.0
+"""Time that a worker has to answer, in s."""
 SAME_PYTHON = (
     "let jobs start the Python of an environment that has the same: lines that load it as 'activation' in "
     "section simherd of jobqueue.yaml; or python: PATH, which is 'python: python' for what a prologue loads "
@@ -54,6 +58,10 @@ class Worker:
     """What sets that number."""
     memory_limit: int
     """Memory that Dask lets it use, in bytes; 0 for no limit."""
+    memory_held: int
+    """Memory that its process holds, in bytes."""
+    is_paused: bool
+    """Whether it begins no task, because Dask has paused it."""
     versions: Mapping[str, str | None]
     """Versions of Python and packages."""
     guards: Mapping[str, str]
@@ -73,6 +81,8 @@ def describe_this_worker(dask_worker: Any = None) -> Worker:
         cores=usable_cores(),
         limited_by=min(limits, key=lambda name: limits[name]),
         memory_limit=dask_worker.memory_manager.memory_limit or 0,
+        memory_held=dask_worker.monitor.get_process_memory(),
+        is_paused=dask_worker.status.name == "paused",
         versions=_versions_here(),
         guards={name: os.environ[name] for name in GUARD_VARIABLES if name in os.environ},
         use=thread_use(str(dask_worker.name), dask_worker.state.nthreads),
@@ -91,7 +101,7 @@ def examine_workers(client: Client) -> Iterator[Finding]:
     client : dask.distributed.Client
         Its workers are asked; one that cannot answer is a finding.
     """
-    answers = client.run(describe_this_worker, on_error="return")
+    answers = _answers(client)
     workers = [one for one in answers.values() if isinstance(one, Worker)]
     if not answers:
         yield Finding(
@@ -114,12 +124,37 @@ def examine_workers(client: Client) -> Iterator[Finding]:
         yield look_at_host(host, there)
 
 
+def _answers(client: Client) -> dict[str, Any]:
+    """Return what each worker says of itself, or the error in its place.
+
+    Each is asked on its own: one that hangs does not keep others from answering.
+    """
+    addresses = ask(client, client.nthreads)
+
+    async def one(address: str) -> Any:
+        asked = client.run(describe_this_worker, workers=[address], on_error="return")
+        try:
+            return (await asyncio.wait_for(asked, ANSWER_S))[address]
+        except TimeoutError:
+            return TimeoutError(f"no answer within {ANSWER_S:.0f} s")
+
+    async def all_of_them() -> list[Any]:
+        return await asyncio.gather(*map(one, addresses))
+
+    return dict(zip(addresses, ask(client, all_of_them), strict=True))
+
+
 def _silent(address: str, error: Any) -> Finding:
+    fix = (
+        "look whether its node hangs, or a simulation holds Python's lock for long."
+        if isinstance(error, TimeoutError)
+        else f"install simherd where the workers' Python is; or {SAME_PYTHON}"
+    )
     return Finding(
         topic="worker",
         verdict=Verdict.WRONG,
         text=f"{address} cannot say what it is: {type(error).__name__}: {error}",
-        fix=f"install simherd where the workers' Python is; or {SAME_PYTHON}",
+        fix=fix,
         data={"address": address, "error": str(error)},
     )
 
@@ -133,6 +168,15 @@ def look_at_worker(worker: Worker) -> Iterator[Finding]:
         f"{counted(worker.cores, 'usable core')} ({worker.limited_by}), {memory}"
     )
     yield Finding(topic="worker", text=text, data=asdict(worker))
+    if worker.is_paused:
+        held = format_bytes(worker.memory_held)
+        yield Finding(
+            topic="worker",
+            verdict=Verdict.WRONG,
+            text=f"{worker.name} is paused and begins no simulation: it holds {held} of {memory}",
+            fix="give it more memory or fewer simulations at once (threads_per_worker); or let it fill its "
+            "memory (worker_memory={'pause': False}).",
+        )
     if not worker.guards:
         yield Finding(
             topic="worker",

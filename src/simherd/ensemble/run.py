@@ -6,13 +6,14 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simherd.engine.block import Block, BlockResult, Failure, Numbers, Status
+from simherd.engine.block import Block, BlockResult, Failure, Numbers, Status, Stopped
 from simherd.engine.plan import Array, Plan
 from simherd.engine.vectorized import Parts
 from simherd.ensemble.interrupts import Interrupts
@@ -186,8 +187,11 @@ class _Run:
                 where=executor.description,
             )
         )
-        with executor.tasks(run_task, share(batch, job)) as tasks:
-            self._loop(tasks)
+        with ExitStack() as stack:
+            with suppress(Stopped), self.interrupts.leaving_at_once():  # a worker may have to be waited for
+                tasks = stack.enter_context(executor.tasks(run_task, share(batch, job)))
+            if not self.interrupts.is_over:
+                self._loop(tasks)
         self.outcome.pending = simulations - self.outcome.done - self.outcome.failed
         batch.emit(
             RunFinished(

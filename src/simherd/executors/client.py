@@ -9,9 +9,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import Any
 
 from simherd.errors import ClusterError
-from simherd.executors.base import Executor, QueuedTasks, TaskFunction, Tasks
+from simherd.executors.asking import ask
+from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
 from simherd.executors.leaving import Refused, call_in_time
 from simherd.executors.losses import Keeper, loss_of
+from simherd.executors.paused import PauseWatch
 from simherd.executors.payload import Payload, pack
 from simherd.executors.thread_watch import ThreadWatch
 from simherd.progress.words import counted
@@ -22,6 +24,11 @@ __all__ = ["ClientExecutor"]
 AHEAD = 2
 POLL_S = 1.0
 WORKER_TIMEOUT_S = 120
+SPREAD_S = 15.0
+"""Time that workers have to fetch what blocks share before the first block, in s; others fetch it later."""
+RESULT_S = 600.0
+"""Time that the result of a block may take from its worker, in s."""
+CANCEL_S = 10.0
 
 
 class ClientExecutor(Executor):
@@ -44,7 +51,7 @@ class ClientExecutor(Executor):
         self.client = client
         self.threads = ThreadWatch(client)
         self.workers = self._count_threads()
-        there = len(client.nthreads())
+        there = len(_threads(client))
         if self.keeper is not None:
             size = f"up to {counted(self.workers, 'thread')} of workers ({there} connected so far)"
         else:
@@ -53,10 +60,10 @@ class ClientExecutor(Executor):
         self.description = f"{size} of the Dask scheduler at {client.scheduler.address}"
 
     def _count_threads(self) -> int:
-        threads = sum(self.client.nthreads().values())
+        threads = sum(_threads(self.client).values())
         if not threads and self.keeper is None:
             self._wait_for_one()
-            threads = sum(self.client.nthreads().values())
+            threads = sum(_threads(self.client).values())
         return max(int(threads), 0 if self.keeper is None else self.keeper.most_threads)
 
     @property
@@ -90,7 +97,7 @@ class ClientExecutor(Executor):
 
     def _guarded(self) -> AbstractContextManager[None]:
         """Return the context of tasks that run in threads of this process."""
-        is_here = any(address.startswith("inproc:") for address in self.client.nthreads())
+        is_here = any(address.startswith("inproc:") for address in _threads(self.client))
         return guarded_here() if is_here else nullcontext()
 
     def __enter__(self) -> ClientExecutor:
@@ -108,9 +115,10 @@ class _ClientTasks(QueuedTasks[Any]):
         self._function = function
         self._payload = payload
         self._carried = self._carry()
-        with self._asking(OSError), suppress(ValueError):  # no worker now: new ones fetch it with their tasks
-            if self._client.nthreads():
-                self._client.replicate([self._carried])
+        self._paused = PauseWatch(self._client)
+        with suppress(TimeoutError, ValueError):  # no worker now, or all are paused
+            if _threads(self._client):
+                ask(self._client, lambda: self._client.replicate([self._carried]), SPREAD_S)
         self._seen_workers = time.monotonic()
 
     def _carry(self) -> Any:
@@ -127,10 +135,12 @@ class _ClientTasks(QueuedTasks[Any]):
         ended = super().finished(POLL_S if timeout is None else timeout)
         for item, _ in (pair for pair in ended if isinstance(pair[1], Refused)):
             self.submit(item)
+        results = [pair for pair in ended if not isinstance(pair[1], Refused)]
         self._look_after_workers(bool(ended))
         with self._asking(OSError):
             self._executor.threads.warn()
-        return [pair for pair in ended if not isinstance(pair[1], Refused)]
+            self._paused.look(any(not isinstance(result, Lost) for _, result in results))
+        return results
 
     def _look_after_workers(self, are_working: bool) -> None:
         """Raise an error if no worker is left, and none will come."""
@@ -150,7 +160,7 @@ class _ClientTasks(QueuedTasks[Any]):
 
     def _count_threads(self) -> int:
         with self._asking(OSError):
-            return sum(self._client.nthreads().values())
+            return sum(_threads(self._client).values())
 
     @contextmanager
     def _asking(self, *lost: type[BaseException]) -> Iterator[None]:
@@ -169,14 +179,28 @@ class _ClientTasks(QueuedTasks[Any]):
 
         try:
             with self._asking(CancelledError, CommClosedError):  # an OSError may be the task's own
-                result = future.result()
+                result = self._fetched(future)
         except KilledWorker as error:
             if self._carried.status == "error":  # it was on its way to the worker that was lost
                 self._carried = self._carry()
+            if why := self._paused.why_restarted(error.last_worker.address):
+                return Lost(why, is_innocent=True)
             with self._asking(OSError):
                 return loss_of(self._client, error.last_worker)
         future.release()
         return result
+
+    def _fetched(self, future: Any) -> Any:
+        """Return the result of a task, or raise its error."""
+        try:
+            return future.result(RESULT_S)
+        except TimeoutError as error:
+            if future.status == "error":
+                raise  # its own
+            raise ClusterError(
+                f"A worker did not hand over the result of a block within {RESULT_S:.0f} s.",
+                fix="look whether its node is overloaded or hangs; what is finished stays in the store.",
+            ) from error
 
     @property
     def _address(self) -> str:
@@ -184,8 +208,14 @@ class _ClientTasks(QueuedTasks[Any]):
 
     def close(self) -> None:
         with suppress(OSError):  # a scheduler that is gone has nothing to cancel
-            self._client.cancel(list(self._items), force=True)
+            ask(self._client, lambda: self._client.cancel(list(self._items), force=True), CANCEL_S)
         self._carried.release()
+
+
+def _threads(client: Any) -> dict[str, int]:
+    """Return how many tasks each worker runs at once."""
+    threads: dict[str, int] = ask(client, client.nthreads)
+    return threads
 
 
 def _unchanged(payload: Payload) -> Payload:

@@ -13,6 +13,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +30,8 @@ STAGGER = 0.1
 HEADROOM = 1.5
 """How much longer than before a task may take."""
 LOOK_S = 0.2
+RETIRE_S = 30.0
+"""Time that other workers have to take what a worker that leaves holds, in s."""
 REASON = "its job ends soon"
 REMEMBERED = 16
 """Tasks of late that tell how long one may take: one that was slow for once is forgotten."""
@@ -127,7 +130,8 @@ async def _end_tidily(worker: Any) -> None:
     worker.status = Status.paused
     while worker.state.executing_count:
         await asyncio.sleep(LOOK_S)
-    await _retire(worker)
+    with suppress(TimeoutError):  # the other workers hang, or are paused
+        await asyncio.wait_for(_retire(worker), RETIRE_S)
     await worker.close(nanny=True, reason=REASON)
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
+from simherd.executors.asking import ask
 from simherd.executors.base import Lost
 from simherd.executors.workers import worker_names
+from simherd.resources import format_bytes
 
 __all__ = ["Keeper", "loss_of"]
 
+MEMORY_TOPIC = "worker-restart-memory"
+"""Topic in which Dask's nannies tell of workers that they end because they hold too much."""
 LOOK_S = 0.25
 LIMIT_S = 10.0
 CONNECT_S = 2
@@ -48,6 +52,8 @@ def loss_of(client: Any, worker: Any) -> Lost:
         What the scheduler knew of it.
     """
     where, keeper = f"worker {worker.address}", getattr(client, "keeper", None)
+    if (held := _memory_at_end(client, worker.address)) is not None:
+        return Lost(f"{where} {_too_full(held, worker.memory_limit)}")
     if _is_nanny_here(client, worker.nanny):
         return Lost(f"{where} ended")
     deadline = time.monotonic() + LIMIT_S
@@ -65,6 +71,19 @@ def loss_of(client: Any, worker: Any) -> Lost:
     return Lost(f"{where} ended", is_innocent=is_gone)
 
 
+def _memory_at_end(client: Any, address: str) -> int | None:
+    """Return the memory in bytes for which a nanny ended a worker; None if it was not ended for that."""
+    events = ask(client, lambda: client.get_events(MEMORY_TOPIC))
+    held = [int(event["rss"]) for _, event in events if event.get("worker") == address]
+    return held[-1] if held else None
+
+
+def _too_full(held: int, limit: int | None) -> str:
+    of = f" of {format_bytes(limit)}" if limit else ""
+    held_of_it = f"held {format_bytes(held)}{of} of memory"
+    return f"{held_of_it} and was ended: give workers more memory, or fewer simulations at once"
+
+
 def _is_nanny_here(client: Any, address: str | None) -> bool:
     """Return whether a nanny lives in this process: it is there as long as anybody can ask."""
     nannies = getattr(getattr(client, "cluster", None), "workers", {})
@@ -73,7 +92,7 @@ def _is_nanny_here(client: Any, address: str | None) -> bool:
 
 def _answers(client: Any, address: str) -> bool:
     """Return whether a nanny answers the scheduler."""
-    return bool(client.run_on_scheduler(_ping, address))
+    return bool(ask(client, lambda: client.run_on_scheduler(_ping, address)))
 
 
 async def _ping(address: str, dask_scheduler: Any = None) -> bool:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from simherd.executors.asking import ask
 from simherd.executors.workers import worker_names
 from simherd.thread_use import ThreadUse, first_use_of, overused
 
@@ -52,7 +53,8 @@ class ThreadWatch:
     def listening(self) -> Iterator[None]:
         """Hear what comes while this lasts."""
         self._client.subscribe_topic(TOPIC, self._hear)
-        for event in self._client.get_events(TOPIC):  # of earlier runs: a worker says it once
+        earlier = ask(self._client, lambda: self._client.get_events(TOPIC))
+        for event in earlier:  # a worker says it once, perhaps in an earlier run
             self._hear(event)
         try:
             yield

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 __all__ = ["Herd"]
+
+RETIRE_S = 30.0
+"""Time that other workers have to take the results of one that ends, in s."""
 
 
 class Herd:
@@ -45,4 +49,10 @@ class Herd:
             worker.address for worker in list(self._scheduler.workers.values()) if str(worker.name) in wanted
         ]
         if addresses:
-            self._cluster.sync(self._scheduler.retire_workers, workers=addresses, close_workers=True)
+            with suppress(TimeoutError):  # its job is cancelled all the same
+                self._cluster.sync(
+                    self._scheduler.retire_workers,
+                    workers=addresses,
+                    close_workers=True,
+                    callback_timeout=RETIRE_S,
+                )

@@ -18,6 +18,7 @@ import yaml
 
 from simherd.clusters.jobqueue.kinds import Kind
 from simherd.clusters.jobqueue.options import JobOptions
+from simherd.clusters.memory import memory_settings
 from simherd.clusters.security import CREDENTIALS
 from simherd.clusters.versions import EXPECTED, versions_here
 from simherd.config import site_settings
@@ -131,13 +132,7 @@ class Scripts:
         """Yield what runs before the workers; the guards come last, so that nothing overrides them."""
         yield from site_settings(self.kind.name).activation
         yield from self.options.prologue
-        settings = {
-            **_changed_settings(),
-            **{
-                f"distributed.worker.memory.{name}": share
-                for name, share in self.options.worker_memory.items()
-            },
-        }
+        settings = {**_changed_settings(), **memory_settings(self.options.worker_memory)}
         for key, value in settings.items():
             yield f"export {_variable(key)}={shlex.quote(str(value))}"
         for name, threads in guard_environment(self.options.guard_threads).items():
