@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import dask
 import pytest
 
 import simherd as sh
@@ -163,6 +165,19 @@ def test_workers_keep_to_the_shares_of_memory_and_to_tls_that_are_asked_for():
     ) as one:
         assert list(one.run(shares).values()) == [(0.4, False)]
         assert one.scheduler.address.startswith("tls://127.0.0.1:")
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_worker_that_ends_again_and_again_is_not_given_up():
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "50ms"}),
+        sh.open_client("local", workers=1) as client,
+    ):
+        (first,) = client.run(os.getpid).values()
+        os.kill(first, signal.SIGKILL)
+
+        assert client.submit(os.getpid, pure=False).result(60) != first
 
 
 @pytest.mark.cluster

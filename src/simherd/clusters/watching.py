@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from distributed import LocalCluster, SpecCluster
+from distributed.deploy.cluster import Cluster
 from distributed.utils import format_dashboard_link
 
 from simherd.clusters.dashboard import Gate
@@ -19,7 +20,8 @@ class SchedulerOnly(SpecCluster):
     """A cluster whose scheduler gets its workers from elsewhere.
 
     Dask tells a cluster of the end of a worker of which it has not told the beginning, if both come together;
-    the cluster then could not be closed without a KeyError.
+    the cluster then could not be closed without a KeyError. A `SpecCluster` also gives up a worker that is not
+    connected 15 s after an end of it, though its nanny may be about to start it once more after another end.
 
     The dashboard needs the token in its link, unless the scheduler itself is open to all.
     """
@@ -46,7 +48,7 @@ class SchedulerOnly(SpecCluster):
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         if op != "remove" or msg in self.scheduler_info["workers"]:
-            super()._update_worker_status(op, msg)  # type: ignore[no-untyped-call]
+            Cluster._update_worker_status(self, op, msg)  # type: ignore[no-untyped-call]
 
 
 class LocalWorkers(SchedulerOnly, LocalCluster):
