@@ -174,10 +174,12 @@ def test_worker_that_ends_again_and_again_is_not_given_up():
         dask.config.set({"distributed.deploy.lost-worker-timeout": "50ms"}),
         sh.open_client("local", workers=1) as client,
     ):
-        (first,) = client.run(os.getpid).values()
-        os.kill(first, signal.SIGKILL)
+        ((address, process),) = client.run(os.getpid).items()
+        os.kill(process, signal.SIGKILL)
+        while address in client.nthreads():
+            time.sleep(0.02)
 
-        assert client.submit(os.getpid, pure=False).result(60) != first
+        client.wait_for_workers(1, timeout=60)
 
 
 @pytest.mark.cluster

@@ -18,8 +18,10 @@ import xarray as xr
 import zarr
 
 import simherd as sh
+from simherd.ensemble.task import run_task
 from simherd.errors import RunInterruptedError
 from simherd.events import BlockFinished
+from simherd.executors.serial import SerialExecutor
 from simherd.store.journal import read_journal
 
 # Worker processes cannot import this file: its classes travel by value.
@@ -112,6 +114,25 @@ def test_a_signal_ends_what_is_only_tried(tmp_path):
 
     assert time.monotonic() - started < 10
     assert list(tmp_path.iterdir()) == []
+
+
+class WorkersThatNeverStart(SerialExecutor):
+    """Can try a simulation, and then waits for workers."""
+
+    def tasks(self, function, shared):
+        if function is run_task:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        return super().tasks(function, shared)
+
+
+def test_signal_ends_the_wait_for_workers(tmp_path):
+    started = time.monotonic()
+
+    with pytest.raises(RunInterruptedError, match="interrupted by SIGTERM: 0 simulations done"):
+        run(nothing, store=tmp_path / "o.zarr", parallel=True, scheduler=WorkersThatNeverStart())
+
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.cluster

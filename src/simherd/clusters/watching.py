@@ -20,8 +20,8 @@ class SchedulerOnly(SpecCluster):
     """A cluster whose scheduler gets its workers from elsewhere.
 
     Dask tells a cluster of the end of a worker of which it has not told the beginning, if both come together;
-    the cluster then could not be closed without a KeyError. A `SpecCluster` also gives up a worker that is not
-    connected 15 s after an end of it, though its nanny may be about to start it once more after another end.
+    the cluster then could not be closed without a KeyError. A `SpecCluster` also gives up a worker that is
+    not connected 15 s after it ended, although its nanny may be starting it again after another end.
 
     The dashboard needs the token in its link, unless the scheduler itself is open to all.
     """
