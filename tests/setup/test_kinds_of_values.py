@@ -172,6 +172,27 @@ def test_an_array_keeps_its_type(dtype, store):
     assert result.p__v.values.tolist() == value.tolist()
 
 
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pd.array([1, 2], dtype="Int8"), np.array([1, 2], "i1")),
+        (pd.array([1, None], dtype="Int64"), np.array([1, np.nan])),
+        (pd.array([1.5, None], dtype="Float32"), np.array([1.5, np.nan])),
+        (pd.array([True, False], dtype="boolean"), np.array([True, False])),
+        (pd.Categorical(["b", "a"]), np.array(["b", "a"], object)),
+        (pd.Categorical([3, 1]), np.array([3, 1])),
+    ],
+)
+def test_a_column_of_a_type_of_pandas_is_an_array_of_numpy(column, expected, store):
+    model, seen = spy()
+
+    result = run(model, store, value=("x", pd.Series(column)))
+
+    assert seen[0][0].dtype == expected.dtype
+    np.testing.assert_array_equal(seen[0][0], expected)
+    np.testing.assert_array_equal(result.p__v.values, expected)
+
+
 @pytest.mark.parametrize("value", [[0, 1, 2], range(3), array.array("l", [0, 1, 2])])
 def test_a_sequence_is_an_array(value, store):
     model, seen = spy()

@@ -23,7 +23,9 @@ from simherd.model.names import INPUT_SUFFIX, flatten_keys
 from simherd.resources import is_count
 from simherd.setup.fingerprint import fingerprint
 from simherd.setup.multi_index import MultiIndexes, join_levels, split_levels
+from simherd.setup.pandas_types import in_numpy_types
 from simherd.setup.planning import Setup, make_setup
+from simherd.store.attributes import json_attrs
 from simherd.store.codecs import in_zarr_3
 from simherd.store.layout import (
     ArrayLayout,
@@ -104,6 +106,22 @@ class Prepared:
         ]
         return outputs if batch is None else [*outputs, *_outcome_layouts(*batch)]
 
+    def check_attributes(self) -> None:
+        """Raise an error if a store does not hold an attribute of an input, a clock or an output.
+
+        Raises
+        ------
+        SetupError
+            Naming variable and attribute.
+        """
+        plan, dataset = self.setup.plan, self.setup.dataset
+        variables = plan.model.graph.variables
+        for name, variable in dataset.variables.items():
+            json_attrs(str(name), variable.attrs)
+        for key in (*(tap.key for tap in plan.taps), *plan.indexes):
+            json_attrs(join_name(key), variables[key].attrs)
+        json_attrs("the setup", dataset.attrs)
+
     def finish(self, result: xr.Dataset) -> xr.Dataset:
         """Return the result with the multi-indexes of the setup."""
         return join_levels(result, self.multi_indexes)
@@ -178,7 +196,7 @@ def prepare(
         If anything does not fit.
     """
     given = _by_name(encoding or {}, model.graph)
-    dataset, indexes = split_levels(dataset)
+    dataset, indexes = split_levels(in_numpy_types(dataset))
     setup = make_setup(
         dataset,
         model,

@@ -211,6 +211,7 @@ def run(
         if store is not None:
             from simherd.store.places import as_target
 
+            prepared.check_attributes()
             target = as_target(store, may_exist=going.resume)
         if batch_dim is None:
             with threads_for_one(parallel, scheduler, workers) as pool:

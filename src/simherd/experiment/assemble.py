@@ -101,6 +101,7 @@ def assemble(experiment: Experiment) -> Assembled:
             validate=experiment.run.validate,
             seed=experiment.run.seed,
         )
+        prepared.check_attributes()
     return Assembled(experiment=experiment, model=model, dataset=dataset, prepared=prepared)
 
 

@@ -24,6 +24,7 @@ from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
 from simherd.errors import StoreExistsError
 from simherd.setup.objects import decode_objects, encode_objects
+from simherd.store.attributes import json_attrs
 from simherd.store.concatenated import ROOM, ConcatenatedArray
 from simherd.store.durable import sync_folder
 from simherd.store.durable_store import as_durable
@@ -318,7 +319,7 @@ def _create_one(group: zarr.Group, layout: ArrayLayout) -> Any:
         compressors=compressors,
         fill_value="" if is_text else layout.fill_value,
         dimension_names=layout.dims,
-        attributes=dict(layout.attrs),
+        attributes=json_attrs(layout.name, layout.attrs),
         chunk_key_encoding=CHUNK_KEYS,
     )
     return _filled(array)
@@ -338,7 +339,10 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
     stored = encode_objects(dataset).drop_encoding()
     fixed = {n: v.astype(object) for n, v in stored.variables.items() if v.dtype.kind == "U"}
     lazy = {n: aligned(v) for n, v in stored.variables.items() if v.chunks is not None}
-    return stored.assign({**fixed, **lazy})
+    stored = stored.assign({**fixed, **lazy})
+    for name, variable in stored.variables.items():
+        variable.attrs = json_attrs(str(name), variable.attrs)
+    return stored.assign_attrs(json_attrs("the setup", stored.attrs))
 
 
 def _input_encoding(variable: xr.Variable) -> dict[str, Any]:
