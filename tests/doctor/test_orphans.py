@@ -67,6 +67,17 @@ def test_what_belongs_to_another_machine_is_told_and_left_alone():
     assert look() is None
 
 
+def test_journal_of_another_container_is_left_alone():
+    folder = leave(namespace="pid:[4026532999]")
+
+    (found,) = find_orphans()
+    cancel([found])
+
+    assert found.jobs == ()
+    assert folder.exists()
+    assert look() is None
+
+
 def test_a_journal_without_jobs_is_removed():
     folder = leave(jobs=[])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from simherd.clusters.state import private_folder, state_folder
+from simherd.process_marks import namespace_here
 
 __all__ = ["Journal", "JournalEntry", "read_journals"]
 
@@ -35,6 +36,8 @@ class JournalEntry:
     """That process."""
     started: float
     """When it started, in s since 1970: another process may get the same number."""
+    namespace: str = ""
+    """Process namespace, such as that of a container: in another one its number means nothing."""
     jobs: tuple[str, ...] = ()
     """Ids of its jobs."""
     folder: Path = field(default=Path(), compare=False)
@@ -42,8 +45,8 @@ class JournalEntry:
 
     @property
     def is_here(self) -> bool:
-        """Whether the process was one of this machine."""
-        return self.host == socket.gethostname()
+        """Whether the process was one of this machine, and not of another container on it."""
+        return self.host == socket.gethostname() and self.namespace in ("", namespace_here())
 
     @property
     def is_abandoned(self) -> bool:
@@ -77,6 +80,7 @@ class Journal:
             host=socket.gethostname(),
             pid=os.getpid(),
             started=psutil.Process().create_time(),
+            namespace=namespace_here(),
         )
         self.write(())
 

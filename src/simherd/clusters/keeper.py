@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
+from simherd.clusters.scratch import folder_prefix, remove_folders_of_killed_runs
 from simherd.errors import ClusterError
 from simherd.threads import GUARD_THREADS, guard_environment
 
@@ -164,7 +164,7 @@ class Keeper:
         try:
             if parent is not None:
                 os.makedirs(parent, exist_ok=True)
-            return tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=parent)
+            return tempfile.mkdtemp(prefix=folder_prefix(), dir=parent)
         except OSError as error:
             raise ClusterError(
                 f"Rank {self.rank} cannot keep files of its worker: {error}.", fix="look at local_directory."

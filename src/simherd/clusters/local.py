@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from simherd.clusters.base import GuardedNanny, OwningClient
 from simherd.clusters.checks import positive, shares
 from simherd.clusters.memory import memory_settings
 from simherd.clusters.scheduler import SETTINGS
-from simherd.clusters.scratch import FOLDER, remove_folders_of_killed_runs
+from simherd.clusters.scratch import folder_prefix, remove_folders_of_killed_runs
 from simherd.clusters.security import address_of, as_security
 from simherd.clusters.watching import LocalWorkers
 from simherd.errors import ClusterError, ClusterOptionError
@@ -95,7 +94,7 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     remove_folders_of_killed_runs()
     with ExitStack() as stack:
         folder = local_directory or stack.enter_context(
-            tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
+            tempfile.TemporaryDirectory(prefix=folder_prefix(), ignore_cleanup_errors=True)
         )
         stack.enter_context(guarding(guarded))
         with dask.config.set({"temporary-directory": folder, **SETTINGS, **settings}):

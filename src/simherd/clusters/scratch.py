@@ -1,22 +1,35 @@
-"""Folders in which workers put what does not fit into memory, named by the process that removes them."""
+"""Folders in which workers put what does not fit into memory, named by the process that removes them.
+
+Several nodes or containers may share one temporary folder, and the number of a process has no meaning in
+another one. So names also say where the process runs, and each place removes only what is its own.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["FOLDER", "remove_folders_of_killed_runs"]
+from simherd.process_marks import place_here
 
-FOLDER = "simherd-worker-"
+__all__ = ["folder_prefix", "remove_folders_of_killed_runs"]
+
+FOLDER = "simherd-worker"
+
+
+def folder_prefix() -> str:
+    """Return how the names of the temporary folders of this process begin."""
+    return f"{FOLDER}-{place_here()}-{os.getpid()}-"
 
 
 def remove_folders_of_killed_runs() -> None:
-    """Remove the temporary folders of processes that ended before they could do so."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
-        process = folder.name.removeprefix(FOLDER).partition("-")[0]
-        if process.isdigit() and not _is_running(int(process)):
+    """Remove the temporary folders of processes of this place that ended before they could do so."""
+    own = re.compile(rf"{FOLDER}-{place_here()}-(\d+)-.*")
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}-*"):
+        found = own.fullmatch(folder.name)
+        if found and not _is_running(int(found[1])):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from simherd.process_marks import is_alive, mark_of
+from simherd.process_marks import is_alive, mark_of, namespace_here
 
 __all__ = ["Holder", "read_holder"]
 
@@ -36,7 +36,7 @@ class Holder:
         """Return the process that runs."""
         return cls(
             host=socket.gethostname(),
-            namespace=_namespace(),
+            namespace=namespace_here(),
             pid=os.getpid(),
             mark=mark_of(os.getpid()) or "",
             what=what,
@@ -52,7 +52,7 @@ class Holder:
         if self.host != socket.gethostname():
             return None
         here = mark_of(os.getpid()) or ""
-        if _boot(self.mark) == _boot(here) and self.namespace != _namespace():
+        if _boot(self.mark) == _boot(here) and self.namespace != namespace_here():
             return None
         return not is_alive(self.pid, self.mark)
 
@@ -67,11 +67,3 @@ def read_holder(path: Path) -> Holder | None:
 
 def _boot(mark: str) -> str:
     return mark.partition(" ")[0]
-
-
-def _namespace() -> str:
-    """Return the process namespace of this process; "" where the system has none."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
