@@ -15,15 +15,14 @@ def run_python(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("name", ["SIGUSR1", "SIGALRM"])
-def test_a_signal_that_c_code_handles_stays_with_it(name):
-    done = run_python(f"""
+def test_a_signal_that_c_code_handles_stays_with_it():
+    done = run_python("""
         import faulthandler, os, signal
         from simherd.ensemble.interrupts import Interrupts
-        faulthandler.register(signal.{name})
+        faulthandler.register(signal.SIGUSR1)
         with Interrupts(10.0) as interrupts:
-            os.kill(os.getpid(), signal.{name})
-        os.kill(os.getpid(), signal.{name})
+            os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR1)
         print(interrupts.is_stopping, interrupts.is_over)
     """)
 
@@ -32,24 +31,28 @@ def test_a_signal_that_c_code_handles_stays_with_it(name):
     assert done.stderr.count("most recent call first") == 2
 
 
-def test_without_an_alarm_a_second_signal_ends_the_grace():
-    done = run_python("""
-        import faulthandler, os, signal
+@pytest.mark.parametrize(
+    ("grace_s", "end"),
+    [(0.2, "time.sleep(60)"), (60.0, "os.kill(os.getpid(), signal.SIGUSR1)")],
+    ids=["the time", "a second signal"],
+)
+def test_the_grace_ends_with_its_time_or_a_second_signal(grace_s, end):
+    done = run_python(f"""
+        import os, signal, time
         from simherd.ensemble.interrupts import Interrupts
-        faulthandler.register(signal.SIGALRM)
-        with Interrupts(0.0) as interrupts, interrupts.leaving_at_the_end():
+        with Interrupts({grace_s}) as interrupts, interrupts.leaving_at_the_end():
             os.kill(os.getpid(), signal.SIGTERM)
-            print(interrupts.name, interrupts.is_over)
-            os.kill(os.getpid(), signal.SIGTERM)
+            print(interrupts.name, interrupts.is_stopping)
+            {end}
             print("never")
         print(interrupts.is_over)
     """)
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "SIGTERM False\nTrue\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "SIGTERM True\nTrue\n", "")
 
 
 def test_handlers_of_python_are_given_back():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
     before = [signal.getsignal(number) for number in numbers]
 
     with Interrupts(1.0):
@@ -57,3 +60,17 @@ def test_handlers_of_python_are_given_back():
 
     assert [signal.getsignal(number) for number in numbers] == before
     assert all(one != other for one, other in zip(before, during, strict=True))
+
+
+def test_an_alarm_of_the_user_stays_the_user_s():
+    done = run_python("""
+        import signal, time
+        from simherd.ensemble.interrupts import Interrupts
+        signal.signal(signal.SIGALRM, lambda *signal: print("alarm"))
+        with Interrupts(0.0) as interrupts:
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            signal.pause()
+        print(interrupts.is_stopping, interrupts.is_over)
+    """)
+
+    assert (done.returncode, done.stdout) == (0, "alarm\nFalse False\n"), done.stderr

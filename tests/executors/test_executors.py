@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from concurrent import futures
@@ -128,6 +130,16 @@ def test_two_items_run_at_the_same_time(parallel_executor, calling, tmp_path):
         return len(list(tmp_path.iterdir()))
 
     assert list(parallel_executor.map(calling, meet, range(2))) == [2, 2]
+
+
+def test_programs_of_a_task_do_not_ignore_signals(executor, calling):
+    def end_a_program(number):
+        with subprocess.Popen(["sleep", "60"]) as program:
+            program.send_signal(number)
+            return program.wait(10)
+
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
+    assert sorted(executor.map(calling, end_a_program, numbers)) == sorted(-number for number in numbers)
 
 
 def test_worker_processes_are_others_than_this(processes, calling):

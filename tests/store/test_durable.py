@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 import zarr
 
-from simherd.engine.block import as_failure
+from simherd.engine.failures import as_failure
 from simherd.errors import StoreError
 from simherd.store.batch_store import create_batch_store
 from simherd.store.durable import append_lines, make_folders, replace_file

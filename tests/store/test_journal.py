@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.engine.block import as_failure
-from simherd.engine.simulate import Place
+from simherd.engine.failures import Place, as_failure
 from simherd.store.journal import read_journal
 
 

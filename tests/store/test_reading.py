@@ -12,7 +12,8 @@ import xarray as xr
 import zarr
 
 from simherd.api.stored import claimed
-from simherd.engine.block import Failure, Status
+from simherd.engine.block import Status
+from simherd.engine.failures import Failure
 from simherd.errors import RunInterruptedError, StoreError
 from simherd.events import BlockFinished, RunFinished, RunStarted
 from simherd.store import run_note

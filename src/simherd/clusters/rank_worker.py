@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from simherd.executors.signals import leave_signals_to_client
+
 __all__ = ["main"]
 
 PR_SET_PDEATHSIG = 1
@@ -21,7 +23,7 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Load Dask, hear from the keeper where to connect, and work until the scheduler closes."""
     _end_with_keeper()
-    _leave_signals_to_rank_0()
+    leave_signals_to_client("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
     keeper = _take_over_stdin()
     import distributed  # noqa: F401  (while the invitation is on its way)
 
@@ -38,12 +40,6 @@ def _end_with_keeper() -> None:
     """Ask Linux to end this process with the keeper, also while C code holds Python's lock."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _leave_signals_to_rank_0() -> None:
-    """Take no notice of signals, in a way that programs started by simulations do not inherit."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-        signal.signal(getattr(signal, name), lambda number, frame: None)
 
 
 def _take_over_stdin() -> BinaryIO:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simherd.engine.block import Block, BlockRun, Failure, Status, Watch, as_failure
+from simherd.engine.block import Block, BlockRun, Status, Watch
 from simherd.engine.columns import Column
+from simherd.engine.failures import Failure, as_failure, notes_of
 from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.simulate import Simulator
 from simherd.engine.vectorized import BlockSimulator, WatchPart
@@ -74,6 +75,8 @@ def compare_ways(
     run = BlockRun(loop, block, watch=watch)
     run.is_stopped = lambda: int(np.count_nonzero(run.status == Status.DONE)) >= count
     run.one_by_one(block.size)
+    if run.interrupt is not None:
+        return run.interrupt
     working = np.flatnonzero(run.status == Status.DONE)
     if not len(working):
         return run.failures[0]
@@ -83,7 +86,9 @@ def compare_ways(
     try:
         columns, seconds = together.run(rows)
         each, overhead_s = _split_time(together, rows, seconds, loop_seconds)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt as error:
+        return as_failure(int(block.numbers[working[0]]), error)
+    except BaseException as error:
         return as_failure(int(block.numbers[working[0]]), _not_written_for_arrays(count, error))
     for tap, alone, arrays in zip(plan.taps, run.columns, columns, strict=True):
         for row, one in enumerate(rows.tolist()):
@@ -127,7 +132,7 @@ def _row(column: Column, row: int) -> Array:
 
 
 def _not_written_for_arrays(count: int, error: BaseException) -> VectorizeError:
-    notes = "".join(f" {note}." for note in getattr(error, "__notes__", ()))
+    notes = "".join(f" {note}." for note in notes_of(error))
     made = VectorizeError(
         f"vectorize: the model fails where {count} simulations are advanced at once, and works on each of "
         f"them: {type(error).__name__}: {str(error).rstrip('.')}.{notes}",

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
 
-import cloudpickle
 import numpy as np
 
 from simherd.engine.checkpoints import Keeper, Stopped
+from simherd.engine.failures import Failure, as_failure
 from simherd.engine.plan import Array
-from simherd.engine.simulate import Place, Simulator, place_of
+from simherd.engine.simulate import Simulator
 from simherd.engine.sized import Sized
 from simherd.model.graph import Key
 
@@ -24,12 +22,10 @@ __all__ = [
     "Block",
     "BlockResult",
     "BlockRun",
-    "Failure",
     "Numbers",
     "Status",
     "Stopped",
     "Watch",
-    "as_failure",
 ]
 
 Numbers: TypeAlias = range | Array
@@ -88,28 +84,6 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """Why a simulation failed."""
-
-    number: int
-    """Position of the simulation in the batch."""
-    error: BaseException
-    """What it raised."""
-    traceback: str
-    """The traceback, as text."""
-    place: Place | None = None
-    """Where it was raised, if in a process."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel by cloudpickle: the class of the error may stand in the user's script."""
-        return _unpacked_failure, (self.number, cloudpickle.dumps(self.error), self.traceback, self.place)
-
-
-def _unpacked_failure(number: int, error: bytes, traceback: str, place: Place | None) -> Failure:
-    return Failure(number=number, error=pickle.loads(error), traceback=traceback, place=place)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class BlockResult:
     """What the simulations of a block gave."""
 
@@ -123,6 +97,8 @@ class BlockResult:
     """Time each one took, shape (simulations,), in s."""
     failures: tuple[Failure, ...] = ()
     """Why the failed ones failed."""
+    interrupt: Failure | None = None
+    """What interrupted one of them, which stays pending."""
 
 
 Watch: TypeAlias = Callable[[int], AbstractContextManager[Any]]
@@ -172,6 +148,7 @@ class BlockRun:
         self.status = np.zeros(block.size, np.uint8)
         self.seconds = np.full(block.size, np.nan)
         self.failures: list[Failure] = []
+        self.interrupt: Failure | None = None
         self.ran = 0
 
     def run(self) -> BlockResult:
@@ -181,7 +158,8 @@ class BlockRun:
 
     def is_over(self) -> bool:
         """Return whether the simulations that are left stay pending."""
-        return self.is_stopped() or bool(self.failures and self.stop_on_failure)
+        is_ended = self.interrupt is not None or bool(self.failures and self.stop_on_failure)
+        return is_ended or self.is_stopped()
 
     def one_by_one(self, stop: int) -> bool:
         """Run the simulations up to row `stop`, and return whether to go on."""
@@ -195,6 +173,9 @@ class BlockRun:
             try:
                 error = self._attempt(values, number)
             except Stopped:
+                return False
+            except KeyboardInterrupt as interrupt:
+                self.interrupt = as_failure(number, interrupt)
                 return False
             if error is not None:
                 self.failures.append(as_failure(number, error))
@@ -226,7 +207,10 @@ class BlockRun:
             try:
                 with self.watch(number):
                     self.simulator.run(values, self.columns, self.ran, number, self.keeper)
-            except (Exception, SystemExit) as error:  # a simulation that calls sys.exit() ends only itself
+            except (KeyboardInterrupt, Stopped):
+                self.clear(self.ran, self.ran + 1)
+                raise
+            except BaseException as error:
                 last = error
                 if self.keeper is not None:
                     self.keeper.forget(number)
@@ -255,10 +239,5 @@ class BlockRun:
             status=self.status[: self.ran],
             seconds=self.seconds[: self.ran],
             failures=tuple(self.failures),
+            interrupt=self.interrupt,
         )
-
-
-def as_failure(number: int, error: BaseException) -> Failure:
-    """Return why a simulation failed, with the traceback of its error."""
-    text = "".join(traceback.format_exception(error))
-    return Failure(number=number, error=error, traceback=text, place=place_of(error))

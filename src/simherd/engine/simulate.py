@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from simherd.engine.checkpoints import Keeper, KeptRun
+from simherd.engine.checkpoints import Keeper, KeptRun, Stopped
 from simherd.engine.columns import Column
+from simherd.engine.failures import Place, add_note, said_by, set_place
 from simherd.engine.finite import FiniteColumn
 from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.sized import FiniteSizedColumn, SizedColumn
@@ -23,9 +23,8 @@ from simherd.model.model import Model
 from simherd.model.randomness import NO_GENERATORS, Generators
 from simherd.model.runtime import STAGES, RuntimeContext, RuntimeSignal
 
-__all__ = ["Place", "Simulator", "are_same_labels", "place_of"]
+__all__ = ["Simulator", "are_same_labels"]
 
-PLACE = "__simherd_place__"
 LABEL_TOLERANCE = 1e-9  # of the largest label
 
 _COLUMNS: Mapping[tuple[bool, bool], type[Column]] = {
@@ -38,23 +37,6 @@ _COLUMNS: Mapping[tuple[bool, bool], type[Column]] = {
 
 Save: TypeAlias = tuple[int, str, int, int]
 StageCall: TypeAlias = Callable[[RuntimeContext], RuntimeSignal | None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where in a simulation something was raised."""
-
-    process: str
-    """Name of the process."""
-    stage: str
-    """The stage."""
-    step: int | None
-    """Number of the step, from 0; None in a stage without steps."""
-
-
-def place_of(error: BaseException) -> Place | None:
-    """Return where in a simulation an error was raised, if in a process."""
-    return vars(error).get(PLACE)
 
 
 class Simulator:
@@ -184,7 +166,7 @@ class Simulator:
             raise
         try:
             calls["finalize"](context)
-        except Exception as error:
+        except BaseException as error:
             self._explain(error, model, context)
             raise
         return model
@@ -281,8 +263,10 @@ class Simulator:
         """Let processes clean up after an error, which stays the one that the user sees."""
         try:
             finalize(context)
-        except Exception as second:
-            error.add_note(f"The stage finalize failed after this too: {second!r}")
+        except (KeyboardInterrupt, Stopped):
+            raise
+        except BaseException as second:
+            add_note(error, f"The stage finalize failed after this too: {said_by(second)}")
 
     def _explain(self, error: BaseException, model: Model, context: RuntimeContext) -> None:
         place = model.locate(error)
@@ -291,10 +275,10 @@ class Simulator:
         process, stage = place
         where = f"In process {process!r}, stage {stage}"
         has_steps = stage in ("run_step", "finalize_step")
-        vars(error)[PLACE] = Place(process=process, stage=stage, step=context.step if has_steps else None)
+        set_place(error, Place(process=process, stage=stage, step=context.step if has_steps else None))
         if has_steps:
             where += f", step {context.step} ({self.plan.clock} = {context.step_start})"
-        error.add_note(where + (f", simulation {context.batch}" if context.batch >= 0 else ""))
+        add_note(error, where + (f", simulation {context.batch}" if context.batch >= 0 else ""))
 
     def read_indexes(self, model: Model) -> dict[Key, Array]:
         """Return the values of index variables that have one."""

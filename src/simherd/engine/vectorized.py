@@ -19,6 +19,7 @@ import numpy as np
 
 from simherd.engine.block import Block, BlockResult, BlockRun, Status, Stopped
 from simherd.engine.columns import Column
+from simherd.engine.failures import add_note, as_failure
 from simherd.engine.looped import Rows, attach_rows, loop_over, looped_processes, place
 from simherd.engine.plan import Array, Plan
 from simherd.engine.rows import RowColumn, has_rows, rows_of, stack
@@ -185,7 +186,7 @@ class BlockSimulator(Simulator):
         place = model.locate(error)
         if place is not None:
             process, stage = place
-            error.add_note(f"In process {process!r}, stage {stage}, {self.size} simulations at once")
+            add_note(error, f"In process {process!r}, stage {stage}, {self.size} simulations at once")
 
     def read_indexes(self, model: Model) -> dict[Key, Array]:
         """Return the values of index variables that have one: those of each simulation.
@@ -259,6 +260,10 @@ class _PartsRun:
             except Stopped:
                 self.block.clear(start, stop)
                 return False
+            except KeyboardInterrupt as error:
+                self.block.clear(start, stop)
+                self.block.interrupt = as_failure(int(self.block.block.numbers[start]), error)
+                return False
             self.block.clear(start, stop)
             if size <= SMALLEST:
                 return self.block.one_by_one(stop)
@@ -271,7 +276,9 @@ class _PartsRun:
         try:
             with self.watch(stop - start), np.errstate(divide="raise", over="raise", invalid="raise"):
                 self.simulator.advance(self.block.block.part(start, stop), self.block.columns, start)
-        except (Exception, SystemExit):
+        except (KeyboardInterrupt, Stopped):
+            raise
+        except BaseException:
             return False  # what is wrong, and with whom, comes out when they run one by one
         self.block.settle(stop, Status.DONE, (time.perf_counter() - started) / (stop - start))
         return True

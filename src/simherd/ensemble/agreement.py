@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from simherd.engine.agreement import Agreement, compare_ways
-from simherd.engine.block import Block, Failure
+from simherd.engine.block import Block
+from simherd.engine.failures import Failure
 from simherd.engine.looped import looped_processes
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, hold_to
@@ -88,7 +89,7 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
         return replace(schema, seconds=result.seconds_among(among), loop_seconds=result.loop_seconds)
     if isinstance(result, Lost):
         raise SimulationError(f"vectorize: {comparison} ended its worker process: {result.reason}.")
-    if batch.on_error == "raise" or isinstance(result.error, VectorizeError):
+    if batch.on_error == "raise" or result.is_interrupt or isinstance(result.error, VectorizeError):
         raise raised(result)
     raise SimulationError(
         f"vectorize: all {len(comparison.block.numbers)} simulations that were tried failed on their own, so "

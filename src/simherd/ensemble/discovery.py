@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from math import gcd
 from typing import Any
 
-from simherd.engine.block import Failure
+from simherd.engine.failures import Failure, said_by
 from simherd.engine.schema import Schema
 from simherd.ensemble.run import Batch, raised, share
 from simherd.ensemble.task import Trial, find_schema
@@ -38,16 +38,22 @@ def discover_schema(batch: Batch) -> Schema:
     first = _scouted(batch, shared, numbers[:1])
     if isinstance(first, Schema):
         return first
-    if batch.on_error == "raise" or isinstance(first.error, PicklingError):
+    if _ends_run(batch, first):
         raise raised(first)
     found = _scouted(batch, shared, numbers[1:]) if len(numbers) > 1 else first
     if isinstance(found, Schema):
         return found
+    if found.is_interrupt:
+        raise raised(found)
     raise SimulationError(
         f"All {len(numbers)} simulations that were tried failed, so nothing is known of the outputs and "
-        f"nothing was written. The first one raised {first.error!r}.",
+        f"nothing was written. The first one raised {said_by(first.error)}.",
         fix="run one of them on its own: its error then comes with a traceback (--set run.on_error=raise).",
     ) from first.error
+
+
+def _ends_run(batch: Batch, first: Failure) -> bool:
+    return batch.on_error == "raise" or first.is_interrupt or isinstance(first.error, PicklingError)
 
 
 def discover_more(batch: Batch, count: int) -> list[Schema]:
@@ -89,6 +95,8 @@ def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Fail
                     waiting.insert(0, trial.number)
                     continue
                 last = _killer(trial, result) if isinstance(result, Lost) else result
+                if last.is_interrupt:
+                    return last
             if not waiting and not tasks.running:
                 return last
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -20,10 +20,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 class Interrupts:
     """Turns signals into a wish to stop, while its context lasts.
 
-    The first signal starts the time of grace. When that is over, or at a second signal, what runs in this
-    thread is left at once. Outside the main thread, where Python takes no signals, nothing changes.
-    Signals that C code handles (``faulthandler.register``) stay with it: Python cannot give them back. Where
-    SIGALRM is one of them, only a second signal ends the grace.
+    The first signal starts the time of grace. At its end the same signal is sent again: at a second signal,
+    whoever sends it, what runs in this thread is left at once. Outside the main thread, where Python takes no
+    signals, nothing changes. Signals that C code handles (``faulthandler.register``) stay with it: Python
+    cannot give them back. All other signals, SIGALRM among them, are the user's.
 
     Parameters
     ----------
@@ -40,6 +40,9 @@ class Interrupts:
         self._is_leaving = False
         self._may_raise = False
         self._before: dict[int, Any] = {}
+        self._handles = threading.Lock()
+        """Held by who sends the second signal, so that our handler is still there when it arrives."""
+        self._alarm: threading.Timer | None = None
 
     @property
     def is_stopping(self) -> bool:
@@ -48,15 +51,17 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number, handler in self._handlers().items():
+            for number in SIGNALS:
                 if not _is_of_c(number):
-                    self._before[number] = signal.signal(number, handler)
+                    self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if signal.SIGALRM in self._before:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._before.items():
+        with self._handles:
+            before, self._before = self._before, {}
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for number, handler in before.items():
             signal.signal(number, handler)
 
     @contextmanager
@@ -70,9 +75,6 @@ class Interrupts:
         finally:
             self._may_raise = False
 
-    def _handlers(self) -> dict[signal.Signals, Callable[[int, FrameType | None], None]]:
-        return {**dict.fromkeys(SIGNALS, self._stop), signal.SIGALRM: self._end}
-
     @contextmanager
     def leaving_at_once(self) -> Iterator[None]:
         """Let what runs here be left as soon as a signal comes: there is nothing that grace could save."""
@@ -83,20 +85,22 @@ class Interrupts:
             self._is_leaving, self._may_raise = False, False
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.name is not None:
-            self._end(number, frame)
-        elif self._is_leaving:
-            self.name = signal.Signals(number).name
-            self._end(number, frame)
-        else:
-            self.name = signal.Signals(number).name
-            if signal.SIGALRM in self._before:
-                signal.setitimer(signal.ITIMER_REAL, max(self.grace_s, 1e-6))
-
-    def _end(self, number: int, frame: FrameType | None) -> None:
+        is_second = self.name is not None
+        self.name = self.name or signal.Signals(number).name
+        if not is_second and not self._is_leaving:
+            self._alarm = threading.Timer(self.grace_s, self._send_again, [number])
+            self._alarm.daemon = True
+            self._alarm.start()
+            return
         self.is_over = True
         if self._may_raise:
             raise Stopped
+
+    def _send_again(self, number: int) -> None:
+        """End the grace, in a thread of its own: a signal reaches also what waits in the main thread."""
+        with self._handles:
+            if self._before:
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def _is_of_c(number: signal.Signals) -> bool:

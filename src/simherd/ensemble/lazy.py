@@ -14,6 +14,7 @@ import cloudpickle
 import numpy as np
 
 from simherd.engine.block import Block
+from simherd.engine.failures import add_note
 from simherd.engine.plan import Array
 from simherd.model.graph import Key, join_name
 
@@ -181,8 +182,8 @@ def _loaded(lazy: Mapping[Key, LazyRows]) -> dict[Key, Array]:
     for key, rows in lazy.items():
         try:
             found[key] = rows.load()
-        except Exception as error:
-            error.add_note(f"Reading input {join_name(key)}")
+        except BaseException as error:
+            add_note(error, f"Reading input {join_name(key)}")
             raise
     return found
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from simherd.engine.block import Block, BlockResult, Failure, Numbers, Status, Stopped
+from simherd.engine.block import Block, BlockResult, Numbers, Status, Stopped
+from simherd.engine.failures import Failure, add_note
 from simherd.engine.plan import Array, Plan
 from simherd.engine.vectorized import Parts
 from simherd.ensemble.interrupts import Interrupts
@@ -330,5 +331,5 @@ def raised(failure: Failure) -> BaseException:
     """Return the user's own error, with what happened elsewhere as a note."""
     error = failure.error
     if error.__traceback__ is None and failure.traceback:
-        error.add_note(f"On the worker:\n{failure.traceback}")
+        add_note(error, f"On the worker:\n{failure.traceback}")
     return error

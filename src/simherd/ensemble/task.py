@@ -14,8 +14,9 @@ import cloudpickle
 import numpy as np
 from tblib import pickling_support
 
-from simherd.engine.block import Block, BlockResult, BlockRun, Failure, Numbers, Status, Watch, as_failure
-from simherd.engine.checkpoints import Keeper
+from simherd.engine.block import Block, BlockResult, BlockRun, Numbers, Status, Watch
+from simherd.engine.checkpoints import Keeper, Stopped
+from simherd.engine.failures import Failure, as_failure, said_by
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, scout
 from simherd.engine.simulate import Simulator
@@ -142,8 +143,12 @@ def find_schema(plan: Plan, trial: Trial) -> Schema | Failure:
             block = loaded(Block(numbers=range(trial.number, trial.number + 1), inputs=trial.inputs))
             with limited(trial.timeout_s, trial.client)(trial.number):
                 return scout(Simulator(plan), next(block.rows()), trial.number)
-        except (Exception, SystemExit) as error:
+        except Stopped:
+            raise
+        except BaseException as error:
             failure = as_failure(trial.number, error)
+            if failure.is_interrupt:
+                break
     return portable(failure)
 
 
@@ -152,7 +157,8 @@ def run_task(job: Job, block: Block) -> BlockReport:
     started = time.perf_counter()
     result = _run_loaded(job, block)
     if job.crosses_processes:
-        result = replace(result, failures=tuple(map(portable, result.failures)))
+        interrupt = result.interrupt and portable(result.interrupt)
+        result = replace(result, failures=tuple(map(portable, result.failures)), interrupt=interrupt)
     is_written = False
     if job.marks is not None and not job.marks.is_running:
         result = replace(result, numbers=result.numbers[:0], status=result.status[:0])  # nobody waits for it
@@ -167,7 +173,7 @@ def run_task(job: Job, block: Block) -> BlockReport:
         done=done,
         failed=failed,
         unfinished=None if done + failed == block.size else block.numbers[done + failed :],
-        first_failure=result.failures[0] if failed and job.stop_on_failure else None,
+        first_failure=result.interrupt or (result.failures[0] if failed and job.stop_on_failure else None),
         seconds=time.perf_counter() - started,
         worker=f"{os.getpid()}/{threading.get_native_id()}",
         result=None if is_written else result,
@@ -179,17 +185,24 @@ def _run_loaded(job: Job, block: Block) -> BlockResult:
     for _ in range(job.retries + 1):
         try:
             ready = loaded(block)
-        except Exception as error:
+        except Stopped:
+            raise
+        except KeyboardInterrupt as error:
+            return replace(_all_failed(job, block.numbers[:0], error), interrupt=as_failure(-1, error))
+        except BaseException as error:
             last = error
         else:
             return _run(job, ready)
-    numbers = block.numbers[:1] if job.stop_on_failure else block.numbers
+    return _all_failed(job, block.numbers[:1] if job.stop_on_failure else block.numbers, last)
+
+
+def _all_failed(job: Job, numbers: Numbers, error: BaseException) -> BlockResult:
     return BlockResult(
         numbers=numbers,
         values=[None] * len(job.plan.taps),
         status=np.full(len(numbers), Status.FAILED, np.uint8),
         seconds=np.full(len(numbers), np.nan),
-        failures=tuple(as_failure(int(number), last) for number in numbers),
+        failures=tuple(as_failure(int(number), error) for number in numbers),
     )
 
 
@@ -261,6 +274,6 @@ def portable(failure: Failure) -> Failure:
     try:
         pickling_support.install(failure.error)
         cloudpickle.loads(cloudpickle.dumps(failure.error))
-    except Exception:
-        return replace(failure, error=SimulationError(repr(failure.error)))
+    except BaseException:
+        return replace(failure, error=SimulationError(said_by(failure.error)))
     return failure

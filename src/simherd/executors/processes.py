@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
 from simherd.executors.payload import KEPT, Payload, call_packed, pack
 from simherd.executors.pool import AHEAD, starting_workers
+from simherd.executors.signals import leave_signals_to_client
 from simherd.progress.words import counted
 
 __all__ = ["ProcessExecutor"]
@@ -175,8 +175,7 @@ class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
 
 def _start_worker() -> None:
     """Leave signals to the parent, which ends its workers, and end when it is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals_to_client("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
     threading.Thread(target=_end_with_parent, name="simherd-parent", daemon=True).start()
 
 

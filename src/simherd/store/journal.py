@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from simherd.engine.block import Failure
+from simherd.engine.failures import Failure, notes_of, said_by
 from simherd.reserved import JOURNAL
 from simherd.store.durable import append_lines, make_folders
 
@@ -41,21 +41,13 @@ def _entry(failure: Failure) -> dict[str, Any]:
     return {
         "simulation": failure.number,
         "time": time.time(),
-        "error": _said_by(failure.error),
-        "where": " ".join(getattr(failure.error, "__notes__", ())),
+        "error": said_by(failure.error),
+        "where": " ".join(notes_of(failure.error)),
         "process": place and place.process,
         "stage": place and place.stage,
         "step": place and place.step,
         "traceback": failure.traceback,
     }
-
-
-def _said_by(error: BaseException) -> str:
-    """Return the text of an error; its class alone where making the text is an error too."""
-    try:
-        return repr(error)
-    except Exception:  # whatever the user's own class raises: no reason to end the whole run
-        return type(error).__name__
 
 
 def read_journal(store: Path) -> list[dict[str, Any]]:
