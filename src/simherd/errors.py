@@ -69,6 +69,7 @@ __all__ = [
     "UnsetVariableError",
     "VectorizeError",
     "close_matches",
+    "shown",
 ]
 
 
@@ -265,3 +266,9 @@ def close_matches(name: str, allowed: Iterable[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     return f"Allowed: {', '.join(map(repr, names))}." if names else "None is allowed here."
+
+
+def shown(value: object) -> str:
+    """Return a value as it stands in a message: its repr, or its type where that is long."""
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"

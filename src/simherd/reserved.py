@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simherd.errors import SetupError
+from simherd.errors import SetupError, shown
 
 __all__ = [
     "CHECKPOINTS",
@@ -47,7 +47,7 @@ def check_name(what: str, name: object) -> None:
         If a store uses the name itself, or it cannot be that of a folder.
     """
     if found := _fault(name):
-        raise SetupError(f"{what} {_shown(name)} {found}.", fix="give it another name.")
+        raise SetupError(f"{what} {shown(name)} {found}.", fix="give it another name.")
 
 
 def _fault(name: object) -> str:
@@ -62,8 +62,3 @@ def _fault(name: object) -> str:
     if len(name.encode()) > LONGEST:
         return f"has a name of {len(name.encode())} bytes; at most {LONGEST} are allowed"
     return ""
-
-
-def _shown(name: object) -> str:
-    shown = repr(name)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."

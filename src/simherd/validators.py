@@ -13,7 +13,7 @@ from simherd.model.variables import Attribute
 __all__ = ["in_bounds", "is_subdtype"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _InBounds:
     """Raises an error where a value, or an element of an array, lies outside an interval."""
 
@@ -23,6 +23,9 @@ class _InBounds:
     low: Any
     high: Any
     closed: tuple[bool, bool]
+
+    def __repr__(self) -> str:
+        return f"<in_bounds validator with bounds {self}>"
 
     def __str__(self) -> str:
         left, right = ("[" if self.closed[0] else "("), ("]" if self.closed[1] else ")")
@@ -36,7 +39,7 @@ class _InBounds:
             raise ValueError(f"Variable {attribute.name!r} has {found} out of bounds {self}.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _IsSubdtype:
     """Raises an error where an array has another type than one below a given type."""
 
@@ -44,6 +47,9 @@ class _IsSubdtype:
     """Whether an array may hold the values of many simulations."""
 
     dtype: Any
+
+    def __repr__(self) -> str:
+        return f"<is_subdtype validator with type: {self.dtype!r}>"
 
     def __call__(self, instance: Any, attribute: Attribute, value: Any) -> None:
         found = getattr(value, "dtype", None) or np.asarray(value).dtype

@@ -161,3 +161,30 @@ def test_a_fault_names_its_place_in_the_file(assembled, text, message):
 def test_a_fault_of_the_batch_stands_in_its_section(assembled):
     with pytest.raises(ExperimentError, match="climb__ratte"):
         assembled("batch: {sampling: zip, parameters: {climb__ratte: {values: [1, 2]}}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("inputs: {climb__rate: 1000 km2}", ["inputs.climb__rate", "by default 1.0", "'1000 km2'", "attrs"]),
+        ("batch: {sampling: zip, parameters: {climb__rate: [1 km, 2 km]}}", ["parameters", "'1 km'"]),
+        (
+            "batch: {sampling: random, size: 1000000000000, parameters: {climb__rate: {low: 0, high: 1}}}",
+            ["batch", "1000000000000 simulations", "can be used"],
+        ),
+        ("batch: {sampling: random, size: 1e12, parameters: {}}", ["batch.size", "1000000000000"]),
+        (
+            "batch: {sampling: grid, parameters: {climb__rate: {low: 0, high: 1, num: 1000000000000}}}",
+            ["batch", "can be used"],
+        ),
+        ("clocks: {time: {start: 0, stop: 1, num: 1000000000000}}", ["clocks", "1000000000000 labels"]),
+        ("clocks: {time: {start: 0, stop: 1, step: 1e-13}}", ["clocks", "labels of a clock"]),
+    ],
+)
+def test_what_cannot_be_run_is_one_error_at_once(assembled, text, parts):
+    with pytest.raises(ExperimentError) as caught:
+        assembled(text)
+
+    assert "\n" not in str(caught.value)
+    for part in parts:
+        assert part in str(caught.value)

@@ -14,6 +14,10 @@ from simherd.errors import ExperimentError
 from simherd.experiment.document import Document, apply_overrides, read_document, with_store, with_values
 from simherd.experiment.yaml12 import read_yaml
 
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30)
+)
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -108,6 +112,7 @@ def test_an_alias_is_the_value_of_its_anchor(write):
         ("a: !!bool maybe\n", ["'maybe' is not of the type '!!bool'"]),
         ("{a: b}: 1\n", ["a key must be a text"]),
         ("a: &a [*a]\n", ["an alias that contains itself"]),
+        (BOMB, ["aliases in aliases make too many values"]),
         ("a: 1\n---\nb: 2\n", ["line 2", "single document"]),
         ("a: 1\nb: \x07\n", ["line 2", "is not allowed"]),
         (b"a: \xff\n", ["UTF-8"]),

@@ -96,7 +96,7 @@ def test_two_processes_that_change_one_variable_in_no_order_are_an_error_that_na
 
 
 def test_an_order_that_makes_a_circle_is_an_error(model, source_cls, reader_cls):
-    with pytest.raises(CycleError, match="source->reader->source"):
+    with pytest.raises(CycleError, match="source->reader->source: order= puts 'reader' before 'source'"):
         sh.Model({"source": source_cls, "reader": reader_cls}, order=[("reader", "source")])
 
 
@@ -116,12 +116,26 @@ def test_an_order_is_kept_by_copies_and_bridges_what_is_dropped(changers):
     assert list(chain.drop_processes("y")) == ["z", "x"]
 
 
-def test_a_circle_is_an_error_that_shows_the_path():
-    first = make("First", x=sh.variable(intent="out"), y=sh.global_ref("y"))
+def circle(intent):
+    first = make("First", x=sh.variable(intent=intent), y=sh.global_ref("y"))
     second = make("Second", x=sh.foreign(first, "x"), y=sh.variable(intent="out", global_name="y"))
+    return {"first": first, "second": second}
 
-    with pytest.raises(CycleError, match="first->second->first"):
-        sh.Model({"first": first, "second": second})
+
+def test_a_circle_error_names_the_path_and_the_variables():
+    with pytest.raises(CycleError) as caught:
+        sh.Model(circle("out"))
+
+    assert "first->second->first: " in str(caught.value)
+    assert "'first' reads second__y, which 'second' sets" in str(caught.value)
+    assert "'second' reads first__x, which 'first' sets" in str(caught.value)
+
+
+def test_a_circle_ends_as_its_error_says():
+    parts = circle("inout")
+    start = make("Start", x=sh.foreign(parts["first"], "x", intent="out"))
+
+    assert list(sh.Model({**parts, "start": start})) == ["start", "second", "first"]
 
 
 def test_a_circle_error_is_also_a_runtime_error():

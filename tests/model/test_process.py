@@ -465,3 +465,49 @@ def test_a_stage_without_source_is_not_looked_into():
     exec("def run_step(self): self.v = 1", members)
 
     assert sh.process(type("P", (), {"v": sh.variable(), "run_step": members["run_step"]}))
+
+
+# Names of stages
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("run_steps", "run_step"),
+        ("runstep", "run_step"),
+        ("initialise", "initialize"),
+        ("finalize_steps", "finalize_step"),
+        ("finalise", "finalize"),
+    ],
+)
+@pytest.mark.parametrize("has_stage", [False, True])
+def test_a_method_named_almost_like_a_stage_is_an_error(name, meant, has_stage):
+    members = {name: lambda self: None} | ({meant: lambda self: None} if has_stage else {})
+
+    with pytest.raises(ProcessClassError, match=f"P.{name} is never called: .*Did you mean '{meant}'"):
+        sh.process(type("P", (), members))
+
+
+def test_methods_that_are_called_or_private_may_have_any_name():
+    @sh.process
+    class Solver:
+        def run_step(self):
+            self.run_steps(2)
+
+        def run_steps(self, count):
+            return count
+
+        def _initialise(self):
+            pass
+
+    assert list(inspect_process(Solver).stages) == ["run_step"]
+
+
+def test_runtime_on_a_method_that_is_no_stage_is_an_error():
+    with pytest.raises(ProcessClassError, match=r"Walks\.advance asks for values of the run"):
+
+        @sh.process
+        class Walks:
+            @sh.runtime(args="step_delta")
+            def advance(self, dt):
+                pass

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -31,11 +32,44 @@ def test_the_model_of_a_with_block_is_used(walk):
         sh.create_setup()
 
 
-@pytest.mark.parametrize("value", [0, 0.0, False, "", None, "text", 3 + 1j])
+@pytest.mark.parametrize("value", [0, 0.0, False, None, 3 + 1j])
 def test_scalars_stay_what_they_are(walk, value):
     setup = sh.create_setup(walk.model, input_vars={"walk__gain": value})
 
     assert setup.walk__gain.values[()] == value or setup.walk__gain.values[()] is value
+
+
+@sh.process
+class Typed:
+    flag = sh.variable(default=True)
+    area = sh.variable(attrs={"units": "km2"})
+    label = sh.variable(default="")
+    converted = sh.variable(default=1.0, converter=float)
+    anything = sh.variable(default=None)
+    field = sh.variable(default=0.0, dims=[(), "x"])
+    table = sh.variable(dims=("y", "x"), default=np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("flag", "yes", "a number, by default True; found the text 'yes'"),
+        ("area", "1000 km2", "a number, in 'km2'; found the text '1000 km2'"),
+        ("field", ["1", "2"], "by default 0.0; found the text '1'"),
+        ("field", pd.DataFrame({"a": [1]}), "by default 0.0; found a DataFrame"),
+        ("table", pd.DataFrame({"a": [1]}), r"a DataFrame; declared are dimensions \('y', 'x'\)"),
+    ],
+)
+def test_texts_and_tables_for_numbers_are_errors(name, value, message):
+    with pytest.raises(SetupError, match=f"Input p__{name} is .*{message}"):
+        sh.create_setup(sh.Model({"p": Typed}), input_vars={f"p__{name}": value})
+
+
+@pytest.mark.parametrize("name", ["label", "converted", "anything"])
+def test_texts_are_inputs_of_other_variables(name):
+    setup = sh.create_setup(sh.Model({"p": Typed}), input_vars={f"p__{name}": "1000"})
+
+    assert setup[f"p__{name}"] == "1000"
 
 
 def test_attributes_of_a_value_win_over_the_declared_ones(walk):
@@ -120,6 +154,23 @@ def test_a_setup_is_not_changed_by_what_is_made_of_it(walk):
 def test_a_list_of_variables_is_an_error(walk, what):
     with pytest.raises(SetupError, match=rf"{what}: a mapping is needed, found \['walk__gain'\]"):
         sh.create_setup(walk.model, clocks={"time": [0, 1]}, **{what: ["walk__gain"]})
+
+
+def test_columns_of_a_data_frame_are_inputs_along_its_index():
+    frame = pd.DataFrame({"p__flag": [True, False], "p__label": ["a", "b"]}, index=["low", "high"])
+
+    setup = sh.create_setup(sh.Model({"p": Typed}), input_vars=frame.rename_axis("member"))
+
+    assert setup.p__flag.dims == ("member",)
+    assert setup.p__label.values.tolist() == ["a", "b"]
+    assert setup.member.values.tolist() == ["low", "high"]
+    with pytest.raises(SetupError, match="Series is along the name of its index: rename_axis"):
+        sh.create_setup(sh.Model({"p": Typed}), input_vars=frame)
+
+
+def test_a_data_frame_of_clocks_is_an_error(walk):
+    with pytest.raises(SetupError, match="clocks: a mapping is needed, found a DataFrame"):
+        sh.create_setup(walk.model, clocks=pd.DataFrame({"time": range(99)}))
 
 
 @pytest.mark.parametrize("main", [{"main_clock": 3}, {"master_clock": 0}])

@@ -153,7 +153,7 @@ def test_a_clock_has_the_dimension_of_its_name():
 
 @pytest.mark.parametrize("value", [3, 2.5, True, "text", "", np.float32(1.5), 1 + 2j])
 def test_a_scalar_reaches_the_process_as_a_python_value(value):
-    model, seen = spy()
+    model, seen = spy(default=None)
 
     run(model, None, value=value)
 
@@ -163,7 +163,7 @@ def test_a_scalar_reaches_the_process_as_a_python_value(value):
 
 @pytest.mark.parametrize("dtype", ["i2", "f4", "U3", "?", "M8[ns]", "m8[ns]"])
 def test_an_array_keeps_its_type(dtype, store):
-    model, seen = spy()
+    model, seen = spy(default=None)
     value = np.array([1, 0]).astype(dtype)
 
     result = run(model, store, value=value)

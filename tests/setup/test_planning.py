@@ -115,3 +115,43 @@ def test_an_input_declared_along_the_clock_or_the_batch_is_told_what_is_wrong(di
 
     with pytest.raises(SetupError, match=f"p__a is declared along '{dim}', which is {what}.*leave it out"):
         setup.simherd.run(model, batch_dim=dim if dim == "b" else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "batch_dim", "fix"),
+    [
+        (("member", [1.0, 2.0]), None, "give batch_dim='member' for one simulation for each value"),
+        ((("time", "member"), np.ones((3, 2))), None, "give batch_dim='member'"),
+        ((("i", "j"), np.ones((2, 3))), None, r"setup.stack\(member=\['i', 'j'\]\)"),
+        (
+            (("member", "z"), np.ones((2, 3))),
+            "member",
+            "declare 'z' in dims=; simulations differ along 'member'",
+        ),
+        ((("x", "y"), np.ones((2, 3))), None, "transpose it"),
+        (
+            (("i", "j"), np.ones((2, 3))),
+            ["i", "j"],
+            r"stack them into one: setup.stack\(member=\['i', 'j'\]\)",
+        ),
+        ((("i", "j"), np.ones((2, 3))), ("i", "j"), "stack them into one"),
+        (1.0, True, "must be the name of a dimension, got bool"),
+    ],
+)
+def test_dimensions_that_do_not_fit_are_an_error_with_the_way_out(taker, value, batch_dim, fix):
+    with pytest.raises(SetupError, match=fix):
+        make_setup(setup_of(taker, value), taker, batch_dim=batch_dim)
+
+
+def test_a_batch_over_two_dimensions_runs_as_its_error_says(taker):
+    setup = setup_of(taker, ("i", [1.0, 2.0]), taker__steady=("j", [3.0, 4.0, 5.0]))
+    setup = setup.simherd.update_vars(taker, output_vars={"taker__seen": None})
+
+    result = setup.stack(member=["i", "j"]).simherd.run(taker, batch_dim="member").unstack("member")
+
+    assert result.taker__seen.sizes == {"i": 2, "j": 3}
+
+
+def test_a_setup_that_is_no_dataset_is_an_error(taker):
+    with pytest.raises(SetupError, match="A setup is a Dataset, got 3"):
+        sh.run(3, taker)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.errors import StoreLockedError
+from simherd.errors import StoreError, StoreLockedError
 from simherd.store.lock import locked
 from simherd.store.places import as_folder
 from simherd.store.reading import read_state
@@ -91,3 +91,9 @@ def test_a_simulation_runs_again_where_loading_its_model_goes_elsewhere(walk, he
     monkeypatch.setattr("simherd.experiment.replay._load", load)
 
     assert sh.replay("out.zarr", 1).walk__height[-1] == 6.0
+
+
+@pytest.mark.parametrize("root", ["/", "//", "/.."])
+def test_the_root_of_the_file_system_is_no_store(walk, root):
+    with pytest.raises(StoreError, match="it is the root of the file system"):
+        run(walk, root)

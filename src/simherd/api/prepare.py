@@ -16,7 +16,7 @@ from simherd.engine.block import Status
 from simherd.engine.plan import Plan, Tap
 from simherd.engine.schema import OutputSchema, Schema
 from simherd.engine.vectorized import check_vectorizable
-from simherd.errors import SetupError, UnknownNameError, close_matches
+from simherd.errors import SetupError, UnknownNameError, close_matches, shown
 from simherd.model.graph import Graph, join_name
 from simherd.model.model import Model
 from simherd.model.names import INPUT_SUFFIX, flatten_keys
@@ -195,6 +195,8 @@ def prepare(
     SetupError
         If anything does not fit.
     """
+    if not isinstance(dataset, xr.Dataset):
+        raise SetupError(f"A setup is a Dataset, got {shown(dataset)}.", fix="make one with create_setup.")
     given = _by_name(encoding or {}, model.graph)
     dataset, indexes = split_levels(in_numpy_types(dataset))
     setup = make_setup(

@@ -14,6 +14,7 @@ from simherd.errors import ExperimentError, SetupError
 from simherd.experiment.inputs import load_batch, load_inputs
 from simherd.experiment.loading import load_model
 from simherd.experiment.schema import ClockSpec, Experiment
+from simherd.resources import format_bytes, usable_memory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -182,6 +183,12 @@ _FORMS: Mapping[str, Callable[[ClockSpec, Any], Any]] = {
 
 
 def _labels(clock: ClockSpec, main: Any = None) -> Any:
+    count = clock.num if clock.step is None else _steps(clock) + 1
+    if count is not None and 8 * count > (memory := usable_memory()):
+        raise SetupError(
+            f"{count} labels of a clock take {format_bytes(8 * count)}; {format_bytes(memory)} can be used.",
+            fix="correct 'num' or 'step'.",
+        )
     form = next(name for name in _FORMS if getattr(clock, name) is not None)
     return _FORMS[form](clock, main)
 
@@ -189,10 +196,15 @@ def _labels(clock: ClockSpec, main: Any = None) -> Any:
 def _stepped(clock: ClockSpec) -> Any:
     """Return start, start + step, ... up to stop, with stop where it falls on a step."""
     assert clock.start is not None
+    assert clock.step is not None
+    return clock.start + clock.step * np.arange(_steps(clock) + 1)
+
+
+def _steps(clock: ClockSpec) -> int:
+    assert clock.start is not None
     assert clock.stop is not None
     assert clock.step is not None
-    steps = int(np.floor((clock.stop - clock.start) / clock.step * (1 + 1e-12) + 1e-9))
-    return clock.start + clock.step * np.arange(steps + 1)
+    return int(np.floor((clock.stop - clock.start) / clock.step * (1 + 1e-12) + 1e-9))
 
 
 def _clock_attrs(clock: ClockSpec, main: ClockSpec) -> dict[str, str]:

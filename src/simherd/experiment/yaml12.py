@@ -33,6 +33,8 @@ _CORE_SCALARS = {
     ),
 }
 _MOST_DIGITS = 300
+_NODES_PER_CHARACTER = 10
+"""Values that aliases may make of a text; without any there is less than one for each character."""
 _FIXES = {
     "mapping values are not allowed": "put a text that contains ': ' in quotes, and check the "
     "indentation of this line.",
@@ -110,8 +112,10 @@ class _Reader:
         self.source = source
         self.lines: dict[KeyPath, int] = {}
         self._open: list[yaml.Node] = []
+        self._nodes_left = 0
 
     def read(self, text: str) -> object:
+        self._nodes_left = _NODES_PER_CHARACTER * (len(text) + 1)
         try:
             node = _CoreLoader(text).get_single_node()
             return None if node is None else self._value(node, ())
@@ -128,6 +132,9 @@ class _Reader:
 
     def _value(self, node: yaml.Node, keys: KeyPath) -> object:
         self.lines.setdefault(keys, node.start_mark.line + 1)
+        self._nodes_left -= 1
+        if self._nodes_left < 0:
+            raise self._fault(node, "aliases in aliases make too many values", "write the values out.")
         if any(node is parent for parent in self._open):
             raise self._fault(node, "an alias that contains itself", "write the value out.")
         self._open.append(node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from simherd.errors import SetupError, UnknownNameError, close_matches
+from simherd.errors import SetupError, UnknownNameError, close_matches, shown
 from simherd.model.graph import Graph, Key, join_name
 
 __all__ = ["INPUT_SUFFIX", "as_key", "find_key", "flatten_keys", "name_pairs", "shown_name"]
@@ -25,10 +25,10 @@ def as_key(name: Any, graph: Graph) -> Key:
     key = find_key(name, graph)
     if key is not None:
         return key
-    shown = shown_name(name)
+    text = shown_name(name)
     known = [join_name(key) for key in graph.variables]
     raise UnknownNameError(
-        f"{shown!r} is not a valid name of a variable of the model. {close_matches(shown, known)}",
+        f"{text!r} is not a valid name of a variable of the model. {close_matches(text, known)}",
         fix="names are process__variable; 'simherd info MODEL' lists them.",
     )
 
@@ -72,7 +72,7 @@ def flatten_keys(given: Mapping[Any, Any], graph: Graph, what: str = "values of 
     """
     if not hasattr(given, "items"):
         raise SetupError(
-            f"{what}: a mapping is needed, found {given!r}.",
+            f"{what}: a mapping is needed, found {shown(given)}.",
             fix="give {'process__variable': ...}.",
         )
     found: dict[Key, Any] = {}

@@ -7,13 +7,14 @@ is what makes a step as quick as a bare loop. See `simherd.model.access` for whe
 from __future__ import annotations
 
 import ast
+import difflib
 import inspect
 import textwrap
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
 from weakref import WeakKeyDictionary
 
@@ -49,6 +50,9 @@ __all__ = [
     "process",
     "text_of",
 ]
+
+ALIKE = 0.85
+"""How alike a name and that of a stage are where one is taken for the other, from 0 to 1."""
 
 T = TypeVar("T")
 
@@ -187,6 +191,7 @@ def process(
         made = make_process(
             cls, autodoc=autodoc, apply_attrs=apply_attrs, thread_safe=thread_safe, vectorized=vectorized
         )
+        _check_stage_names(made)
         _check_assignments(made)
         return made
 
@@ -319,6 +324,25 @@ def _stages(cls: type) -> dict[str, tuple[str, ...]]:
                 fix="give the attribute another name.",
             )
     return {stage: _arguments(cls, method) for stage, method in methods.items() if method is not None}
+
+
+def _check_stage_names(cls: type) -> None:
+    """Raise an error if a method that nothing in the class calls is a stage with a wrong name."""
+    methods = {n: f for base in cls.__mro__ for n, f in vars(base).items() if isinstance(f, FunctionType)}
+    called = {name for function in methods.values() for name in function.__code__.co_names}
+    for name in methods.keys() - called - {*STAGES}:
+        meant = difflib.get_close_matches(name, STAGES, n=1, cutoff=ALIKE)
+        if meant and not name.startswith("_"):
+            raise ProcessClassError(
+                f"{cls.__name__}.{name} is never called: stages are {', '.join(STAGES)}. "
+                f"Did you mean {meant[0]!r}?",
+                fix=f"rename it to {meant[0]!r}, or begin its name with an underscore if it is no stage.",
+            )
+        if hasattr(methods[name], RUNTIME_ARGS):
+            raise ProcessClassError(
+                f"{cls.__name__}.{name} asks for values of the run by @runtime, but it is no stage.",
+                fix=f"name it {' or '.join(map(repr, STAGES))}, or leave out @runtime.",
+            )
 
 
 def _check_assignments(cls: type) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from simherd.errors import CycleError, LinkError, ModelError, UnknownNameError, close_matches
 from simherd.model.graph import Graph, Key, Pair, Variable, join_name
@@ -45,7 +45,7 @@ def build_graph(classes: Mapping[str, type], pairs: Iterable[Pair] = ()) -> Grap
     _check_names(variables)
     graph = Graph(classes=classes, infos=infos, variables=variables, pairs=_checked_pairs(pairs, classes))
     dependencies = _dependencies(graph)
-    order = _sort(dependencies)
+    order = _sort(graph, dependencies)
     _check_writers(graph, dependencies, order)
     return replace(graph, dependencies=dependencies, order=order)
 
@@ -174,7 +174,7 @@ def _check_writers(graph: Graph, dependencies: Mapping[str, tuple[str, ...]], or
                 )
 
 
-def _sort(dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _sort(graph: Graph, dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Return the processes so that each comes after those it waits for.
 
     Depth first, in the order of the mapping: the same model has the same order in every interpreter.
@@ -183,11 +183,7 @@ def _sort(dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:
-            circle = (*path[path.index(name) :], name)
-            raise CycleError(
-                f"Cycle detected in process graph: {'->'.join(circle)}.",
-                fix="break it with an 'inout' variable, which makes nobody wait, or take back an order=... .",
-            )
+            raise _circle_error(graph, (*path[path.index(name) :], name))
         if name not in ordered:
             for other in dependencies[name]:
                 visit(other, (*path, name))
@@ -196,3 +192,22 @@ def _sort(dependencies: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     for name in dependencies:
         visit(name, ())
     return tuple(ordered)
+
+
+def _circle_error(graph: Graph, circle: tuple[str, ...]) -> CycleError:
+    waits = [_why_waits(graph, name, other) for name, other in pairwise(circle)]
+    return CycleError(
+        f"Cycle detected in process graph: {'->'.join(circle)}: {'; '.join(waits)}.",
+        fix="declare one of these variables with intent='inout' in the process that sets it, so that none "
+        "waits for it, and set its first value in 'initialize' of a process that declares it as "
+        "foreign(..., intent='out').",
+    )
+
+
+def _why_waits(graph: Graph, name: str, other: str) -> str:
+    """Say why a process waits for another one."""
+    set_there = {v.home for v in graph.set_by(other) if v.intent is VarIntent.OUT}
+    read = [join_name(home) for home in dict.fromkeys(graph.read_by(name)) if home in set_there]
+    if not read:
+        return f"order= puts {other!r} before {name!r}"
+    return f"{name!r} reads {', '.join(read)}, which {other!r} sets"

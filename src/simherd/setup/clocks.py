@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simherd.errors import SetupError, UnknownNameError, close_matches
+from simherd.errors import SetupError, UnknownNameError, close_matches, shown
 from simherd.reserved import check_name
 
 __all__ = [
@@ -80,7 +80,7 @@ def add_clocks(
     """
     options = _main_clock_options(main)
     if not isinstance(clocks, Mapping):
-        raise SetupError(f"clocks: a mapping is needed, found {clocks!r}.", fix="give {name: labels}.")
+        raise SetupError(f"clocks: a mapping is needed, found {shown(clocks)}.", fix="give {name: labels}.")
     for name in clocks:
         check_name("Clock", name)
     coords = {name: _clock_variable(name, values) for name, values in clocks.items()}

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from simherd.errors import SetupError, UnknownNameError, close_matches
+from simherd.errors import SetupError, UnknownNameError, close_matches, shown
 from simherd.model.graph import Graph, Key, Variable, join_name
 from simherd.model.model import Model, active_model
 from simherd.model.names import INPUT_SUFFIX, find_key, flatten_keys
@@ -69,8 +70,9 @@ def create_setup(
         ``units`` and ``calendar``.
     input_vars : mapping, optional
         Values of inputs: ``{"process": {"variable": value}}``, ``{("process", "variable"): value}`` or
-        ``{"process__variable": value}``. A value is a scalar, an array, ``(dims, data[, attrs])`` or a
-        DataArray.
+        ``{"process__variable": value}``, also the columns of a DataFrame. A value is a scalar, an array,
+        ``(dims, data[, attrs])``, a DataArray, a Series along the name of its index, or a quantity of pint.
+        All coordinates of DataArrays are kept.
     output_vars : mapping, optional
         Outputs and the clock at whose labels each is saved; None saves it at the end, False drops an
         output that the setup has. By default those of the model.
@@ -97,11 +99,15 @@ def create_setup(
     if output_vars is None:
         output_vars = defaults.outputs
     dataset = xr.Dataset()
-    if clocks or chosen is not None:
-        dataset = add_clocks(dataset, clocks or {}, chosen)
+    if chosen is not None or not _is_empty(clocks):
+        dataset = add_clocks(dataset, clocks, chosen)
     if fill_default:
         dataset = reset_vars(dataset, model)
     return update_vars(dataset, model, input_vars, output_vars)
+
+
+def _is_empty(clocks: Any) -> bool:
+    return isinstance(clocks, Mapping) and not clocks
 
 
 def update_clocks(
@@ -114,10 +120,10 @@ def update_clocks(
 
     `model` is not needed: clocks belong to no model. It stands first as in xarray-simlab.
     """
-    if not clocks and master_clock is None:
+    if (clocks is None or _is_empty(clocks)) and master_clock is None:
         return dataset.copy()
     outputs = output_clocks(dataset)
-    updated = add_clocks(dataset, clocks or {}, master_clock)
+    updated = add_clocks(dataset, {} if clocks is None else clocks, master_clock)
     check_clocks(dataset, updated)
     return _with_outputs(updated, outputs)
 
@@ -147,9 +153,9 @@ def update_vars(
         If a value does not fit its variable.
     """
     graph = find_model(model).graph
-    if input_vars:
+    if input_vars is not None:
         dataset = _with_inputs(dataset, graph, flatten_keys(input_vars, graph, "input_vars"))
-    if output_vars:
+    if output_vars is not None:
         wanted = {**output_clocks(dataset), **_checked_outputs(dataset, graph, output_vars)}
         dataset = _with_outputs(dataset, {n: clock for n, clock in wanted.items() if clock is not False})
     return dataset
@@ -213,6 +219,7 @@ def _checked_outputs(dataset: xr.Dataset, graph: Graph, given: Mapping[Any, Any]
 
 def _with_inputs(dataset: xr.Dataset, graph: Graph, values: Mapping[Key, Any]) -> xr.Dataset:
     inputs = set(graph.inputs)
+    values = {key: _with_named_index(value) for key, value in values.items()}
     variables: dict[str, xr.Variable] = {}
     for key, value in values.items():
         if key not in inputs:
@@ -254,6 +261,7 @@ def _as_variable(variable: Variable, value: Any) -> xr.Variable:
     """Return a value as a labelled variable with description, in the units of its declaration."""
     value, quantity = without_units(value)
     made = _labelled(variable, value)
+    _check_is_number(variable, made)
     made.attrs = without_marks(made.attrs)
     if quantity is not None:
         made.attrs["units"] = quantity.units
@@ -264,11 +272,45 @@ def _as_variable(variable: Variable, value: Any) -> xr.Variable:
     return made
 
 
+def _with_named_index(value: Any) -> Any:
+    """Return a Series whose index has a name as an array along it, anything else as it is."""
+    if not isinstance(value, pd.Series) or value.index.name is None:
+        return value
+    data = value.to_numpy()
+    if data.dtype.kind == "O" and all(isinstance(item, str) for item in data):
+        data = data.astype(str)
+    return xr.DataArray(data, coords={value.index.name: value.index}, dims=(value.index.name,))
+
+
+def _check_is_number(variable: Variable, made: xr.Variable) -> None:
+    """Raise an error for texts and tables where the variable is a number, as its default or its units say."""
+    if made.dtype.kind not in "OSTU" or variable.converter or variable.set_converter:
+        return
+    default, units = variable.make_default() if variable.has_default else None, variable.attrs.get("units")
+    is_number = isinstance(default, bool | int | float | complex | np.number)
+    wrong = next((v for v in made.values.ravel() if isinstance(v, str | bytes | pd.DataFrame)), None)
+    if wrong is None or not (is_number or units):
+        return
+    known = f"by default {default!r}" if is_number else f"in {units!r}"
+    found = f"the text {str(wrong)!r}" if isinstance(wrong, str) else shown(wrong)
+    raise SetupError(
+        f"Input {join_name(variable.key)} is a number, {known}; found {found}.",
+        fix="give a number. Its units go into an attribute: ((), 1000.0, {'units': 'km2'}), or in an "
+        "experiment file {value: 1000.0, attrs: {units: km2}}.",
+    )
+
+
 def _labelled(variable: Variable, value: Any) -> xr.Variable:
     if isinstance(value, xr.DataArray | xr.Variable):
         return (value.variable if isinstance(value, xr.DataArray) else value).copy(deep=False)
     if isinstance(value, tuple):
         return _from_tuple(variable, value)
+    if isinstance(value, pd.DataFrame) and () not in variable.dims:
+        raise SetupError(
+            f"Input {join_name(variable.key)} is a DataFrame; declared are dimensions "
+            f"{' or '.join(map(str, variable.dims))}.",
+            fix="give one column, df['name'], or df.to_numpy().",
+        )
     data = _as_data(variable, value)
     return xr.Variable(_dims_for(variable, np.ndim(data)), data)
 
@@ -308,5 +350,6 @@ def _dims_for(variable: Variable, ndim: int) -> tuple[str, ...]:
     raise SetupError(
         f"Could not get dimension labels for input {join_name(variable.key)}: the value has {ndim} "
         f"dimension(s), declared are {' or '.join(map(str, variable.dims))}.",
-        fix="give (dims, data), with the batch and the clock among the dims where it varies along them.",
+        fix="give (dims, data), such as ('member', data), and batch_dim='member' where simulations differ "
+        "along it, or declare dims=. A Series is along the name of its index: rename_axis('member').",
     )

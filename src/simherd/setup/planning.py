@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,19 +97,8 @@ def make_setup(
     clock = main_clock(dataset)
     _check_names(model.graph, dataset)
     _check_indexes(model.graph, dataset)
-    if batch_dim is not None and batch_dim not in dataset.sizes:
-        raise UnknownNameError(
-            f"Batch dimension {batch_dim!r} is not a dimension of the inputs. "
-            f"{close_matches(batch_dim, map(str, dataset.sizes))}"
-        )
-    if batch_dim in clock_names(dataset):
-        raise SetupError(
-            f"batch_dim={batch_dim!r} is a clock: simulations differ along another dimension.",
-            fix="give an input a dimension of its own, such as 'member'.",
-        )
-    if batch_dim is not None and dataset.sizes[batch_dim] == 0:
-        raise SetupError(f"The batch along {batch_dim!r} is empty: it needs at least one simulation.")
     if batch_dim is not None:
+        _check_batch_dim(dataset, batch_dim)
         dataset = with_chunks(dataset, batch_dim)
     shared: dict[Key, Any] = {}
     batched: dict[Key, Any] = {}
@@ -186,6 +175,31 @@ def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
         raise SetupError(f"{name}={value!r} is not allowed: one of {', '.join(map(repr, allowed))}.")
 
 
+def _check_batch_dim(dataset: xr.Dataset, batch_dim: Any) -> None:
+    """Raise an error if simulations cannot differ along a dimension."""
+    if isinstance(batch_dim, list | tuple):
+        raise SetupError(
+            f"batch_dim={batch_dim!r} is not allowed: a batch has one dimension.",
+            fix=f"stack them into one: setup.stack(member={list(batch_dim)!r}), run with batch_dim='member', "
+            "and take the result apart with .unstack('member').",
+        )
+    if not isinstance(batch_dim, str):
+        found = type(batch_dim).__name__
+        raise SetupError(f"batch_dim must be the name of a dimension, got {found}.", fix="name it.")
+    if batch_dim not in dataset.sizes:
+        raise UnknownNameError(
+            f"Batch dimension {batch_dim!r} is not a dimension of the inputs. "
+            f"{close_matches(batch_dim, map(str, dataset.sizes))}"
+        )
+    if batch_dim in clock_names(dataset):
+        raise SetupError(
+            f"batch_dim={batch_dim!r} is a clock: simulations differ along another dimension.",
+            fix="give an input a dimension of its own, such as 'member'.",
+        )
+    if dataset.sizes[batch_dim] == 0:
+        raise SetupError(f"The batch along {batch_dim!r} is empty: it needs at least one simulation.")
+
+
 def _check_names(graph: Graph, dataset: xr.Dataset) -> None:
     """Raise an error if something of a result has a name that a store uses itself, or cannot hold."""
     named: dict[str, Iterable[Any]] = {
@@ -249,7 +263,25 @@ def _order_dims(
     raise SetupError(
         f"Input {join_name(declared.key)} has dimensions {variable.dims}; allowed are "
         f"{' or '.join(map(str, declared.dims))}, with the batch dimension and the clock first.",
-        fix="transpose it, or say check_dims='transpose'.",
+        fix=_dims_fix(declared, rest, batch_dim),
+    )
+
+
+def _dims_fix(declared: Variable, own: tuple[Hashable, ...], batch_dim: str | None) -> str:
+    """Return what to do about an input with dimensions that its variable does not declare.
+
+    `own` are its dimensions without those of the batch and the clock.
+    """
+    strangers = [d for d in own if not any(d in dims for dims in declared.dims)]
+    if not strangers:
+        return "transpose it, or say check_dims='transpose'."
+    if batch_dim is not None:
+        return f"declare {strangers[0]!r} in dims=; simulations differ along {batch_dim!r} alone."
+    if len(strangers) > 1:
+        return f"stack them, setup.stack(member={strangers}), and give batch_dim='member'."
+    return (
+        f"give batch_dim={strangers[0]!r} for one simulation for each value (in an experiment file, "
+        f"'batch: {{dim: {strangers[0]}, ...}}'); or declare it in dims=."
     )
 
 

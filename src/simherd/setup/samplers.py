@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simherd.errors import SetupError, close_matches
+from simherd.resources import format_bytes, usable_memory
 from simherd.setup.files import open_arrays, pick
 from simherd.setup.parameters import Parameter
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["METHODS", "Parameter", "batch_size", "check_parameter", "read_table", "sample"]
+
+BYTES_PER_VALUE = 24
+"""Memory that drawing a value of a parameter takes: a number, its place in the range, a copy."""
 
 
 def sample(
@@ -57,6 +61,7 @@ def sample(
         If parameters or size do not fit the method.
     """
     n = batch_size(method, parameters, size)
+    _check_memory(method, n, len(parameters))
     if method in _LISTED:
         axes = [_axis(parameter) for parameter in parameters]
         columns = _LISTED[method].combine(axes)
@@ -64,6 +69,17 @@ def sample(
         unit = _DRAWN[method](n, len(parameters), np.random.default_rng(seed))
         columns = [_from_unit(parameter, unit[:, i]) for i, parameter in enumerate(parameters)]
     return {parameter.name: values for parameter, values in zip(parameters, columns, strict=True)}
+
+
+def _check_memory(method: str, simulations: int, parameters: int) -> None:
+    """Raise an error if there is no room for the values of a batch."""
+    nbytes = simulations * BYTES_PER_VALUE * max(parameters, 1)
+    if nbytes > (memory := usable_memory()):
+        raise SetupError(
+            f"Sampling '{method}' of {simulations} simulations and {parameters} parameters takes "
+            f"{format_bytes(nbytes)} of memory; {format_bytes(memory)} can be used.",
+            fix="run fewer simulations.",
+        )
 
 
 def batch_size(method: str, parameters: Sequence[Parameter], size: int | None = None) -> int:

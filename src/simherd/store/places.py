@@ -98,14 +98,20 @@ def as_folder(store: str | Path) -> Path:
     Raises
     ------
     StoreError
-        If it is an address such as ``s3://...``.
+        If it is an address such as ``s3://...``, or the root of the file system.
     """
     if "://" in str(store):
         raise StoreError(
             f"Cannot write the store {str(store)!r}: only folders of a file system can be written.",
             fix="give a path, or a zarr.Group of your own.",
         )
-    return Path(os.path.realpath(store))
+    folder = Path(os.path.realpath(store))
+    if not folder.name:
+        raise StoreError(
+            f"Cannot write the store {str(store)!r}: it is the root of the file system.",
+            fix="name a folder (--store PATH).",
+        )
+    return folder
 
 
 def store_size(path: Path) -> tuple[int, int]:
