@@ -46,6 +46,7 @@ __all__ = [
     "ClusterOptionError",
     "CycleError",
     "ExperimentError",
+    "InputWarning",
     "LinkError",
     "MissingDependencyError",
     "MissingInputError",
@@ -244,6 +245,10 @@ class SessionError(ClusterError):
 
 class MissingDependencyError(SimherdError, ImportError):
     """An optional package is needed and not installed."""
+
+
+class InputWarning(UserWarning):
+    """An input is converted, or a part of it is left out."""
 
 
 def close_matches(name: str, allowed: Iterable[str]) -> str:

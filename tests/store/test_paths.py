@@ -95,5 +95,5 @@ def test_a_simulation_runs_again_where_loading_its_model_goes_elsewhere(walk, he
 
 @pytest.mark.parametrize("root", ["/", "//", "/.."])
 def test_the_root_of_the_file_system_is_no_store(walk, root):
-    with pytest.raises(StoreError, match="it is the root of the file system"):
+    with pytest.raises(StoreError, match="is no store: it is the root of the file system"):
         run(walk, root)

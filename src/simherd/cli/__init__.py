@@ -126,15 +126,16 @@ def _is_writable(descriptor: int) -> bool:
 
 
 def _show_settings_in_lines() -> None:
-    """Let each warning of a setting be one line, once: it is about a file, and not about a line of Python."""
+    """Let each warning of a setting or an input be one line, once: it is about a file, not about Python."""
     import warnings
 
     show, seen = warnings.showwarning, set()
 
     def show_in_a_line(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         from simherd.config import SettingWarning
+        from simherd.errors import InputWarning
 
-        if not issubclass(category, SettingWarning):
+        if not issubclass(category, SettingWarning | InputWarning):
             show(message, category, *where, **more)
         elif str(message) not in seen:
             seen.add(str(message))

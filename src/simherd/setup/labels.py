@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import xarray as xr
 
 from simherd.engine.simulate import are_same_labels
-from simherd.errors import SetupError
+from simherd.errors import InputWarning, SetupError
 from simherd.reserved import check_name
 from simherd.setup.clocks import clock_names, without_marks
 
@@ -39,7 +39,7 @@ def check_labels(
 
     Warns
     -----
-    UserWarning
+    InputWarning
         If a coordinate that is no dimension has the name of a clock.
     """
     labelled = {name: _without_clock_scalars(dataset, name, value) for name, value in labelled.items()}
@@ -113,7 +113,7 @@ def _without_clock_scalars(dataset: xr.Dataset, name: str, value: xr.DataArray) 
         warnings.warn(
             f"Input {name} leaves out its coordinate {label!r}, which is the name of a clock. "
             f"Fix: drop it with .drop_vars({label!r}), or rename it.",
-            UserWarning,
+            InputWarning,
             stacklevel=2,
         )
     return value.drop_vars(found)

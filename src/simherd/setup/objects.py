@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from simherd.errors import InputWarning
+
 __all__ = ["JSON_ATTR", "NONE_ATTR", "decode_objects", "encode_objects", "mark_none"]
 
 JSON_ATTR = "__simherd_json__"
@@ -23,7 +25,7 @@ def encode_objects(dataset: xr.Dataset) -> xr.Dataset:
 
     Warns
     -----
-    UserWarning
+    InputWarning
         If something is left out, or will be read back as something else.
     """
     objects = {name: v for name, v in dataset.variables.items() if _holds_objects(dataset, name)}
@@ -91,4 +93,4 @@ def _array_of(values: list[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]
 
 def _warn(message: str) -> None:
     fix = "give texts, numbers, None, or lists and dicts of these; or make the object in the process."
-    warnings.warn(f"{message} Fix: {fix}", UserWarning, stacklevel=2)
+    warnings.warn(f"{message} Fix: {fix}", InputWarning, stacklevel=2)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simherd.errors import SetupError, close_matches
+from simherd.progress.words import counted
 from simherd.resources import format_bytes, usable_memory
 from simherd.setup.files import open_arrays, pick
 from simherd.setup.parameters import Parameter
@@ -76,7 +77,7 @@ def _check_memory(method: str, simulations: int, parameters: int) -> None:
     nbytes = simulations * BYTES_PER_VALUE * max(parameters, 1)
     if nbytes > (memory := usable_memory()):
         raise SetupError(
-            f"Sampling '{method}' of {simulations} simulations and {parameters} parameters takes "
+            f"Sampling '{method}' of {simulations} simulations and {counted(parameters, 'parameter')} takes "
             f"{format_bytes(nbytes)} of memory; {format_bytes(memory)} can be used.",
             fix="run fewer simulations.",
         )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import xarray as xr
 
-from simherd.errors import SetupError
+from simherd.errors import InputWarning, SetupError
 
 __all__ = ["Quantity", "in_units_of", "without_units"]
 
@@ -85,7 +85,7 @@ def in_units_of(declared: Any, name: str, given: xr.Variable, registry: Any = No
 
     Warns
     -----
-    UserWarning
+    InputWarning
         If values are converted, or the units are not known.
     """
     own, wanted = (" ".join(str(units or "").split()) for units in (given.attrs.get(UNITS), declared))
@@ -173,7 +173,7 @@ def _parsed(registry: Any, text: str) -> Any:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)
+    warnings.warn(message, InputWarning, stacklevel=2)
 
 
 _SYSTEMS: Mapping[str, Convert] = {"cf_units": _by_cf_units, "pint": _by_pint}

@@ -108,7 +108,7 @@ def as_folder(store: str | Path) -> Path:
     folder = Path(os.path.realpath(store))
     if not folder.name:
         raise StoreError(
-            f"Cannot write the store {str(store)!r}: it is the root of the file system.",
+            f"{str(store)!r} is no store: it is the root of the file system.",
             fix="name a folder (--store PATH).",
         )
     return folder
