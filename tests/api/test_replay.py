@@ -8,6 +8,7 @@ import cloudpickle
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import simherd as sh
 from simherd.errors import MissingInputError, OutputError, SetupError, StoreError
@@ -164,6 +165,17 @@ def test_a_simulation_that_is_not_there_is_an_error(store, number):
 def test_a_store_that_names_no_model_needs_one(store):
     with pytest.raises(SetupError, match=r"does not name its model.*replay\(store, number, model\)"):
         sh.replay(store, 0)
+
+
+@pytest.mark.parametrize("signature", [{}, {"simherd_model_signature": "0" * 64}])
+def test_model_that_others_have_named_is_not_loaded(store, tmp_path, signature):
+    model = tmp_path / "planted.py"
+    model.write_text(f"open({str(tmp_path / 'executed')!r}, 'w')")
+    zarr.open_group(store).attrs.update({"simherd_model": f"{model}:model", **signature})
+
+    with pytest.raises(SetupError, match="no run of yours has written that"):
+        sh.replay(store, 0)
+    assert not (tmp_path / "executed").exists()
 
 
 def test_only_batches_can_be_replayed(tmp_path):

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from simherd.clusters.journal import FILE, FOLDER
-from simherd.clusters.state import private_folder
+from simherd.private import private_folder
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from simherd.clusters.journal import FILE, FOLDER, Journal, read_journals
-from simherd.clusters.state import private_folder
 from simherd.doctor.orphans import cancel, find_orphans, forget, look
+from simherd.private import private_folder
 from simherd.schedulers import find
 
 LIMIT_S = 120

@@ -24,6 +24,7 @@ from simherd.model.model import Model
 from simherd.resources import is_count, parse_bytes
 from simherd.setup.dataset import find_model
 from simherd.store.shares import Claim, Share, claimed_share
+from simherd.store.signing import make_key
 
 __all__ = ["run"]
 
@@ -287,6 +288,7 @@ def _check_checkpoints(every: Any, store: Any, vectorize: Any) -> None:
         raise SetupError(
             "checkpoint_every needs a folder that checkpoints go to.", fix="give store=... (--store PATH)."
         )
+    make_key()
     if vectorize:
         raise SetupError(
             "checkpoint_every does not go with vectorize: simulations that are advanced together have none.",

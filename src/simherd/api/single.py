@@ -20,6 +20,7 @@ from simherd.errors import RunInterruptedError
 from simherd.setup.fingerprint import knowing_changes_of_run
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.memory import MemoryStore, values_of
+from simherd.store.signing import checkpoint_key
 
 if TYPE_CHECKING:
     from simherd.api.streaming import StreamedResult
@@ -96,12 +97,14 @@ def _is_complete(prepared: Prepared, target: Path, going: Going) -> bool:
     if not target.exists() or not any(target.iterdir()):
         return False
     stored = read_fingerprint(target)
-    changes = check_is_same(target, stored, prepared.fingerprint(), going.accepts_changed_model)
+    check_is_same(target, stored, prepared.fingerprint(), going.accepts_changed_model)
     if going.rerun != "all":
         if is_complete(target):
             return True
-        if not changes and CheckpointFolder(target).load(0) is not None:
+        checkpoints = CheckpointFolder(target, checkpoint_key(prepared.fingerprint()))
+        if checkpoints.load(0) is not None:
             return False
+        checkpoints.warn_of_others()
     remove_store(target)
     return False
 
@@ -110,7 +113,7 @@ def _run_in_folder(
     prepared: Prepared, simulator: Simulator, target: Path, result: StreamedResult, going: Going
 ) -> ZarrStore:
     """Run the simulation to its end, from its checkpoint on if there is one."""
-    checkpoints = _Checkpoints(target, result)
+    checkpoints = _Checkpoints(target, checkpoint_key(prepared.fingerprint()), result)
     if goes_on := checkpoints.exists():
         result.reopen()
     every = prepared.setup.plan.checkpoint_every

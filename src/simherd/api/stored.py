@@ -152,7 +152,7 @@ def _close_up(store: Any) -> None:
     remove_marks(store.folder)
     store.close_up()
     if not (status_of(store) == Status.PENDING).any():
-        CheckpointFolder(store.folder).clear()
+        CheckpointFolder(store.folder, None).clear()
 
 
 @contextmanager
@@ -252,7 +252,7 @@ def _reopened(
             store.make_room()
         batch.executor.expect(_expected_s(store, numbers))
         if going.rerun == "all":
-            CheckpointFolder(target).remove(numbers)
+            CheckpointFolder(target, None).remove(numbers)
         set_pending(store, numbers)
         if versions:
             set_version(store, numbers, len(versions) + 1)

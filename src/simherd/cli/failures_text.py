@@ -11,7 +11,7 @@ import numpy as np
 from simherd.cli.called import simherd_command
 from simherd.cli.paths import shown
 from simherd.cli.tracebacks import users_part_of
-from simherd.experiment.replay import model_named_in
+from simherd.experiment.replay import trusted_model_in
 from simherd.progress.words import counted
 from simherd.store.failures import FailedSimulation, SameError, group_errors, read_batch_inputs
 
@@ -108,7 +108,7 @@ def _again(store: Path, one: FailedSimulation) -> Iterator[str]:
 
 def replay_lines(store: Path, number: int) -> Iterator[str]:
     """Yield the lines of Python that run a simulation again in a debugger."""
-    is_named = model_named_in(store) is not None
+    is_named = trusted_model_in(store) is not None
     yield "import pdb"
     yield "import traceback"
     yield ""

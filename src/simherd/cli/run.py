@@ -216,12 +216,12 @@ def _result(
 ) -> xr.Dataset:
     from simherd.api.run import run
     from simherd.cli.going import is_nothing_left
-    from simherd.experiment.replay import MODEL_ATTR
+    from simherd.experiment.replay import model_attrs
 
     is_idle = is_nothing_left(assembled, going)
     report = None if is_idle else performance_report
     with _place(assembled, report is not None, is_idle) as where, _report(where, report):
-        dataset = assembled.dataset.assign_attrs({MODEL_ATTR: assembled.experiment.model})
+        dataset = assembled.dataset.assign_attrs(model_attrs(assembled.experiment.model))
         result = run(dataset, **assembled.options, **where, **going, subscribers=[watcher])
     if assembled.experiment.batch is None:
         watcher.tally.done = 1

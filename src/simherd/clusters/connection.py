@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from simherd.clusters.state import private_folder, state_folder
 from simherd.errors import SessionError
+from simherd.private import private_folder, state_folder
 
 __all__ = [
     "Connection",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from simherd.clusters.state import private_folder, state_folder
+from simherd.private import private_folder, state_folder
 from simherd.process_marks import namespace_here
 
 __all__ = ["Journal", "JournalEntry", "read_journals"]

@@ -26,8 +26,10 @@ from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStar
 from simherd.executors.base import JOB_LOSSES, Executor, Lost, Tasks
 from simherd.executors.payload import pack
 from simherd.model.graph import Key, join_name
+from simherd.store.batch_store import read_fingerprint
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.marks import Marks
+from simherd.store.signing import checkpoint_key
 from simherd.store.writer import BlockStore
 
 __all__ = ["Batch", "Outcome", "run_batch", "share"]
@@ -174,7 +176,7 @@ class _Run:
             retries=batch.retries,
             timeout_s=batch.timeout_s,
             parts=batch.parts,
-            has_checkpoints=self.checkpoints is not None,
+            checkpoints=self.checkpoints,
             stop_on_failure=batch.on_error == "raise",
             crosses_processes=executor.crosses_processes,
             is_stopped=lambda: self.interrupts.is_stopping or self.failure is not None,
@@ -299,8 +301,11 @@ class _Run:
 
 def _checkpoints(batch: Batch, store: Path) -> CheckpointFolder | None:
     """Return where simulations have their checkpoints, if they keep any or have some of an earlier run."""
-    folder = CheckpointFolder(store)
-    return folder if batch.plan.checkpoint_every is not None or folder.exists() else None
+    folder = CheckpointFolder(store, checkpoint_key(read_fingerprint(store)))
+    if not folder.exists():
+        return folder if batch.plan.checkpoint_every is not None else None
+    folder.warn_of_others()
+    return folder
 
 
 def _report_of_killer(number: int, lost: Lost, batch: Batch) -> BlockReport:

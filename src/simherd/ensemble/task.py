@@ -63,8 +63,8 @@ class Job:
     """Whether reports are pickled."""
     parts: Parts | None = None
     """How blocks are cut into simulations that are advanced together; None runs one by one."""
-    has_checkpoints: bool = False
-    """Whether simulations have checkpoints in the store, or may get some."""
+    checkpoints: CheckpointFolder | None = None
+    """Where simulations have checkpoints, or may get some."""
     is_stopped: Callable[[], bool] = bool
     """Whether blocks that run in this process are to stop."""
     simulator: Simulator | None = field(default=None)
@@ -75,12 +75,12 @@ class Job:
     @property
     def keeper(self) -> Keeper | None:
         """Keeps the checkpoints of simulations."""
-        if self.marks is None or not self.has_checkpoints:
+        if self.checkpoints is None:
             return None
         every = self.plan.checkpoint_every
         can_stop = every is not None and not self.crosses_processes
         return Keeper(
-            store=CheckpointFolder(self.marks.store),
+            store=self.checkpoints,
             every=every,
             is_stopping=self.is_stopped if can_stop else None,
         )

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from simherd.errors import SetupError
 from simherd.experiment.loading import load_model
+from simherd.store.signing import is_signed, sign_text
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from simherd.model.model import Model
 
-__all__ = ["MODEL_ATTR", "model_named_in", "replay"]
+__all__ = ["model_attrs", "model_named_in", "replay", "trusted_model_in"]
 
 MODEL_ATTR = "simherd_model"
+SIGNATURE_ATTR = "simherd_model_signature"
 
 
 def replay(
@@ -40,7 +42,7 @@ def replay(
         Position of the simulation in the batch, from 0.
     model : Model, optional
         The model. By default that of ``with model:``, then the one that the store names, which those of
-        ``simherd run`` do.
+        ``simherd run`` do. It is loaded only if a run of your own has written that name here.
     input_vars : mapping, optional
         Inputs in place of those in the store, in the forms of `create_setup`: to try another value, or for
         objects that a store cannot hold.
@@ -59,7 +61,8 @@ def replay(
     StoreError
         If it is no store of a batch.
     SetupError
-        If there is no such simulation or no model, or the model does not fit the inputs.
+        If there is no such simulation or no model, the store of another user names one, or the model does not
+        fit the inputs.
     ExperimentError
         If the model that the store names cannot be loaded.
 
@@ -74,6 +77,28 @@ def replay(
     folder = as_folder(store)  # before a model is loaded, whose module may change the working folder
     model = model or active_model() or _load(folder)
     return replay_with(model, folder, number, input_vars, validate)
+
+
+def model_attrs(name: str) -> dict[str, str]:
+    """Return attributes of a store that name its model, signed so that `replay` loads it."""
+    signature = sign_text(MODEL_ATTR, name)
+    return {MODEL_ATTR: name, **({} if signature is None else {SIGNATURE_ATTR: signature})}
+
+
+def trusted_model_in(store: Path) -> str | None:
+    """Return the model that a store names, if a run of this user has written the name.
+
+    Raises
+    ------
+    StoreError
+        If it is no store.
+    """
+    from simherd.store.reading import open_store
+
+    attrs = open_store(store).attrs
+    name = attrs.get(MODEL_ATTR)
+    is_own = isinstance(name, str) and is_signed(MODEL_ATTR, name, attrs.get(SIGNATURE_ATTR))
+    return str(name) if is_own else None
 
 
 def model_named_in(store: Path) -> str | None:
@@ -91,10 +116,13 @@ def model_named_in(store: Path) -> str | None:
 
 
 def _load(store: Path) -> Model:
-    name = model_named_in(store)
+    name = trusted_model_in(store)
     if name is None:
+        named = model_named_in(store)
+        found = "does not name its model" if named is None else f"names the model {named!r}"
+        reason = "" if named is None else ", but no run of yours has written that, and loading it runs code"
         raise SetupError(
-            f"The store {str(store)!r} does not name its model.", fix="give it: replay(store, number, model)."
+            f"The store {str(store)!r} {found}{reason}.", fix="give it: replay(store, number, model)."
         )
     model: Model = load_model(name, Path.cwd())
     return model

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from simherd.clusters.connection import FOLDER, check_session_name, sessions_folder
-from simherd.clusters.state import private_folder
 from simherd.errors import SessionError
+from simherd.private import private_folder
 from simherd.sessions import tmux
 from simherd.sessions.control import state_in
 from simherd.sessions.record import (

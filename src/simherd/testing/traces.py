@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from simherd.clusters.state import state_folder
+from simherd.private import state_folder
 
 __all__ = ["processes", "settle", "state_files", "temporary_files"]
 

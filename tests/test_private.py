@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simherd.clusters import state
+from simherd import private as state
 from simherd.errors import ClusterError
 
 
