@@ -83,15 +83,23 @@ class SimherdError(Exception):
         What was being done, what was found, what is allowed.
     fix : str, optional
         What the user can do about it.
+    cli_fix : str, optional
+        The same for the command line, where it is done with other words.
     """
 
-    def __init__(self, message: str, *, fix: str = "") -> None:
+    def __init__(self, message: str, *, fix: str = "", cli_fix: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
+        self.cli_fix = cli_fix
 
     def __str__(self) -> str:
         return f"{self.message} Fix: {self.fix}" if self.fix else self.message
+
+    def for_cli(self) -> str:
+        """Return the text of the error with what the command line offers."""
+        fix = self.cli_fix or self.fix
+        return f"{self.message} Fix: {fix}" if fix else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)

@@ -235,3 +235,46 @@ def test_watch_of_a_store_that_nobody_writes_shows_it_once(simherd, store):
 
     assert shown.code == 0
     assert shown.out.count("4 of 4 simulations done") == 1
+
+
+def test_check_reads_every_chunk(simherd, store, monkeypatch):
+    monkeypatch.chdir(store.parent)
+    whole = simherd("status", "out.zarr", "--check")
+    (store / "walk__height" / "c.0.0").unlink()
+    (store / "walk__gain" / "c.0").write_bytes(b"")
+
+    shown = simherd("status", "out.zarr", "--check")
+    data = json.loads(simherd("status", "out.zarr", "--check", "--json").out)
+
+    assert whole.code == 0
+    assert whole.out.endswith("Result      10 chunks, none is damaged\n")
+    assert shown.code == 4
+    assert shown.out.endswith(
+        """\
+            out.zarr/walk__gain/c.0: it is empty
+Checked     walk__pause: 1 chunk, all can be read
+Checked     walk__shape: 1 chunk, all can be read
+Checked     walk__start: 1 chunk, all can be read
+Result      2 of 10 chunks damaged, with 1 finished simulation
+Remove      the files that cannot be read: a run that goes on makes what is missing again
+Go on with  simherd run EXPERIMENT --store out.zarr --resume
+"""
+    )
+    assert data["damaged"][0] == {
+        "file": str(store / "walk__height" / "c.0.0"),
+        "problem": "it is missing",
+        "is_missing": True,
+        "simulations": [0],
+    }
+    assert data["checked_chunks"] == 10
+
+
+def test_lost_simulations_are_left_to_run(simherd, experiment, store):
+    (store / "walk__height" / "c.1.0").unlink()
+
+    planned = simherd("run", experiment(), "--resume", "--dry-run")
+    run = simherd("run", experiment(), "--resume")
+
+    assert "1 of 4" in planned.out
+    assert "Nothing is left to run" not in run.err
+    assert (run.code, simherd("status", store, "--check").code) == (0, 0)

@@ -20,6 +20,7 @@ from simherd.model.model import Model
 from simherd.setup.dataset import find_model, update_vars
 from simherd.setup.digests import digest_of
 from simherd.store.batch_store import FINGERPRINT, read_fingerprint, reopen_batch_store
+from simherd.store.checking import naming_damaged_inputs
 from simherd.store.memory import MemoryStore, values_of
 from simherd.store.places import as_folder
 from simherd.store.reading import open_store
@@ -44,7 +45,8 @@ def replay_with(
             f"Cannot run simulation {number!r} of the store {str(folder)!r} again: "
             f"it has simulations 0 to {stored['simulations'] - 1}."
         )
-    given = _inputs_of(folder, stored, number)
+    with naming_damaged_inputs(folder):
+        given = _inputs_of(folder, stored, number).load()
     if input_vars:
         given = update_vars(given, model, input_vars=input_vars)
     prepared = prepare(given, model, check_dims="transpose", validate=validate, seed=stored.get("seed"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from simherd.ensemble.interrupts import Interrupts
 from simherd.ensemble.run import Batch, Outcome
 from simherd.errors import RunInterruptedError, StoreLockedError, StoreMismatchError
 from simherd.events import Subscriber
+from simherd.progress.words import counted
 from simherd.setup.fingerprint import differences, knowing_changes_of_run, model_differences
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.concatenated import OWN_DIMS
@@ -206,57 +208,93 @@ def _reopened(
     prepared: Prepared, batch: Batch, target: Path, going: Going, is_alone: bool
 ) -> tuple[Any, Schema, Numbers] | None:
     """Return the store of an earlier run, its schema and what is left to run; None if there is none."""
-    from simherd.store.batch_store import (
-        is_begun,
-        lengthen,
-        read_fingerprint,
-        reopen_batch_store,
-        set_pending,
-        status_of,
-    )
-    from simherd.store.model_versions import accept_changes, set_version, versions_in, with_versions
+    from simherd.store.batch_store import is_begun, read_fingerprint, reopen_batch_store, status_of
+    from simherd.store.lost import lost_inputs
+    from simherd.store.model_versions import accept_changes, versions_in
+    from simherd.store.opening import read_array
 
     if not is_begun(target):
         return None
-    taps, setup = prepared.setup.plan.taps, prepared.setup
-    has_clock = {tap.name: tap.clock is not None for tap in taps}
+    setup = prepared.setup
     stored = read_fingerprint(target)
     before = int(stored["simulations"])
     now = prepared.fingerprint(before)
     changes = check_is_same(target, stored, now, going.accepts_changed_model)
-    store = reopen_batch_store(target, setup.dataset, has_clock)
+    store = reopen_batch_store(target, setup.dataset, _has_clock(prepared))
+    status, seconds = status_of(store), read_array(store.arrays[-1])
+    lost = _lost(store, status)
     versions = versions_in(stored)
     if changes:
         versions = accept_changes(store, stored, {**now, "simulations": before}, changes)
     schema = stored_schema(prepared, store)
-    status = status_of(store)
     is_as_long = before == len(status) == setup.simulations
     if batch.rtol is not None and (not is_as_long or len(_numbers(status, going.rerun))):
         schema = check_agreement(batch, schema)
     if not is_as_long:
-        if not is_alone:
-            raise StoreLockedError(
-                f"Cannot make the store {str(target)!r} longer while other shares of its batch run.",
-                fix="wait until they have ended.",
-            )
-        lengthen(
-            store,
-            prepared.base(schema),
-            str(setup.batch_dim),
-            with_versions(prepared.fingerprint(), versions),
-        )
-        store = reopen_batch_store(target, setup.dataset, has_clock)
-    numbers = _own(_numbers(status_of(store), going.rerun), store, going)
+        store = _lengthened(prepared, store, schema, versions, is_alone)
+        status = status_of(store)
+    status[lost[lost < len(status)]] = Status.PENDING
+    if is_alone:
+        store.write_again(prepared.base(schema), lost_inputs(target))
+    numbers = _own(_numbers(status, going.rerun), store, going)
     if len(numbers):
-        if is_alone:
-            store.make_room()
-        batch.executor.expect(_expected_s(store, numbers))
-        if going.rerun == "all":
-            CheckpointFolder(target, None).remove(numbers)
-        set_pending(store, numbers)
-        if versions:
-            set_version(store, numbers, len(versions) + 1)
+        batch.executor.expect(_expected_s(seconds, numbers))
+        _prepare_to_run(store, numbers, versions, going, is_alone)
     return store, schema, numbers
+
+
+def _has_clock(prepared: Prepared) -> dict[str, bool]:
+    """Return whether each output has an axis for its clock, in the order of the plan."""
+    return {tap.name: tap.clock is not None for tap in prepared.setup.plan.taps}
+
+
+def _lengthened(
+    prepared: Prepared, store: Any, schema: Schema, versions: Sequence[Mapping[str, Any]], is_alone: bool
+) -> Any:
+    """Return a store after making it as long as the batch of a run."""
+    from simherd.store.batch_store import lengthen, reopen_batch_store
+    from simherd.store.model_versions import with_versions
+
+    if not is_alone:
+        raise StoreLockedError(
+            f"Cannot make the store {str(store.folder)!r} longer while other shares of its batch run.",
+            fix="wait until they have ended.",
+        )
+    fingerprint = with_versions(prepared.fingerprint(), versions)
+    lengthen(store, prepared.base(schema), str(prepared.setup.batch_dim), fingerprint)
+    return reopen_batch_store(store.folder, prepared.setup.dataset, _has_clock(prepared))
+
+
+def _prepare_to_run(
+    store: Any, numbers: Numbers, versions: Sequence[Mapping[str, Any]], going: Going, is_alone: bool
+) -> None:
+    """Let a store be ready for simulations that run, some of them again."""
+    from simherd.store.batch_store import set_pending
+    from simherd.store.model_versions import set_version
+
+    if is_alone:
+        store.make_room()
+    if going.rerun == "all":
+        CheckpointFolder(store.folder, None).remove(numbers)
+    set_pending(store, numbers)
+    if versions:
+        set_version(store, numbers, len(versions) + 1)
+
+
+def _lost(store: Any, status: Array) -> Array:
+    """Return the finished simulations whose values are not in the store any more, and warn of them."""
+    from simherd.store.lost import find_lost, lost_simulations
+
+    chunks = find_lost(store, status)
+    numbers = lost_simulations(chunks)
+    if chunks:
+        warnings.warn(
+            f"{counted(len(numbers), 'finished simulation')} of the store {str(store.folder)!r} will run "
+            f"again: {counted(len(chunks), 'chunk')} missing, the first is {str(chunks[0].path)!r}.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return numbers
 
 
 def check_is_same(
@@ -310,9 +348,8 @@ def _numbers(status: Array, rerun: str) -> Numbers:
     return range(len(status)) if len(chosen) == len(status) else chosen
 
 
-def _expected_s(store: Any, numbers: Numbers) -> float | None:
+def _expected_s(seconds: Array, numbers: Numbers) -> float | None:
     """Return the time that simulations will take if they are like those that are done, in s."""
-    seconds = np.asarray(store.arrays[-1])
     known = seconds[np.isfinite(seconds)]
     return float(known.mean()) * len(numbers) if len(known) else None
 

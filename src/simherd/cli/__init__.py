@@ -147,7 +147,7 @@ def _show_settings_in_lines() -> None:
 def _exit_with(error: SimherdError) -> NoReturn:
     from simherd.cli.exits import code_of
 
-    click.echo(f"Error: {error}", err=True)
+    click.echo(f"Error: {error.for_cli()}", err=True)
     sys.exit(code_of(error))
 
 

@@ -42,9 +42,13 @@ def command(store: str, simulation: int | None, show_all: bool, as_json: bool) -
         click.echo(_json(folder, failures))
         return
     from simherd.cli.failures_text import describe_each, describe_groups
+    from simherd.progress.words import counted
+    from simherd.store.journal import read_whole_journal
 
     describe = describe_each if show_all or simulation is not None else describe_groups
     click.echo("\n".join(describe(folder, failures)))
+    if odd_lines := read_whole_journal(folder).odd_lines:
+        click.echo(f"Left out: {counted(odd_lines, 'line')} of the journal that cannot be read.", err=True)
 
 
 def _only(failures: list[FailedSimulation], number: int) -> FailedSimulation:

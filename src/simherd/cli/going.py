@@ -9,11 +9,14 @@ import numpy as np
 
 from simherd.api.batch import RERUN
 from simherd.api.stored import check_is_same
-from simherd.store.batch_store import is_begun, read_fingerprint
+from simherd.engine.block import Status
+from simherd.store.batch_store import is_begun, open_as_written, read_fingerprint, status_of
 from simherd.store.lock_state import refuse_if_locked
-from simherd.store.places import as_folder, as_target, read_status
+from simherd.store.lost import find_lost, lost_simulations
+from simherd.store.places import as_folder, as_target
 
 if TYPE_CHECKING:
+    from simherd.engine.plan import Array
     from simherd.experiment.assemble import Assembled
 
 __all__ = ["check_store", "count_left", "is_nothing_left"]
@@ -48,8 +51,7 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
 
 def count_left(assembled: Assembled, going: dict[str, Any]) -> int | None:
     """Return how many simulations a run that goes on finds left, in all shares; None if it begins."""
-    store = assembled.experiment.run.store
-    status = read_status(store) if going["resume"] and store is not None else None
+    status = _found_status(assembled, going)
     if status is None:
         return None
     added = assembled.prepared.setup.simulations - len(status)
@@ -58,10 +60,20 @@ def count_left(assembled: Assembled, going: dict[str, Any]) -> int | None:
 
 def is_nothing_left(assembled: Assembled, going: dict[str, Any]) -> bool:
     """Return whether a run finds that all its simulations have run."""
-    store = assembled.experiment.run.store
-    status = read_status(store) if going["resume"] and store is not None and not going["share"] else None
+    status = None if going["share"] else _found_status(assembled, going)
     return (
         status is not None
         and len(status) >= assembled.prepared.setup.simulations
         and not np.isin(status, RERUN[going["rerun"]]).any()
     )
+
+
+def _found_status(assembled: Assembled, going: dict[str, Any]) -> Array | None:
+    """Return what became of the simulations of a store, as a run that goes on finds it; None if it begins."""
+    store = assembled.experiment.run.store
+    if not going["resume"] or store is None or not is_begun(folder := as_folder(store)):
+        return None
+    opened = open_as_written(folder)
+    status = status_of(opened)
+    status[lost_simulations(find_lost(opened, status))] = Status.PENDING
+    return status

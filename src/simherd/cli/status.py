@@ -30,19 +30,24 @@ BAR_WIDTH = 60
 @click.argument("store")
 @click.option("--watch", is_flag=True, help="Show it anew until the run ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON; with --watch, an object per line.")
+@click.option("--check", is_flag=True, help="Read every chunk of the inputs and of what is done.")
 @click.pass_context
-def command(ctx: click.Context, store: str, watch: bool, as_json: bool) -> None:
+def command(ctx: click.Context, store: str, watch: bool, as_json: bool, check: bool) -> None:
     r"""Show how far the simulations of a store are.
 
     Nothing is written, and a run that writes the store is not disturbed.
 
     \b
-    Exit codes: 0 all done, 3 finished but some failed, 4 incomplete, 1 not a store.
+    Exit codes: 0 all done, 3 finished but some failed, 4 incomplete or damaged, 1 not a store.
     """
     from simherd.cli.status_text import lines_of
     from simherd.store.reading import read_state
 
+    if check and watch:
+        raise click.UsageError("--check reads the store once: leave out --watch.")
     state = read_state(store)
+    if check:
+        ctx.exit(_check(state, as_json))
     if watch and state.is_running:
         state = _watch(state, as_json)
     else:
@@ -54,6 +59,26 @@ def _code(state: StoreState) -> Exit:
     if state.pending or not state.simulations:
         return Exit.INCOMPLETE
     return Exit.SOME_FAILED if state.failed else Exit.DONE
+
+
+def _check(state: StoreState, as_json: bool) -> Exit:
+    """Read all chunks, show what is damaged, and return the exit code."""
+    from simherd.cli.check_text import as_data, lines_of_array, summary_lines
+    from simherd.cli.status_text import lines_of
+    from simherd.store.checking import check_store
+
+    found = []
+    if not as_json:
+        click.echo("\n".join(lines_of(state)))
+    for array in check_store(state.path) if state.simulations else ():
+        found.append(array)
+        if not as_json:
+            click.echo("\n".join(lines_of_array(array)))
+    if as_json:
+        click.echo(json.dumps({**_data(state), **as_data(found)}))
+    else:
+        click.echo("\n".join(summary_lines(state, found)))
+    return Exit.INCOMPLETE if any(array.damages for array in found) else _code(state)
 
 
 def _watch(state: StoreState, as_json: bool) -> StoreState:
@@ -110,28 +135,30 @@ def _picture(state: StoreState) -> Any:
 
 
 def _json(state: StoreState) -> str:
+    return json.dumps(_data(state))
+
+
+def _data(state: StoreState) -> dict[str, Any]:
     note = state.note
-    return json.dumps(
-        {
-            "store": str(state.path),
-            "simulations": state.simulations,
-            "done": state.done,
-            "failed": state.failed,
-            "pending": state.pending,
-            "is_running": state.is_running,
-            "doubt": state.doubt or None,
-            "running": list(state.at_work),
-            "started": note and _iso(note.started),
-            "rate_per_s": note and note.rate_per_s,
-            "seconds_left": state.seconds_left,
-            "median_seconds": state.durations and state.durations.median_s,
-            "longest_seconds": state.durations and state.durations.longest_s,
-            "last_write": _iso(state.last_write) if state.last_write else None,
-            "models": [asdict(one) for one in state.models],
-            "bytes": state.nbytes,
-            "files": state.files,
-        }
-    )
+    return {
+        "store": str(state.path),
+        "simulations": state.simulations,
+        "done": state.done,
+        "failed": state.failed,
+        "pending": state.pending,
+        "is_running": state.is_running,
+        "doubt": state.doubt or None,
+        "running": list(state.at_work),
+        "started": note and _iso(note.started),
+        "rate_per_s": note and note.rate_per_s,
+        "seconds_left": state.seconds_left,
+        "median_seconds": state.durations and state.durations.median_s,
+        "longest_seconds": state.durations and state.durations.longest_s,
+        "last_write": _iso(state.last_write) if state.last_write else None,
+        "models": [asdict(one) for one in state.models],
+        "bytes": state.nbytes,
+        "files": state.files,
+    }
 
 
 def _iso(moment: float) -> str:

@@ -14,7 +14,7 @@ from simherd.resources import format_bytes
 from simherd.store.model_versions import ModelVersion
 from simherd.store.reading import StoreState
 
-__all__ = ["lines_of", "lines_of_models", "one_line_of"]
+__all__ = ["lines_of", "lines_of_models", "one_line_of", "resuming_command"]
 
 SHOWN_AT_WORK = 8
 SHOWN_RANGES = 8
@@ -119,9 +119,13 @@ def _ago(moment: float) -> str:
 
 def _next_lines(state: StoreState) -> Iterator[str]:
     if state.pending and not state.is_running:
-        again = ("run", "EXPERIMENT", "--store", shown(str(state.path)), "--resume")
-        by_command = model_named_in(state.path) is not None
-        how = simherd_command(*again) if by_command else "run(..., resume=True)"
-        yield f"Go on with  {how}"
+        yield f"Go on with  {resuming_command(state)}"
     if state.failed:
         yield f"See errors  {simherd_command('failures', shown(str(state.path)))}"
+
+
+def resuming_command(state: StoreState) -> str:
+    """Return how to go on in a store: a command, or the call of Python that made it."""
+    again = ("run", "EXPERIMENT", "--store", shown(str(state.path)), "--resume")
+    by_command = model_named_in(state.path) is not None
+    return simherd_command(*again) if by_command else "run(..., resume=True)"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from simherd.setup.digests import digest_of
 from simherd.setup.planning import Setup
 from simherd.setup.sources import CodeWalk, python_of_code
 
-__all__ = ["differences", "fingerprint", "knowing_changes_of_run", "model_differences"]
+__all__ = ["differences", "fingerprint", "is_fingerprint", "knowing_changes_of_run", "model_differences"]
 
 FORMAT = 2
 EARLIER = (1,)
@@ -153,6 +154,41 @@ def _as_before_runs(identity: dict[str, Any]) -> dict[str, Any]:
         "processes": processes,
         "code": {key: before(key, digest) for key, digest in identity["code"].items()},
     }
+
+
+_FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "processes": dict,
+    "order": list,
+    "main_clock": (str, NoneType),
+    "clocks": dict,
+    "batch_dim": (str, NoneType),
+    "batch_labels": dict,
+    "simulations": int,
+    "inputs": dict,
+    "batch_inputs": dict,
+    "outputs": dict,
+    "encoding": dict,
+    "seed": (int, NoneType),
+    "vectorize": bool,
+}
+
+
+_FIELDS_OF_MODEL: Mapping[str, type] = {"python": str, "code": dict, "packages": dict}
+
+
+def is_fingerprint(found: Any) -> bool:
+    """Return whether something that was read has the form of a fingerprint."""
+    if not isinstance(found, dict):
+        return False
+    fields = {**_FIELDS, **(_FIELDS_OF_MODEL if found.get("format") == FORMAT else {})}
+    return (
+        all(name in found and isinstance(found[name], kind) for name, kind in fields.items())
+        and found["simulations"] >= 0
+        and all(isinstance(text, str) for text in (*found["order"], *found["batch_inputs"].values()))
+        and all(isinstance(output, list) and len(output) == 2 for output in found["outputs"].values())
+        and isinstance(found.get("model_versions", []), list)
+        and all(isinstance(version, dict) for version in found.get("model_versions", []))
+    )
 
 
 def _shared(value: Any, varies: bool) -> str:

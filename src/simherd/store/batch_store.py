@@ -16,12 +16,14 @@ import zarr
 from simherd.engine.block import Numbers, Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreMismatchError
+from simherd.setup.fingerprint import is_fingerprint
 from simherd.store.concatenated import LAYOUT, size_name, start_name
 from simherd.store.durable import make_folders, replace_file, sync_files, sync_folder
-from simherd.store.durable_store import open_durable
+from simherd.store.durable_store import DurableStore
 from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
 from simherd.store.leftovers import unborn_folder
+from simherd.store.opening import open_array, open_folder, read_array
 from simherd.store.os_errors import os_errors_named
 from simherd.store.writer import FINGERPRINT, MODEL, SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
@@ -32,6 +34,7 @@ __all__ = [
     "create_batch_store",
     "is_begun",
     "lengthen",
+    "open_as_written",
     "read_fingerprint",
     "reopen_batch_store",
     "set_pending",
@@ -95,8 +98,10 @@ def bear_store(
 
 
 def is_begun(folder: Path) -> bool:
-    """Return whether a folder is the store of a batch."""
-    return (folder / STATUS / "zarr.json").exists()
+    """Return whether a folder is the store of a batch, also if that is damaged."""
+    return (folder / STATUS).is_dir() or (
+        (folder / FINGERPRINT).exists() and read_fingerprint(folder)["batch_dim"] is not None
+    )
 
 
 def read_fingerprint(folder: Path) -> dict[str, Any]:
@@ -105,15 +110,24 @@ def read_fingerprint(folder: Path) -> dict[str, Any]:
     Raises
     ------
     StoreMismatchError
-        If it says nothing.
+        If it says nothing, or what it says has another form than simherd writes.
     """
     try:
-        return dict(json.loads((folder / FINGERPRINT).read_text()))
-    except (OSError, ValueError) as error:
-        raise StoreMismatchError(
-            f"Cannot go on in the store {str(folder)!r}: it does not say what run it is of ({error}).",
-            fix="write to another store (--store PATH).",
-        ) from error
+        found = json.loads((folder / FINGERPRINT).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unknown_run(folder, str(error)) from error
+    if not is_fingerprint(found):
+        raise _unknown_run(folder, "it has another form than simherd writes")
+    return dict(found)
+
+
+def _unknown_run(folder: Path, said: str) -> StoreMismatchError:
+    return StoreMismatchError(
+        f"Cannot tell which run the store {str(folder)!r} is of: {str(folder / FINGERPRINT)!r} cannot be "
+        f"read ({said}).",
+        fix="restore that file from a copy, or write to another store.",
+        cli_fix="restore that file from a copy, or write to another store (--store PATH).",
+    )
 
 
 def write_fingerprint(folder: Path, fingerprint: Mapping[str, Any], *, is_durable: bool = True) -> None:
@@ -139,17 +153,31 @@ def reopen_batch_store(folder: Path, base: xr.Dataset, has_clock: Mapping[str, b
         If the operating system refuses.
     """
     with os_errors_named("open", folder):
-        group = open_durable(folder)
+        group = open_folder(folder, DurableStore(folder))
         layouts = [_layout_of_output(group, name, is_along) for name, is_along in has_clock.items()]
-        layouts += [_layout_of(group[name], False) for name in (STATUS, SECONDS)]
+        layouts += [_layout_of(open_array(group, name), False) for name in (STATUS, SECONDS)]
         return ZarrStore.of(group, base, layouts)
 
 
+def open_as_written(folder: Path) -> ZarrStore:
+    """Return the store of a batch as it says itself that it was written, without its inputs.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
+    """
+    outputs = read_fingerprint(folder)["outputs"]
+    return reopen_batch_store(
+        folder, xr.Dataset(), {n: clock is not None for n, (clock, _) in outputs.items()}
+    )
+
+
 def _layout_of_output(group: zarr.Group, name: str, has_clock: bool) -> ArrayLayout:
-    layout = _layout_of(group[name], has_clock)
+    layout = _layout_of(open_array(group, name), has_clock)
     if LAYOUT not in layout.attrs:
         return layout
-    parts = tuple(_layout_of(group[part], False) for part in (start_name(name), size_name(name)))
+    parts = tuple(_layout_of(open_array(group, part), False) for part in (start_name(name), size_name(name)))
     return replace(layout, has_clock=True, parts=parts)
 
 
@@ -223,10 +251,10 @@ def status_of(store: ZarrStore) -> Array:
     Raises
     ------
     StoreError
-        If the operating system refuses.
+        If it is damaged, or the operating system refuses.
     """
     with os_errors_named("read the status of", store.folder):
-        return np.asarray(store.arrays[-2])
+        return read_array(store.arrays[-2])
 
 
 def set_pending(store: ZarrStore, numbers: Numbers) -> None:

@@ -140,6 +140,10 @@ class ConcatenatedArray:
 
     def _end_of(self, simulations: slice) -> int:
         """Return where the values of the last one of some simulations end in its row."""
+        return int(self.ends(simulations).max(initial=0))
+
+    def ends(self, simulations: slice = slice(None)) -> Array:
+        """Return where the values of each simulation end in its row; 0 for those without values."""
         starts, sizes = np.asarray(self.start[simulations]), np.asarray(self.size[simulations])
         counts = sizes.reshape(len(starts), -1, self.dimensions).prod(axis=2).sum(axis=1)
-        return int((starts + counts)[counts > 0].max(initial=0))
+        return np.where(counts > 0, starts + counts, 0)

@@ -140,4 +140,5 @@ def _sync(path: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove the unfinished files of writers that were killed, below a folder that nobody writes to."""
     for path in folder.rglob(f"*{PARTIAL}"):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():  # nothing that simherd or Zarr writes: it may hold anything
+            path.unlink(missing_ok=True)

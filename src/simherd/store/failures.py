@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from simherd.engine.block import Status
 from simherd.model.names import INPUT_SUFFIX
 from simherd.setup.objects import decode_objects
 from simherd.store.batch_store import FINGERPRINT, read_fingerprint
+from simherd.store.checking import naming_damaged_inputs
 from simherd.store.journal import read_journal
-from simherd.store.reading import open_store, read_outcomes
+from simherd.store.reading import read_outcomes
 
 __all__ = ["FailedSimulation", "SameError", "group_errors", "read_batch_inputs", "read_failures"]
 
@@ -63,7 +64,7 @@ def read_failures(path: Path) -> list[FailedSimulation]:
     StoreError
         If it is no store.
     """
-    status, _ = read_outcomes(open_store(path))
+    status, _ = read_outcomes(path)
     known = {entry["simulation"]: entry for entry in read_journal(path)}
     failed = np.flatnonzero(status == Status.FAILED).tolist()
     return [_failed(number, known.get(number, {})) for number in failed]
@@ -112,6 +113,11 @@ def read_batch_inputs(path: Path, numbers: Sequence[int]) -> dict[str, Any]:
     if not (path / FINGERPRINT).exists() or not numbers:
         return {}
     stored = read_fingerprint(path)
+    with naming_damaged_inputs(path):
+        return _read_rows(path, stored, numbers)
+
+
+def _read_rows(path: Path, stored: Mapping[str, Any], numbers: Sequence[int]) -> dict[str, Any]:
     dataset = decode_objects(xr.open_zarr(path, chunks=None))
     found = {}
     for name in stored["batch_inputs"]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from simherd.store.checkpoints import CHECKPOINTS
 from simherd.store.durable import remove_leftovers, sync_folder
 from simherd.store.marks import remove_marks
+from simherd.store.opening import check_own_folders
 from simherd.store.os_errors import os_errors_named
 from simherd.store.writer import FINGERPRINT, STATUS
 
@@ -54,7 +55,7 @@ def clean_up(target: Path) -> None:
     Raises
     ------
     StoreError
-        If that is not possible.
+        If that is not possible, or there is something in it that a run could not work with.
     """
     with os_errors_named("clean up", target):
         for leaving in _all_beside(target, LEAVING):
@@ -62,6 +63,7 @@ def clean_up(target: Path) -> None:
         for unborn in _all_beside(target, UNBORN):
             _clean_up_unborn(unborn, target)
         if target.exists():
+            check_own_folders(target)
             remove_marks(target)
             remove_leftovers(target)
 

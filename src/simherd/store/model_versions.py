@@ -12,9 +12,9 @@ import numpy as np
 import zarr
 
 from simherd.engine.block import Numbers, Status
-from simherd.engine.plan import Array
 from simherd.store.batch_store import read_fingerprint, write_fingerprint
 from simherd.store.durable import sync_folder
+from simherd.store.opening import open_array, read_array
 from simherd.store.os_errors import os_errors_named
 from simherd.store.writer import MODEL, STATUS
 from simherd.store.zarr_store import CHUNK_KEYS, ZarrStore
@@ -144,11 +144,11 @@ def read_versions(path: Path, group: zarr.Group) -> tuple[ModelVersion, ...]:
     group : zarr.Group
         The store, see `simherd.store.reading.open_store`.
     """
-    if MODEL not in group or STATUS not in group:
+    if not (path / MODEL).is_dir():
         return ()
     later = versions_in(read_fingerprint(path))
-    ran: Array = np.asarray(group[MODEL])
-    has_ended = np.asarray(group[STATUS])[: len(ran)] != Status.PENDING
+    ran = read_array(open_array(group, MODEL))
+    has_ended = read_array(open_array(group, STATUS))[: len(ran)] != Status.PENDING
     return tuple(
         ModelVersion(
             number=number,

@@ -17,6 +17,7 @@ from zarr.storage import MemoryStore
 from simherd.engine.block import Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreExistsError
+from simherd.store.opening import open_array, open_folder, read_array
 from simherd.store.writer import STATUS
 
 __all__ = ["as_folder", "as_target", "check_writable", "read_status", "store_size"]
@@ -125,9 +126,13 @@ def store_size(path: Path) -> tuple[int, int]:
 
 
 def read_status(store: str | None) -> Array | None:
-    """Return what became of the simulations of a store, or None if it has none yet."""
-    try:
-        group = zarr.open_group(str(store), mode="r")
-        return np.asarray(group[STATUS])
-    except (FileNotFoundError, KeyError):
+    """Return what became of the simulations of a store, or None if it has none yet.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
+    """
+    if store is None or not (Path(store) / STATUS).is_dir():
         return None
+    return read_array(open_array(open_folder(Path(store)), STATUS))

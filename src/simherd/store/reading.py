@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import zarr
-from zarr.errors import NodeNotFoundError
-from zarr.storage import LocalStore
 
 from simherd.engine.block import Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
+from simherd.store.batch_store import is_begun
 from simherd.store.lock_state import doubt_about, is_locked
 from simherd.store.marks import read_marks
 from simherd.store.model_versions import ModelVersion, read_versions
+from simherd.store.opening import open_array, open_folder, read_array
 from simherd.store.places import as_folder
 from simherd.store.run_note import RunNote, read_note
 from simherd.store.writer import SECONDS, STATUS, UNFINISHED
@@ -92,17 +92,10 @@ def open_store(path: Path) -> zarr.Group:
     Raises
     ------
     StoreError
-        If there is none, or it is not one that a run wrote.
+        If there is none, it is damaged, or it is not one that a run wrote.
     """
-    try:
-        group = zarr.open_group(LocalStore(path, read_only=True), mode="r", use_consolidated=False)
-    except (FileNotFoundError, NodeNotFoundError, ValueError) as error:
-        there = "it is not a Zarr group" if path.exists() else "there is nothing"
-        raise StoreError(
-            f"Cannot read the store {str(path)!r}: {there}.",
-            fix="give the folder that a run wrote (run.store of its experiment, or --store).",
-        ) from error
-    if STATUS not in group and "simherd_version" not in group.attrs:
+    group = open_folder(path)
+    if not is_begun(path) and "simherd_version" not in group.attrs:
         raise StoreError(
             f"Cannot read the store {str(path)!r}: it is a Zarr group, but no run of simherd wrote it.",
             fix="give the folder that a run wrote (run.store of its experiment, or --store).",
@@ -124,8 +117,7 @@ def read_state(store: str | Path) -> StoreState:
     if is_running and not (path / "zarr.json").exists():
         status, seconds = np.empty(0, np.uint8), None
     else:
-        group = open_store(path)
-        (status, seconds), models = read_outcomes(group), read_versions(path, group)
+        (status, seconds), models = read_outcomes(path), read_versions(path, open_store(path))
     last_write, nbytes, files = _measure(path)
     counts = np.bincount(status, minlength=len(Status))
     return StoreState(
@@ -145,7 +137,7 @@ def read_state(store: str | Path) -> StoreState:
     )
 
 
-def read_outcomes(group: zarr.Group) -> tuple[Array, Array | None]:
+def read_outcomes(path: Path) -> tuple[Array, Array | None]:
     """Return status and time of each simulation; a single one has no time.
 
     Returns
@@ -154,9 +146,16 @@ def read_outcomes(group: zarr.Group) -> tuple[Array, Array | None]:
         What became of each, `Status` as uint8.
     ndarray, shape (simulations,), or None
         Time that each took, in s; NaN for those that are pending.
+
+    Raises
+    ------
+    StoreError
+        If it is no store, or it is damaged.
     """
-    if STATUS in group:
-        return np.asarray(group[STATUS]), np.asarray(group[SECONDS])
+    group = open_store(path)
+    if is_begun(path):
+        status, seconds = (read_array(open_array(group, name)) for name in (STATUS, SECONDS))
+        return status, seconds
     is_unfinished = group.attrs.get(STATUS) == UNFINISHED
     return np.array([Status.PENDING if is_unfinished else Status.DONE], np.uint8), None
 

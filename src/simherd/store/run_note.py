@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -89,9 +90,20 @@ def read_note(store: Path) -> RunNote | None:
     """
     notes = []
     for path in (store / FOLDER).glob(f"{NOTE}*.json"):
-        with suppress(OSError, ValueError, TypeError):
-            notes.append(RunNote(**json.loads(path.read_text())))
+        with suppress(OSError, ValueError, TypeError, RecursionError):
+            note = RunNote(**json.loads(path.read_text()))
+            notes += [note] if _is_sound(note) else []
     return _together(notes) if notes else None
+
+
+def _is_sound(note: RunNote) -> bool:
+    """Return whether the fields of a note have the types of those that `NoteKeeper` writes."""
+    numbers = (note.started, note.rate_per_s or 0.0)
+    return (
+        all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+        and all(isinstance(number, int) for number in (note.simulations, note.workers))
+        and isinstance(note.where, str)
+    )
 
 
 def _together(notes: Sequence[RunNote]) -> RunNote:

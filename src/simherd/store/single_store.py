@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-import zarr
 from zarr.storage import LocalStore
 
 from simherd.store.batch_store import bear_store
+from simherd.store.opening import open_folder
 from simherd.store.os_errors import os_errors_named
 from simherd.store.writer import STATUS
 from simherd.store.zarr_store import ZarrStore
@@ -52,7 +52,7 @@ def reopen_single_store(target: Path, base: xr.Dataset, outputs: Collection[str]
         Remove all arrays but these and those of `base`: the simulation was cut off while they were written.
     """
     with os_errors_named("open", target):
-        group = zarr.open_group(LocalStore(target), mode="r+", use_consolidated=False)
+        group = open_folder(target, LocalStore(target))
         if outputs is not None:
             for path in [p.parent for p in target.glob("*/zarr.json")]:
                 if path.name not in base.variables and path.name not in outputs:
@@ -62,5 +62,4 @@ def reopen_single_store(target: Path, base: xr.Dataset, outputs: Collection[str]
 
 def is_complete(target: Path) -> bool:
     """Return whether a simulation came to its end."""
-    group = zarr.open_group(LocalStore(target), mode="r", use_consolidated=False)
-    return STATUS not in group.attrs
+    return STATUS not in open_folder(target).attrs

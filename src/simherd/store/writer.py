@@ -163,6 +163,7 @@ class ArrayWriter:
             if isinstance(array, ConcatenatedArray):
                 arrays += array.write(numbers, values)
             else:
+                values = _with_a_chunk(values, array)
                 _assign(array, numbers, _as_stored(values, array.dtype))
                 arrays.append(array)
         if self.folder is not None:
@@ -176,6 +177,13 @@ def _assign(array: Any, numbers: Numbers, values: Array) -> None:
         array[(slice(numbers.start, numbers.stop), *rest)] = values
     else:
         getattr(array, "oindex", array)[(numbers, *rest)] = values
+
+
+def _with_a_chunk(values: Array, array: Any) -> Array:
+    """Return values of which something is written, also if they are empty: no file means that it is lost."""
+    if values.size or 0 in array.shape:
+        return values
+    return np.full([max(size, 1) for size in values.shape], array.fill_value, array.dtype)
 
 
 def _nothing(array: Any, simulations: int) -> Any:

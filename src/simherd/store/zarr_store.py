@@ -18,7 +18,7 @@ import zarr
 from xarray.backends.zarr import encode_zarr_attr_value
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.sync import sync
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, MemoryStore
 
 from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
@@ -40,6 +40,8 @@ __all__ = ["ZarrStore"]
 COORDINATES = "coordinates"
 """Attribute of a group in which xarray names the coordinates along dimensions that no variable has."""
 CHUNK_KEYS: Any = {"name": "default", "separator": "."}
+COMPRESSORS: Any = (ZstdCodec(level=0), Crc32cCodec())
+"""Of all arrays, unless the user wants others: a chunk that can be read is as it was written."""
 INPUT_CHUNK_BYTES = 64 * 2**20
 _TIME_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
@@ -204,7 +206,19 @@ class ZarrStore:
                 group=self.group.path or None,
                 region={dim: slice(0, dataset.sizes[dim])},
                 consolidated=False,
+                write_empty_chunks=True,
             )
+
+    def write_again(self, base: xr.Dataset, names: Collection[str]) -> None:
+        """Write the values of inputs and coordinates again that are in memory."""
+        held = base.drop_vars(
+            [n for n, v in base.variables.items() if n not in names or v.chunks is not None]
+        )
+        if held.variables:
+            copy = zarr.open_group(MemoryStore(), mode="w")
+            self._add_base(copy, held)
+            for name, array in copy.arrays():
+                _filled(self.group[name])[...] = array[...]
 
     def add_coords(self, base: xr.Dataset) -> None:
         """Write coordinates that became known only now."""
@@ -270,6 +284,7 @@ def _write(group: zarr.Group, dataset: xr.Dataset) -> None:
         group=group.path or None,
         mode="a",
         consolidated=False,
+        write_empty_chunks=True,
         encoding={str(n): _input_encoding(v) for n, v in dataset.variables.items()},
     )
     if lost := before - (after := _coordinates_of(group)):
@@ -309,7 +324,7 @@ def _create_array(group: zarr.Group, layout: ArrayLayout) -> Any:
 def _create_one(group: zarr.Group, layout: ArrayLayout) -> Any:
     compressors = layout.compressors
     if isinstance(compressors, str):
-        compressors = [ZstdCodec(level=0), Crc32cCodec()]
+        compressors = COMPRESSORS
     is_text = layout.dtype.kind in "OUT"
     array = group.create_array(
         layout.name,
@@ -347,7 +362,7 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
 
 def _input_encoding(variable: xr.Variable) -> dict[str, Any]:
     """Return an encoding with as few files as can be: one chunk, unless the array is huge."""
-    encoding: dict[str, Any] = {"chunk_key_encoding": CHUNK_KEYS}
+    encoding: dict[str, Any] = {"chunk_key_encoding": CHUNK_KEYS, "compressors": COMPRESSORS}
     if variable.chunks is not None:
         encoding["chunks"] = tuple(sizes[0] for sizes in variable.chunks)
     elif variable.ndim:
