@@ -164,7 +164,7 @@ BAD = {
         1,
         r"Cannot write the store.*Not a directory",
     ),
-    "existing store": ({}, ("--store", "{tmp}"), 1, r"exists already.*--store PATH.*remove"),
+    "existing store": ({}, ("--store", "{tmp}"), 1, r"something else is there.*--store PATH"),
 }
 
 

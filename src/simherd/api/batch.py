@@ -44,6 +44,8 @@ class Going:
     """Time that blocks have to finish after a signal, in s."""
     accepts_changed_model: bool = False
     """Whether a store of another version of the model is gone on with."""
+    overwrite: bool = False
+    """Whether it replaces a store that is there."""
     share: Share | None = None
     """Which part of the batch it runs, while others run the rest; None for all of it."""
 

@@ -122,6 +122,13 @@ class Prepared:
             json_attrs(join_name(key), variables[key].attrs)
         json_attrs("the setup", dataset.attrs)
 
+    def names(self) -> set[str]:
+        """Return the names of all arrays of the result that are known before the first simulation."""
+        plan = self.setup.plan
+        outcome = set() if self.setup.batch_dim is None else {STATUS, SECONDS}
+        indexes = {name for _, name in plan.indexes}
+        return {*map(str, self.setup.dataset.variables), *(tap.name for tap in plan.taps), *indexes, *outcome}
+
     def finish(self, result: xr.Dataset) -> xr.Dataset:
         """Return the result with the multi-indexes of the setup."""
         return join_levels(result, self.multi_indexes)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from simherd.api.batch import RERUN, Going, run_in_memory
 from simherd.api.inputs import block_inputs
-from simherd.api.prepare import prepare
+from simherd.api.prepare import Prepared, prepare
 from simherd.api.single import run_one
 from simherd.api.stored import run_in_store, stored_seed
 from simherd.engine.simulate import Simulator
@@ -57,6 +57,7 @@ def run(
     rerun: str = "missing",
     accept_changed_model: bool = False,
     share: tuple[int, int] | None = None,
+    overwrite: bool = False,
     grace_s: float = 30.0,
     memory_limit: int | str = "256 MiB",
     subscribers: Iterable[Subscriber] = (),
@@ -138,6 +139,9 @@ def run(
     share : (int, int), optional
         Which of how many shares of the batch to run, such as ``(1, 8)``: others run the rest of it, in other
         processes, in the same `store`, at the same time or not. Implies `resume`.
+    overwrite : bool, optional
+        Replace a `store` that is there, if simherd made it and no run writes it now. The old one is put
+        back if the run ends with an error before it has a result; until then there are both on the disk.
     grace_s : float, optional
         Time that blocks have to finish after Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2, in s, where results go
         to a folder: of a batch, or of a simulation that has checkpoints. A second signal ends it.
@@ -180,12 +184,14 @@ def run(
         raise SetupError(f"rerun={rerun!r}. {close_matches(rerun, RERUN)}")
     own = None if share is None else _share(share, store, batch_dim)
     goes_on = resume or rerun != "missing" or own is not None
+    _check_overwrite(overwrite, goes_on)
     going = Going(
         resume=goes_on,
         rerun=rerun,
         grace_s=grace_s,
         accepts_changed_model=accept_changed_model,
         share=own,
+        overwrite=overwrite,
     )
     if workers is not None:
         _check_count("workers", workers, 1)
@@ -210,10 +216,7 @@ def run(
         )
         target = None
         if store is not None:
-            from simherd.store.places import as_target
-
-            prepared.check_attributes()
-            target = as_target(store, may_exist=going.resume)
+            target = _target(store, prepared, going)
         if batch_dim is None:
             with threads_for_one(parallel, scheduler, workers) as pool:
                 simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
@@ -251,6 +254,25 @@ def _is_parallel(parallel: Any, scheduler: Any, workers: int | None) -> bool:
             fix="leave out parallel, or leave out what it contradicts.",
         )
     return parallel
+
+
+def _check_overwrite(overwrite: bool, goes_on: bool) -> None:
+    if overwrite and goes_on:
+        raise SetupError(
+            "overwrite begins anew, but resume, rerun and share go on with what is in the store.",
+            fix="give only one of them.",
+        )
+
+
+def _target(store: Any, prepared: Prepared, going: Going) -> Any:
+    """Return where the result is written, after checking that it can be."""
+    from simherd.store.targets import as_target, check_names
+
+    prepared.check_attributes()
+    target = as_target(store, going.resume, going.overwrite)
+    if not isinstance(target, Path):
+        check_names(target, prepared.names(), going.overwrite)
+    return target
 
 
 def _share(share: Any, store: Any, batch_dim: str | None) -> Share:

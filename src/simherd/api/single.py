@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from simherd.errors import RunInterruptedError
 from simherd.setup.fingerprint import knowing_changes_of_run
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.memory import MemoryStore, values_of
+from simherd.store.replacing import replacing
 from simherd.store.signing import checkpoint_key
 
 if TYPE_CHECKING:
@@ -67,11 +69,15 @@ def run_one(
         return prepared.finish(_in_memory(prepared, simulator).open(decoding))
     from simherd.api.streaming import StreamedResult
 
-    result = StreamedResult(prepared, target, memory_limit)
+    result = StreamedResult(prepared, target, memory_limit, going.overwrite)
     if not isinstance(target, Path):
         simulator.run({}, result.columns, 0)
         return prepared.finish(result.finish(simulator).open(decoding))
-    with claimed(target), knowing_changes_of_run(prepared.setup):
+    with (
+        claimed(target),
+        knowing_changes_of_run(prepared.setup),
+        replacing(target) if going.overwrite else nullcontext(),
+    ):
         if going.resume and _is_complete(prepared, target, going):
             store = result.reopen(is_complete=True)
         else:
@@ -114,7 +120,7 @@ def _run_in_folder(
 ) -> ZarrStore:
     """Run the simulation to its end, from its checkpoint on if there is one."""
     checkpoints = _Checkpoints(target, checkpoint_key(prepared.fingerprint()), result)
-    if goes_on := checkpoints.exists():
+    if goes_on := going.resume and checkpoints.exists():
         result.reopen()
     every = prepared.setup.plan.checkpoint_every
     if every is None:
@@ -143,6 +149,10 @@ class _Checkpoints(CheckpointFolder):
     """The checkpoints of a simulation whose outputs are written while it runs."""
 
     result: StreamedResult
+
+    def load(self, number: int) -> bytes | None:
+        """Return the newest checkpoint of this run, not one in a store that is to be replaced."""
+        return None if self.result.store is None else CheckpointFolder.load(self, number)
 
     def save(self, number: int, data: bytes) -> None:
         """Keep a checkpoint, after all that was written before is on the disk."""

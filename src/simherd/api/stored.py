@@ -27,6 +27,7 @@ from simherd.setup.fingerprint import differences, knowing_changes_of_run, model
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.concatenated import OWN_DIMS
 from simherd.store.marks import Marks, remove_marks
+from simherd.store.replacing import replacing
 from simherd.store.shares import Claim, Share
 
 __all__ = ["check_is_same", "claimed", "run_in_store", "stored_schema", "stored_seed"]
@@ -79,18 +80,21 @@ def run_in_store(
     RunInterruptedError
         If a signal ended the run before it was complete.
     """
+    from simherd.store.targets import emptied
     from simherd.store.zarr_store import ZarrStore
 
     if not isinstance(target, Path):
         schema = discovered(prepared, batch)
         chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
-        store = ZarrStore(target, prepared.base(schema), prepared.layouts(schema, chunk))
+        group = emptied(target) if going.overwrite else target
+        store = ZarrStore(group, prepared.base(schema), prepared.layouts(schema, chunk))
         run_blocks(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
         store.close_up()
         return prepared.finish(store.open(decoding))
     with (
         nullcontext() if claim else claimed(target),
         knowing_changes_of_run(prepared.setup),
+        replacing(target) if going.overwrite else nullcontext(),
         Interrupts(going.grace_s) as interrupts,
     ):
         try:
@@ -185,14 +189,15 @@ def _marked(folder: Path, share: Share | None) -> Iterator[tuple[Marks, Subscrib
 
 def _created(prepared: Prepared, batch: Batch, target: Path, going: Going) -> tuple[Any, Schema, Numbers]:
     from simherd.store.batch_store import create_batch_store
-    from simherd.store.places import check_writable
+    from simherd.store.places import check_replaceable, check_writable
 
-    check_writable(target)
+    (check_replaceable if going.overwrite else check_writable)(target)
     schema = discovered(prepared, batch)
     runs = 1 if going.share is None else going.share.count
     chunk = prepared.choose_chunk_size(schema, runs * batch.executor.workers)
     layouts = prepared.layouts(schema, chunk)
-    store = create_batch_store(target, prepared.base(schema), layouts, prepared.fingerprint())
+    base, fingerprint = prepared.base(schema), prepared.fingerprint()
+    store = create_batch_store(target, base, layouts, fingerprint, replaces=going.overwrite)
     return store, schema, _own(range(prepared.setup.simulations), store, going)
 
 
@@ -314,12 +319,15 @@ def check_is_same(
     """
     changes, found = model_differences(stored, now), differences(stored, now)
     if found or (changes and not accepts_changed_model):
-        accept = "accept the changed model with accept_changed_model=True (--accept-changed-model), "
+        accept = "accept the changed model with accept_changed_model=True, "
+        accept_by_option = "accept the changed model (--accept-changed-model), "
         raise StoreMismatchError(
             f"Cannot go on in the store {str(target)!r}, it is of another run: "
             f"{'; '.join([*changes, *found])}.",
-            fix=f"{'' if found else accept}run with what it was made with, "
-            "or write to another store (--store PATH).",
+            fix=f"{'' if found else accept}run with what it was made with, replace it with overwrite=True, "
+            "or write to another store.",
+            cli_fix=f"{'' if found else accept_by_option}run with what it was made with, replace it "
+            "(--overwrite), or write to another store (--store PATH).",
         )
     return changes
 

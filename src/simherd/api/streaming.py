@@ -36,12 +36,15 @@ class StreamedResult:
         Where the store is made.
     memory_limit : int
         Bytes that the values of all outputs may take before they are written.
+    replaces : bool, optional
+        Whether the store takes the place of one that is there.
     """
 
-    def __init__(self, prepared: Prepared, target: Any, memory_limit: int) -> None:
+    def __init__(self, prepared: Prepared, target: Any, memory_limit: int, replaces: bool = False) -> None:
         taps = prepared.setup.plan.taps
         self.prepared = prepared
         self.target = target
+        self.replaces = replaces
         self.store: ZarrStore | None = None
         self.arrays: dict[str, Any] = {}
         self.unsynced: list[tuple[Any, range, tuple[int, ...]]] = []
@@ -118,11 +121,19 @@ class StreamedResult:
 
     def _create(self, base: xr.Dataset) -> ZarrStore:
         if not isinstance(self.target, Path):
-            return ZarrStore(self.target, base)
+            from simherd.store.targets import emptied
+
+            return ZarrStore(emptied(self.target) if self.replaces else self.target, base)
         from simherd.store.single_store import create_single_store
 
         has_checkpoints = self.prepared.setup.plan.checkpoint_every is not None
-        return create_single_store(self.target, base, self.prepared.fingerprint(), is_durable=has_checkpoints)
+        return create_single_store(
+            self.target,
+            base,
+            self.prepared.fingerprint(),
+            is_durable=has_checkpoints,
+            replaces=self.replaces,
+        )
 
     def _unfinished(self, schema: Schema) -> xr.Dataset:
         return self.prepared.base(schema).assign_attrs({STATUS: UNFINISHED})

@@ -10,6 +10,8 @@ from pathlib import Path
 
 __all__ = ["command_again", "command_to_resume", "simherd_command"]
 
+_GOING = ("--resume", "--overwrite", "--accept-changed-model")
+
 
 def simherd_command(*arguments: str) -> str:
     """Return a command of simherd as it is typed here, quoted for a shell."""
@@ -41,5 +43,5 @@ def _without_going(arguments: Sequence[str]) -> Iterator[str]:
     for argument in rest:
         if argument == "--rerun":
             next(rest, None)
-        elif argument not in ("--resume", "--accept-changed-model") and not argument.startswith("--rerun="):
+        elif argument not in _GOING and not argument.startswith("--rerun="):
             yield argument

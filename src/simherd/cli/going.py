@@ -13,7 +13,8 @@ from simherd.engine.block import Status
 from simherd.store.batch_store import is_begun, open_as_written, read_fingerprint, status_of
 from simherd.store.lock_state import refuse_if_locked
 from simherd.store.lost import find_lost, lost_simulations
-from simherd.store.places import as_folder, as_target
+from simherd.store.places import as_folder
+from simherd.store.targets import as_target
 
 if TYPE_CHECKING:
     from simherd.engine.plan import Array
@@ -33,6 +34,8 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
         If something else is there, another run writes it, or it is of another run.
     """
     store, goes_on = assembled.experiment.run.store, bool(going["resume"])
+    if going["overwrite"] and goes_on:
+        raise click.UsageError("--overwrite begins anew: leave out --resume, --rerun and --share.")
     if store is None:
         if goes_on:
             raise click.UsageError("--resume and --rerun need a store: run.store in the file, or --store.")
@@ -40,7 +43,7 @@ def check_store(assembled: Assembled, going: dict[str, Any]) -> None:
     folder = as_folder(store)
     if going["share"] is None:
         refuse_if_locked(folder)
-    as_target(folder, may_exist=goes_on)
+    as_target(folder, goes_on, going["overwrite"])
     if goes_on and is_begun(folder):
         stored = read_fingerprint(folder)
         now = assembled.prepared.fingerprint(int(stored["simulations"]))

@@ -50,6 +50,7 @@ SEED_FIX = "Fix: set batch.seed, here or with --set batch.seed=1."
 @click.option(
     "--share", metavar="K/N", help="Run the K-th of N shares of the batch, while others run the rest."
 )
+@click.option("--overwrite", is_flag=True, help="Replace the store, if simherd made it and no run writes it.")
 @click.option("--dry-run", is_flag=True, help="Check all, print the plan, compute nothing.")
 @click.option("--config", metavar="FILE", help="Settings of clusters and sites, as in jobqueue.yaml.")
 @click.option("--performance-report", metavar="FILE", help="Write Dask's performance report (HTML).")
@@ -66,6 +67,7 @@ def command(
     rerun: str | None,
     accept_changed_model: bool,
     share: str | None,
+    overwrite: bool,
     dry_run: bool,
     config: str | None,
     performance_report: str | None,
@@ -113,6 +115,7 @@ def command(
         "resume": resume or rerun is not None or share is not None,
         "rerun": rerun or "missing",
         "share": None if share is None else astuple(parse_share(share)),
+        "overwrite": overwrite,
     }
     check_store(assembled, going)
     _check_report(performance_report)

@@ -118,7 +118,7 @@ def _open(path: Path) -> Mapping[str, Any]:
 
 def _open_address(address: str | Path) -> Mapping[str, Any]:
     """Open what stands at an address; Zarr and netCDF are read where they are used, tables at once."""
-    import fsspec  # type: ignore[import-untyped]  # it has no types
+    import fsspec
 
     name = str(address).rstrip("/")
     suffix = PurePosixPath(name).suffix.lower()

@@ -25,6 +25,7 @@ from simherd.store.layout import ArrayLayout
 from simherd.store.leftovers import unborn_folder
 from simherd.store.opening import open_array, open_folder, read_array
 from simherd.store.os_errors import os_errors_named
+from simherd.store.replacing import put_back, set_aside
 from simherd.store.writer import FINGERPRINT, MODEL, SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
 
@@ -44,7 +45,12 @@ __all__ = [
 
 
 def create_batch_store(
-    target: Path, base: xr.Dataset, layouts: Sequence[ArrayLayout], fingerprint: Mapping[str, Any]
+    target: Path,
+    base: xr.Dataset,
+    layouts: Sequence[ArrayLayout],
+    fingerprint: Mapping[str, Any],
+    *,
+    replaces: bool = False,
 ) -> ZarrStore:
     """Make the store of a batch, under another name until it is complete and on the disk.
 
@@ -58,13 +64,15 @@ def create_batch_store(
         The outputs, in the order of the plan, then status and seconds.
     fingerprint : mapping
         What tells the run from others.
+    replaces : bool, optional
+        Whether it takes the place of a store that is there.
 
     Raises
     ------
     StoreError
         If it cannot be written, or there is something in the folder.
     """
-    bear_store(target, base, layouts, fingerprint)
+    bear_store(target, base, layouts, fingerprint, replaces=replaces)
     has_clock = {one.name: one.has_clock for one in layouts[:-2]}
     return reopen_batch_store(target, base, has_clock)
 
@@ -76,6 +84,7 @@ def bear_store(
     fingerprint: Mapping[str, Any],
     *,
     is_durable: bool = True,
+    replaces: bool = False,
 ) -> None:
     """Make a store that is whole, or not there, whenever this is cut off; see `create_batch_store`.
 
@@ -90,11 +99,15 @@ def bear_store(
             write_fingerprint(unborn, fingerprint, is_durable=False)
             if is_durable:
                 sync_files(path for path in unborn.rglob("*") if path.is_file())
+            if replaces:
+                set_aside(target)
             unborn.rename(target)
             if is_durable:
                 sync_folder(target.parent)
     finally:
         shutil.rmtree(unborn, ignore_errors=True)
+        if not target.exists():
+            put_back(target)
 
 
 def is_begun(folder: Path) -> bool:
@@ -123,7 +136,7 @@ def read_fingerprint(folder: Path) -> dict[str, Any]:
 
 def _unknown_run(folder: Path, said: str) -> StoreMismatchError:
     return StoreMismatchError(
-        f"Cannot tell which run the store {str(folder)!r} is of: {str(folder / FINGERPRINT)!r} cannot be "
+        f"The store {str(folder)!r} does not say what run it is of: {str(folder / FINGERPRINT)!r} cannot be "
         f"read ({said}).",
         fix="restore that file from a copy, or write to another store.",
         cli_fix="restore that file from a copy, or write to another store (--store PATH).",

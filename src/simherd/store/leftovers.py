@@ -18,6 +18,7 @@ from simherd.store.durable import remove_leftovers, sync_folder
 from simherd.store.marks import remove_marks
 from simherd.store.opening import check_own_folders
 from simherd.store.os_errors import os_errors_named
+from simherd.store.replacing import drop_replaced, put_back
 from simherd.store.writer import FINGERPRINT, STATUS
 
 __all__ = ["clean_up", "remove_store", "unborn_folder"]
@@ -58,6 +59,9 @@ def clean_up(target: Path) -> None:
         If that is not possible, or there is something in it that a run could not work with.
     """
     with os_errors_named("clean up", target):
+        if not os.path.lexists(target):
+            put_back(target)
+        drop_replaced(target)
         for leaving in _all_beside(target, LEAVING):
             shutil.rmtree(leaving, ignore_errors=True)
         for unborn in _all_beside(target, UNBORN):

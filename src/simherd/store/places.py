@@ -1,18 +1,13 @@
-"""Where stores are: paths, groups that users give, and what shows from outside."""
+"""Where stores are: which paths a run can write, and what shows of them from outside."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import zarr
-from zarr.abc.store import Store
-from zarr.storage import MemoryStore
 
 from simherd.engine.block import Status
 from simherd.engine.plan import Array
@@ -20,7 +15,11 @@ from simherd.errors import StoreError, StoreExistsError
 from simherd.store.opening import open_array, open_folder, read_array
 from simherd.store.writer import STATUS
 
-__all__ = ["as_folder", "as_target", "check_writable", "read_status", "store_size"]
+__all__ = ["as_folder", "check_replaceable", "check_writable", "read_status", "store_size"]
+
+NETCDF = (".nc", ".nc4", ".cdf", ".h5", ".hdf5")
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z")
+TABLES = (".csv", ".parquet", ".json", ".npz", ".npy", ".pkl")
 
 
 def check_writable(path: Path) -> None:
@@ -31,11 +30,62 @@ def check_writable(path: Path) -> None:
     StoreExistsError
         If something is there already.
     StoreError
-        If its folder cannot be written.
+        If its folder cannot be written, or its name is that of a file of another kind.
     """
+    _check_name(path)
     if os.path.exists(path) and (not path.is_dir() or any(path.iterdir())):
         raise _exists(path)
-    parent = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
+    _check_folder(path, next(p for p in (path, *path.absolute().parents) if os.path.exists(p)))
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise an error if a new store cannot take the place of what is at a path.
+
+    Raises
+    ------
+    StoreExistsError
+        If that is something else than a store that simherd made.
+    StoreError
+        If the folder that it is in cannot be written.
+    """
+    if not os.path.exists(path) or (path.is_dir() and not any(path.iterdir())):
+        check_writable(path)
+    elif not is_made_by_simherd(path):
+        raise StoreExistsError(
+            f"Cannot replace {str(path)!r}: it is not a store that simherd made.",
+            fix="write to another store, or remove it first.",
+            cli_fix="write to another store (--store PATH), or remove it first.",
+        )
+    else:
+        _check_folder(path, path.parent)
+
+
+def is_made_by_simherd(path: Path) -> bool:
+    """Return whether a folder is a store that simherd made, also if that is damaged."""
+    if (path / "fingerprint.json").is_file() or (path / STATUS / "zarr.json").is_file():
+        return True
+    try:
+        return "simherd_version" in open_folder(path).attrs
+    except StoreError:
+        return False
+
+
+def _check_name(path: Path) -> None:
+    kind = path.suffix.lower()
+    fixes = {
+        NETCDF: "name it NAME.zarr. Then xarray.open_zarr('NAME.zarr').to_netcdf('NAME.nc') converts it.",
+        ARCHIVES: "name it NAME.zarr, and pack that folder after the run.",
+        TABLES: "name it NAME.zarr.",
+    }
+    for kinds, fix in fixes.items():
+        if kind in kinds:
+            raise StoreError(
+                f"Cannot write the store {str(path)!r}: it is a folder, not a file of the kind {kind!r}.",
+                fix=fix,
+            )
+
+
+def _check_folder(path: Path, parent: Path) -> None:
     try:
         # Making one is the only proof: permissions say nothing of a read-only file system
         os.rmdir(tempfile.mkdtemp(prefix=".simherd-", dir=parent))
@@ -43,54 +93,33 @@ def check_writable(path: Path) -> None:
         raise StoreError(
             f"Cannot write the store {str(path)!r}: no folder can be made in {str(parent)!r} "
             f"({error.strerror}).",
-            fix="write to another folder (--store PATH).",
+            fix="write to another folder.",
+            cli_fix="write to another folder (--store PATH).",
         ) from error
 
 
 def _exists(path: Path) -> StoreExistsError:
-    status = read_status(str(path)) if path.is_dir() else None
-    if status is not None and (pending := np.count_nonzero(status == Status.PENDING)):
+    if not is_made_by_simherd(path):
         return StoreExistsError(
-            f"Cannot write the store {str(path)!r}: it exists already, and {pending} of its {len(status)} "
-            "simulations have not run yet.",
-            fix="go on in it (--resume), or write to another one (--store PATH).",
+            f"Cannot write the store {str(path)!r}: something else is there, which simherd did not make.",
+            fix="write to another store.",
+            cli_fix="write to another store (--store PATH).",
         )
     return StoreExistsError(
-        f"Cannot write the store {str(path)!r}: it exists already.",
-        fix="write to another one (--store PATH), or remove this one first.",
+        f"Cannot write the store {str(path)!r}: it exists already{_left_in(path)}.",
+        fix="go on in it with resume=True, replace it with overwrite=True, or write to another store.",
+        cli_fix="go on in it (--resume), replace it (--overwrite), or write to another store (--store PATH).",
     )
 
 
-def as_target(store: Any, may_exist: bool = False) -> Any:
-    """Return a path as a folder that can be made, and a mapping or a store of Zarr as the group in it.
-
-    Parameters
-    ----------
-    store : path, mapping, zarr store or zarr.Group
-        Where results are to be written.
-    may_exist : bool, optional
-        Whether the folder may be there, because a run goes on in it.
-
-    Raises
-    ------
-    StoreError
-        If it is an address, a place where nothing can be written, or none of these.
-    """
-    if isinstance(store, str | Path):
-        folder = as_folder(store)
-        if not (may_exist and folder.exists()):
-            check_writable(folder)
-        return folder
-    if isinstance(store, MutableMapping):
-        store = MemoryStore(store)
-    if isinstance(store, Store):
-        return zarr.open_group(store, mode="a")
-    if not isinstance(store, zarr.Group):
-        raise StoreError(
-            f"Cannot write to a store of type {type(store).__name__}.",
-            fix="give a path, a store of Zarr or a zarr.Group.",
-        )
-    return store
+def _left_in(path: Path) -> str:
+    try:
+        status = read_status(str(path))
+    except StoreError:  # a damaged store exists, too
+        return ""
+    if status is None or not (pending := np.count_nonzero(status == Status.PENDING)):
+        return ""
+    return f", and {pending} of its {len(status)} simulations have not run yet"
 
 
 def as_folder(store: str | Path) -> Path:
@@ -103,8 +132,9 @@ def as_folder(store: str | Path) -> Path:
     """
     if "://" in str(store):
         raise StoreError(
-            f"Cannot write the store {str(store)!r}: only folders of a file system can be written.",
-            fix="give a path, or a zarr.Group of your own.",
+            f"Cannot use the store {str(store)!r}: a text is the path of a folder.",
+            fix="give a path, or a store of Zarr such as zarr.storage.FsspecStore.from_url(...).",
+            cli_fix="give a path; run(..., store=...) of Python takes stores of Zarr, too.",
         )
     folder = Path(os.path.realpath(store))
     if not folder.name:

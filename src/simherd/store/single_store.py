@@ -20,7 +20,12 @@ __all__ = ["create_single_store", "is_complete", "reopen_single_store"]
 
 
 def create_single_store(
-    target: Path, base: xr.Dataset, fingerprint: Mapping[str, Any], *, is_durable: bool
+    target: Path,
+    base: xr.Dataset,
+    fingerprint: Mapping[str, Any],
+    *,
+    is_durable: bool,
+    replaces: bool = False,
 ) -> ZarrStore:
     """Make the store of one simulation, without outputs.
 
@@ -34,8 +39,10 @@ def create_single_store(
         What tells the run from others.
     is_durable : bool
         Whether it has to be on the disk before the simulation is finished, because there are checkpoints.
+    replaces : bool, optional
+        Whether it takes the place of a store that is there.
     """
-    bear_store(target, base, (), fingerprint, is_durable=is_durable)
+    bear_store(target, base, (), fingerprint, is_durable=is_durable, replaces=replaces)
     return reopen_single_store(target, base)
 
 

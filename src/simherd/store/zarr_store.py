@@ -16,13 +16,14 @@ import numpy as np
 import xarray as xr
 import zarr
 from xarray.backends.zarr import encode_zarr_attr_value
+from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore
 
 from simherd.engine.block import BlockResult
 from simherd.engine.plan import Array
-from simherd.errors import StoreExistsError
+from simherd.errors import SimherdError, StoreError, StoreExistsError
 from simherd.setup.objects import decode_objects, encode_objects
 from simherd.store.attributes import json_attrs
 from simherd.store.concatenated import ROOM, ConcatenatedArray
@@ -39,9 +40,10 @@ __all__ = ["ZarrStore"]
 
 COORDINATES = "coordinates"
 """Attribute of a group in which xarray names the coordinates along dimensions that no variable has."""
-CHUNK_KEYS: Any = {"name": "default", "separator": "."}
 COMPRESSORS: Any = (ZstdCodec(level=0), Crc32cCodec())
 """Of all arrays, unless the user wants others: a chunk that can be read is as it was written."""
+CHUNK_KEYS: Any = {"name": "default", "separator": "."}
+"""In a folder: there is no folder for each chunk along the batch."""
 INPUT_CHUNK_BYTES = 64 * 2**20
 _TIME_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
@@ -52,7 +54,7 @@ class ZarrStore:
     Parameters
     ----------
     target : Path or zarr.Group
-        Where it is made; a group may hold other arrays already. See `as_target`.
+        Where it is made; a group may hold other arrays already.
     base : Dataset
         Inputs and coordinates, written at once.
     layouts : sequence of ArrayLayout
@@ -76,7 +78,10 @@ class ZarrStore:
             check_writable(target)
         self.layouts = list(layouts)
         self.texts: dict[Any, np.dtype[Any]] = {}
-        with os_errors_named("make", target if isinstance(target, Path) else None):
+        with (
+            _foreign_errors_named(target),
+            os_errors_named("make", target if isinstance(target, Path) else None),
+        ):
             self.group = self._create(target, base, layouts)
 
     @classmethod
@@ -145,11 +150,12 @@ class ZarrStore:
         Making arrays longer changes their metadata only: the chunks that others write meanwhile stay
         where they are.
         """
-        with os_errors_named("make room in", self.folder):
-            if self.writer().longer(result):
-                with nullcontext() if self.folder is None else metadata_lock(self.folder):
-                    self._make_longer(result)
-        self.writer().write(result)
+        with _foreign_errors_named(self.group):
+            with os_errors_named("make room in", self.folder):
+                if self.writer().longer(result):
+                    with nullcontext() if self.folder is None else metadata_lock(self.folder):
+                        self._make_longer(result)
+            self.writer().write(result)
 
     def _make_longer(self, result: BlockResult) -> None:
         """Let arrays have room for a block; another run may have made them longer meanwhile."""
@@ -235,7 +241,12 @@ class ZarrStore:
         self.consolidate()
         group = as_durable(self.group)
         with _quiet_zarr():
-            whole = zarr.open_group(group.store, path=group.path or None, mode="r+", use_consolidated=True)
+            whole = zarr.open_group(
+                group.store,
+                path=group.path or None,
+                mode="r+",
+                use_consolidated=group.store.supports_consolidated_metadata,
+            )
             kept = {COORDINATES: whole.attrs[COORDINATES]} if COORDINATES in whole.attrs else {}
             whole.attrs.put(kept | {str(name): _as_attribute(value) for name, value in attrs.items()})
         if self.folder is not None:
@@ -243,7 +254,8 @@ class ZarrStore:
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, its arrays loaded when they are read."""
-        options = {"chunks": {}, "consolidated": not self.group.path, **(decoding or {})}
+        is_consolidated = not self.group.path and self.group.store.supports_consolidated_metadata
+        options = {"chunks": {}, "consolidated": is_consolidated, **(decoding or {})}
         with os_errors_named("read", self.folder):
             result: xr.Dataset = xr.open_zarr(self.group.store, group=self.group.path or None, **options)
         return decode_objects(self._with_usual_texts(result))
@@ -270,6 +282,20 @@ class ZarrStore:
 
 
 @contextmanager
+def _foreign_errors_named(target: Path | zarr.Group) -> Iterator[None]:
+    """Turn errors that stores other than folders raise, each of its own kind, into those of simherd."""
+    try:
+        yield
+    except (SimherdError, OSError):
+        raise
+    except Exception as error:
+        if isinstance(target, Path) or isinstance(target.store, LocalStore):
+            raise
+        said = " ".join(str(error).split()).removesuffix(".") or type(error).__name__
+        raise StoreError(f"Cannot write to a store of type {type(target.store).__name__}: {said}.") from error
+
+
+@contextmanager
 def _quiet_zarr() -> Iterator[None]:
     """Leave out what Zarr says of texts and consolidated metadata, which xarray writes the same way."""
     with warnings.catch_warnings():
@@ -285,7 +311,7 @@ def _write(group: zarr.Group, dataset: xr.Dataset) -> None:
         mode="a",
         consolidated=False,
         write_empty_chunks=True,
-        encoding={str(n): _input_encoding(v) for n, v in dataset.variables.items()},
+        encoding={str(n): _input_encoding(v, group.store) for n, v in dataset.variables.items()},
     )
     if lost := before - (after := _coordinates_of(group)):
         _as_written(group).attrs[COORDINATES] = " ".join(sorted(lost | after))
@@ -301,6 +327,8 @@ def _as_written(group: zarr.Group) -> zarr.Group:
 
 
 def _consolidate(group: zarr.Group) -> None:
+    if not group.store.supports_consolidated_metadata:
+        return
     with _quiet_zarr():
         zarr.consolidate_metadata(group.store, path=group.path or None)
 
@@ -335,7 +363,7 @@ def _create_one(group: zarr.Group, layout: ArrayLayout) -> Any:
         fill_value="" if is_text else layout.fill_value,
         dimension_names=layout.dims,
         attributes=json_attrs(layout.name, layout.attrs),
-        chunk_key_encoding=CHUNK_KEYS,
+        chunk_key_encoding=_chunk_keys(group.store),
     )
     return _filled(array)
 
@@ -360,9 +388,14 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
     return stored.assign_attrs(json_attrs("the setup", stored.attrs))
 
 
-def _input_encoding(variable: xr.Variable) -> dict[str, Any]:
+def _chunk_keys(store: Store) -> Any:
+    """Return how chunks are named: as Zarr does it, but without folders for them in a file system."""
+    return CHUNK_KEYS if isinstance(store, LocalStore) else {"name": "default", "separator": "/"}
+
+
+def _input_encoding(variable: xr.Variable, store: Store) -> dict[str, Any]:
     """Return an encoding with as few files as can be: one chunk, unless the array is huge."""
-    encoding: dict[str, Any] = {"chunk_key_encoding": CHUNK_KEYS, "compressors": COMPRESSORS}
+    encoding: dict[str, Any] = {"chunk_key_encoding": _chunk_keys(store), "compressors": COMPRESSORS}
     if variable.chunks is not None:
         encoding["chunks"] = tuple(sizes[0] for sizes in variable.chunks)
     elif variable.ndim:
