@@ -15,7 +15,7 @@ from simherd.model import RuntimeSignal, runtime_hook
 from simherd.model.hooks import gather_hooks
 
 START, COUNT, DOUBLE = ("p", "start"), ("p", "count"), ("p", "double")
-MISSING = np.iinfo(int).max
+MISSING = 2**63 - 1024
 
 
 def make(**members):

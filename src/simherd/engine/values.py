@@ -33,6 +33,7 @@ _LARGEST = {char: float(np.finfo(char).max) for char in "efdFD"}
 def fill_value_for(dtype: np.dtype[Any], given: Any = None) -> Any:
     """Return what stands where no value was saved: NaN, NaT, the largest integer, False or "".
 
+    Of integers of 64 bits it is the largest that is exact as a float, so that xarray can mask and write it.
     Zeros stay zeros: no value that a simulation is likely to give stands for a missing one.
 
     Parameters
@@ -54,8 +55,12 @@ def fill_value_for(dtype: np.dtype[Any], given: Any = None) -> Any:
     if dtype.kind in "mM":
         return np.array("NaT", dtype)[()]
     if dtype.kind in "iu":
-        return dtype.type(np.iinfo(dtype).max)
+        return dtype.type(_largest_exact(np.iinfo(dtype).max))
     return {"b": np.False_, "O": ""}.get(dtype.kind, dtype.type())
+
+
+def _largest_exact(largest: int) -> int:
+    return largest if int(float(largest)) == largest else int(np.nextafter(float(largest), 0))
 
 
 def _as_value_of(dtype: np.dtype[Any], given: Any) -> Any:

@@ -15,7 +15,8 @@ from simherd.engine.columns import Column
 from simherd.engine.plan import Array
 from simherd.store.concatenated import ConcatenatedArray
 from simherd.store.layout import ArrayLayout, concatenated
-from simherd.store.writer import ArrayWriter
+from simherd.store.masks import FILL_ATTR, masks_of
+from simherd.store.writer import SECONDS, ArrayWriter
 
 __all__ = ["MemoryStore", "values_of", "write_whole"]
 
@@ -66,8 +67,11 @@ class MemoryStore:
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, decoded as `xarray.open_zarr` decodes that of a store."""
+        masks = {}
+        if self.layouts and self.layouts[-1].name == SECONDS:
+            masks = {name: {FILL_ATTR: fill} for name, fill in masks_of(self.layouts, self.arrays).items()}
         variables = {
-            one.name: xr.Variable(one.dims, array, dict(one.attrs), fastpath=True)
+            one.name: xr.Variable(one.dims, array, {**one.attrs, **masks.get(one.name, {})}, fastpath=True)
             for layout, held in zip(self.layouts, self.arrays, strict=True)
             for one, array in _plain_arrays(layout, held)
         }

@@ -31,6 +31,7 @@ from simherd.store.durable import sync_folder
 from simherd.store.durable_store import as_durable
 from simherd.store.inputs import aligned, without_huge
 from simherd.store.layout import ArrayLayout, concatenated
+from simherd.store.masks import FILL_ATTR, masks_of
 from simherd.store.os_errors import os_errors_named
 from simherd.store.places import check_writable
 from simherd.store.shares import metadata_lock
@@ -169,12 +170,27 @@ class ZarrStore:
         self.consolidate()
 
     def make_room(self) -> None:
-        """Let rows of concatenated values have much more room than they use, before workers write to them."""
+        """Prepare for workers: concatenated values get much more room, and no integers are masked."""
         self._set_room(lambda array: max(array.items, ROOM * max(array.used(), array.values.chunks[1])))
+        self._set_masks({})
 
     def close_up(self) -> None:
-        """Let rows of concatenated values be as long as the longest, when no worker writes to them."""
+        """Finish after all workers: cut rows of concatenated values to the longest, and mask integers."""
         self._set_room(ConcatenatedArray.used)
+        self._set_masks(masks_of(self.layouts, self.arrays))
+
+    def _set_masks(self, masks: Mapping[str, int]) -> None:
+        """Say of integer outputs which value xarray masks, and of all others that it masks none."""
+        with os_errors_named("set the attributes of", self.folder):
+            group, has_changed = as_durable(self.group), False
+            for layout in (one for one in self.layouts[:-2] if one.dtype.kind in "iu" and not one.parts):
+                attrs: Any = group[layout.name].attrs
+                now, wanted = attrs.get(FILL_ATTR), masks.get(layout.name)
+                if now != wanted and now in (None, layout.fill_value):
+                    attrs.put(_with(attrs, FILL_ATTR, wanted))
+                    has_changed = True
+            if has_changed:
+                self.consolidate()
 
     def _set_room(self, items: Callable[[ConcatenatedArray], int]) -> None:
         """Change metadata only: what is beyond has no files, or no simulation that it belongs to."""
@@ -336,6 +352,11 @@ def _consolidate(group: zarr.Group) -> None:
 def _as_attribute(value: Any) -> Any:
     """Return the value of an attribute as xarray stores it."""
     return encode_zarr_attr_value(value)  # type: ignore[no-untyped-call]  # a function without annotations
+
+
+def _with(attrs: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """Return attributes with another value of one of them, without it if that is None."""
+    return {key: one for key, one in {**attrs, name: value}.items() if key != name or value is not None}
 
 
 def _opened(group: zarr.Group, layout: ArrayLayout) -> Any:
