@@ -74,6 +74,20 @@ def test_labels_of_the_batch_come_from_its_inputs(labels, tmp_path):
     assert xr.open_zarr(tmp_path / "o.zarr").member.values.tolist() == labels
 
 
+def test_a_batch_made_longer_keeps_its_coordinates(tmp_path):
+    coords = {"member": ["a", "bb", "ccc"], "site": ("member", [1, 2, 3]), "crs": 7, "x": [5, 6]}
+    members = xr.DataArray(np.ones((3, 2)), dims=("member", "x"), coords=coords)
+
+    for part in (members[:2], members):
+        setup(a=part).simherd.run(MODEL, batch_dim="member", store=tmp_path / "o.zarr", resume=True)
+
+    result = xr.open_zarr(tmp_path / "o.zarr")
+    assert {*result.coords} == {"t", *coords}
+    assert result.member.values.tolist() == coords["member"]
+    assert result.site.values.tolist() == [1, 2, 3]
+    assert np.all(result.p__out == 2.0)
+
+
 @pytest.mark.parametrize("batch_dim", [None, "member"])
 @pytest.mark.parametrize("store", [None, "o.zarr"])
 def test_coordinates_of_other_dimensions_are_kept(batch_dim, store, tmp_path):

@@ -16,7 +16,7 @@ from simherd.engine.finite import FiniteColumn
 from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.sized import FiniteSizedColumn, SizedColumn
 from simherd.engine.threaded import threaded_stages
-from simherd.engine.values import fill_value_for
+from simherd.engine.values import fill_value_for, texts_of
 from simherd.errors import ModelError, OutputError
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
@@ -283,7 +283,9 @@ class Simulator:
     def read_indexes(self, model: Model) -> dict[Key, Array]:
         """Return the values of index variables that have one."""
         state = model.state
-        return {key: _as_labels(state[key]) for key in self.plan.indexes if key in state}
+        return {
+            key: texts_of(join_name(key), _as_labels(state[key])) for key in self.plan.indexes if key in state
+        }
 
     def _check_first(self, model: Model) -> None:
         """Check intents in the first simulation: the others run the same code."""

@@ -13,7 +13,7 @@ import numpy as np
 from simherd.engine.plan import Array
 from simherd.errors import OutputError
 
-__all__ = ["as_array", "common_types", "converted", "fill_value_for", "is_plain_float", "rounded"]
+__all__ = ["as_array", "common_types", "converted", "fill_value_for", "is_plain_float", "rounded", "texts_of"]
 
 NO_UNIT = "generic"
 UNITS = ("ns", "us", "ms", "s")
@@ -132,7 +132,7 @@ def _without_python_dates(value: Any) -> Any:
 def _of_usual_type(name: str, array: Array) -> Array:
     dtype = array.dtype
     if dtype.kind in "UST":
-        return array.astype(object)
+        return texts_of(name, array).astype(object)
     if dtype.kind in "mM":
         return _in_units_of_xarray(name, array)
     if dtype.kind == "O":
@@ -146,6 +146,25 @@ def _of_usual_type(name: str, array: Array) -> Array:
             else "convert it, for instance with np.float64(value).",
         )
     return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def texts_of(name: str, array: Array) -> Array:
+    """Return byte strings as texts, any other array as it is.
+
+    Raises
+    ------
+    OutputError
+        If they are not in UTF-8, so that no store holds them.
+    """
+    if array.dtype.kind != "S":
+        return array
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError as error:
+        raise OutputError(
+            f"Output {name!r} has byte strings that are no texts: {error}.",
+            fix="save them as an array of integers, np.frombuffer(data, 'u1').",
+        ) from error
 
 
 def is_plain_float(dtype: np.dtype[Any]) -> bool:

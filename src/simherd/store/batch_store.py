@@ -236,8 +236,8 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
 
 def _lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[str, Any]) -> None:
     size = base.sizes[dim]
-    kept = [name for name in base.variables if str(name) in store.group]
-    along = base[[name for name in kept if dim in base.variables[name].dims]]
+    others = [n for n, v in base.variables.items() if dim not in v.dims or str(n) not in store.group]
+    along = base.drop_vars(others)
     for name, variable in along.variables.items():
         array: Any = store.group[str(name)]
         array.resize(variable.shape)
