@@ -26,6 +26,7 @@ from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStar
 from simherd.executors.base import JOB_LOSSES, Executor, Lost, Tasks
 from simherd.executors.payload import pack
 from simherd.model.graph import Key, join_name
+from simherd.setup.sources import constants_of
 from simherd.store.batch_store import read_fingerprint
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.marks import Marks
@@ -80,7 +81,9 @@ class Outcome:
 
 def share(batch: Batch, obj: Any) -> Any:
     """Return an object in the form in which the executor's workers can have it."""
-    return pack(obj, _parts(batch.plan)) if batch.executor.crosses_processes else obj
+    if not batch.executor.crosses_processes:
+        return obj
+    return pack(obj, _parts(batch.plan), constants_of(batch.plan.model.graph.classes.values()))
 
 
 def _parts(plan: Plan) -> Iterator[tuple[str, Any]]:

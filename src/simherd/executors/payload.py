@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import cloudpickle
 
 from simherd.errors import PicklingError
+from simherd.executors.origin import Origin, arrive, missing_module, origin_here, set_constants
 
 __all__ = ["KEPT", "Payload", "call_packed", "pack", "unpack"]
 
@@ -28,12 +29,18 @@ class Payload:
     """A pickled object that many items share; a worker unpacks it once."""
 
     digest: str
-    """SHA-256 of `data`, by which a worker knows it again."""
+    """SHA-256 of `data` and the constants, by which a worker knows it again."""
     data: bytes | None
     """The pickled object, classes of ``__main__`` and notebooks by value; None for a worker that has it."""
+    origin: Origin | None
+    """Where the modules come from that it refers to; None for a worker that has it."""
 
 
-def pack(obj: Any, parts: Iterable[tuple[str, Any]] = ()) -> Payload:
+def pack(
+    obj: Any,
+    parts: Iterable[tuple[str, Any]] = (),
+    constants: Iterable[tuple[str, str, Any]] = (),
+) -> Payload:
     """Pickle an object.
 
     Parameters
@@ -42,6 +49,8 @@ def pack(obj: Any, parts: Iterable[tuple[str, Any]] = ()) -> Payload:
         What is to travel.
     parts : iterable of (str, object), optional
         Its parts with names, looked through for the culprit if it does not pickle.
+    constants : iterable of (str, str, object), optional
+        Module, name and value of what workers are to have in modules that they import.
 
     Raises
     ------
@@ -52,14 +61,30 @@ def pack(obj: Any, parts: Iterable[tuple[str, Any]] = ()) -> Payload:
         data = _dumps(obj)
     except Exception as error:
         raise _explain(error, parts) from error
-    return Payload(hashlib.sha256(data).hexdigest(), data)
+    origin = origin_here(constants)
+    key = hashlib.sha256(data)
+    for constant in origin.constants:
+        key.update(constant.digest)
+    return Payload(key.hexdigest(), data, origin)
 
 
 def unpack(payload: Payload) -> Any:
-    """Return the object, the same one at each call for the latest few payloads."""
+    """Return the object, the same one at each call for the latest few payloads.
+
+    Raises
+    ------
+    PicklingError
+        If a module cannot be imported here.
+    """
     if payload.digest not in _unpacked:
         assert payload.data is not None
-        _unpacked[payload.digest] = pickle.loads(payload.data)
+        assert payload.origin is not None
+        arrive(payload.origin)
+        try:
+            _unpacked[payload.digest] = pickle.loads(payload.data)
+        except ImportError as error:
+            raise missing_module(error, payload.origin) from error
+        set_constants(payload.origin)
         while len(_unpacked) > KEPT:
             _unpacked.popitem(last=False)
     return _unpacked[payload.digest]

@@ -98,7 +98,7 @@ class _Worker:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = futures.ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
-        sent = replace(payload, data=None) if payload.digest in self._known else payload
+        sent = replace(payload, data=None, origin=None) if payload.digest in self._known else payload
         with starting_workers():
             future = self._pool.submit(call_packed, function, sent, item)
         if sent is payload:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import os.path
@@ -18,8 +17,6 @@ from simherd.errors import ExperimentError, close_matches
 from simherd.setup.file_modules import name_of_file
 
 __all__ = ["load_model", "load_object"]
-
-_STAMP = "__simherd_stamp__"
 
 
 def load_model(text: str, base: Path) -> Any:
@@ -142,19 +139,16 @@ def _load_module(name: str, base: Path) -> ModuleType:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Import a file under a name made of its path, again only if it has changed."""
+    """Import a file under a name made of what is in it, again only if it has changed."""
     try:
         source = path.read_bytes()
     except OSError as error:
         raise _no_file(path, error) from error
-    name = name_of_file(path)
-    stamp = hashlib.sha256(source).hexdigest()
+    name = name_of_file(path, source)
     known = sys.modules.get(name)
-    if known is not None and getattr(known, _STAMP, None) == stamp:
+    if known is not None and known.__file__ == str(path):
         return known
-    module = _executed(name, path, source)
-    setattr(module, _STAMP, stamp)
-    return module
+    return _executed(name, path, source)
 
 
 def _executed(name: str, path: Path, source: bytes) -> ModuleType:
@@ -165,7 +159,7 @@ def _executed(name: str, path: Path, source: bytes) -> ModuleType:
     try:
         with _siblings_by_value(path.parent):
             # Compiled here, so that no __pycache__ is left beside the user's file.
-            exec(compile(source, str(path), "exec"), vars(module))
+            exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _broken(str(path), error, str(path)) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 from pathlib import Path
@@ -15,9 +14,12 @@ __all__ = ["lasting_name", "name_of_file"]
 _NAME = re.compile(r"simherd_file_(.+)_[0-9a-f]{8}")
 
 
-def name_of_file(path: Path) -> str:
-    """Return a name for the module of a file: other files of the same name have others."""
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
+def name_of_file(path: Path, source: bytes) -> str:
+    """Return a name for the module of a file: files of the same name that say something else have others.
+
+    A copy elsewhere has the same, so that what Numba has cached beside it is found by that name.
+    """
+    digest = hashlib.sha256(source).hexdigest()[:8]
     return f"simherd_file_{path.stem}_{digest}"
 
 

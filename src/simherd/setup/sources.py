@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -26,7 +26,7 @@ from simherd.setup.file_modules import lasting_name
 from simherd.setup.ownership import compiled_file_of, imported, is_own, is_own_function, version_of
 from simherd.setup.references import references_of
 
-__all__ = ["CodeWalk", "python_of_code"]
+__all__ = ["CodeWalk", "constants_of", "python_of_code"]
 
 _DECLARED = ("dims", "static", "global_name", "groups", "group", "var_name", "keep_labels")
 _NO_MEMBERS = frozenset(
@@ -80,6 +80,7 @@ class CodeWalk:
         self.packages: dict[str, str | None] = {}
         self._found: dict[str, list[str]] = {}
         self._assigned: set[str] = set()
+        self._constants: dict[str, tuple[str, str, Any]] = {}
         self._waiting: deque[_Definition] = deque()
         self._seen: dict[tuple[str, int], Any] = {}  # with the objects, so that no other gets their identity
         self._scanned: dict[int, FunctionType] = {}
@@ -97,6 +98,7 @@ class CodeWalk:
         for base in cls.__mro__:
             if self._is_looked_at(base):
                 for name, member in _members(base):
+                    self._note_constant(base.__module__, f"{base.__qualname__}.{name}", member)
                     found.setdefault(name, []).append(member)
         for name, compute in info.on_demand.items():
             found.setdefault(name, []).append(compute.method)
@@ -105,6 +107,10 @@ class CodeWalk:
         return {
             name: digest_of(*map(self._content, parts), refer=self.refer) for name, parts in found.items()
         }
+
+    def constants(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield module, name and value of the constants that were reached, after `code`."""
+        yield from (one for key, one in self._constants.items() if key not in self._assigned)
 
     def follow(self, value: Any) -> None:
         """Reach the functions and classes that a value consists of."""
@@ -187,11 +193,16 @@ class CodeWalk:
             self._put(given.key, "class", [base.__qualname__ for base in given.value.__mro__])
             for name, member in _members(given.value):
                 kind = "constant" if _is_plain(member) else "method"
+                self._note_constant(given.module, f"{given.name}.{name}", member)
                 self._put(f"{given.key}.{name}", kind, self._content(member))
         elif given.kind == "compiled module":
             self._put(given.key, given.kind, hashlib.sha256(given.value.read_bytes()).hexdigest())
         else:
             self._put(given.key, given.kind, self._content(given.value))
+
+    def _note_constant(self, module: str, name: str, value: Any) -> None:
+        if _is_plain(value) and not name.rpartition(".")[2].startswith("__"):
+            self._constants[f"{lasting_name(module)}:{name}"] = module, name, value
 
     def _put(self, key: str, kind: str, value: Any) -> None:
         self._found.setdefault(key, []).append(f"{kind} {digest_of(value, refer=self.refer)}")
@@ -245,6 +256,7 @@ class CodeWalk:
             if home and not is_own(home):
                 self._note_package(home)
         kind = "function" if callable(value) and not isinstance(value, type) else "constant"
+        self._note_constant(module, name, value)
         self._add(module, name, kind, value)
 
 
@@ -285,6 +297,15 @@ def _parts_of_field(field: Attribute) -> tuple[Any, ...]:
     default: Any = None if field.default is attr.NOTHING else field.default
     functions = field.validator, converter_of(field)
     return field.name, kinds, declared, metadata.get("other_process_cls"), default, functions
+
+
+def constants_of(classes: Iterable[type]) -> list[tuple[str, str, Any]]:
+    """Return module, name and value of the constants that process classes refer to."""
+    walk = CodeWalk()
+    for cls in classes:
+        walk.digests_of_process(cls)
+    walk.code()
+    return list(walk.constants())
 
 
 def python_of_code() -> str:
