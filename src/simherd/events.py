@@ -10,7 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["BlockFinished", "BlockLost", "Event", "RunFinished", "RunStarted", "Subscriber"]
+__all__ = [
+    "BlockFinished",
+    "BlockLost",
+    "Event",
+    "RunFinished",
+    "RunStarted",
+    "SimulationEnded",
+    "Subscriber",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +62,16 @@ class BlockLost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SimulationEnded:
+    """A simulation was ended together with its worker, and has failed."""
+
+    number: int
+    """Position of the simulation in the batch."""
+    reason: str
+    """Why, in a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
     """The batch came to its end, or was interrupted."""
 
@@ -65,5 +83,5 @@ class RunFinished:
     """Wall time since `RunStarted`, in s."""
 
 
-Event: TypeAlias = RunStarted | BlockFinished | BlockLost | RunFinished
+Event: TypeAlias = RunStarted | BlockFinished | BlockLost | SimulationEnded | RunFinished
 Subscriber: TypeAlias = Callable[[Event], None]

@@ -123,7 +123,8 @@ def test_a_simulation_that_never_ends(table, uninterrupted, executor, harm):
     table.order(harm={5: harm})
     table.start(executor, timeout_s=2).ends(3)
 
-    table.check_failed_only({5: "time"})
+    table.check_failed_only({5: "took longer than timeout_s=2 and was ended"})
+    assert [number for number, _ in table.log].count(5) == 1
     table.check_clean()
     mend(table, uninterrupted(table))
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent import futures
 from contextlib import ExitStack, nullcontext
@@ -408,3 +409,15 @@ def test_what_is_shared_travels_once_to_each_worker_of_a_cluster(two_workers, ca
 
     assert results == list(range(size, size + 40))
     assert between_workers < 1.1 * size
+
+
+def test_a_thread_that_a_task_leaves_behind_keeps_no_pool(calling):
+    def leave_a_thread(item):
+        threading.Thread(target=time.sleep, args=[600]).start()
+        return item
+
+    started = time.monotonic()
+    with ProcessExecutor(2) as executor:
+        assert sorted(executor.map(calling, leave_a_thread, range(2))) == [0, 1]
+
+    assert time.monotonic() - started < 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from simherd.engine.simulate import Simulator
 from simherd.ensemble.run import Batch
 from simherd.errors import SetupError, close_matches
 from simherd.events import Subscriber
+from simherd.executors.base import Executor
 from simherd.executors.choose import choose_executor, threads_for_one
 from simherd.model.model import Model
 from simherd.resources import is_count, parse_bytes
@@ -112,9 +114,9 @@ def run(
     retries : int, optional
         Further attempts at a simulation that raises.
     timeout_s : float, optional
-        Time that a simulation of a batch may take, in s; then it fails. One that does not even let itself
-        be interrupted, in compiled code for instance, ends its worker process; in threads and serial runs
-        it cannot be ended.
+        Time that a simulation of a batch may take, in s; then it fails, and the programs that it started
+        are ended. If it is stuck in compiled code, its worker process is ended. In threads and serial runs
+        such a simulation cannot be ended, only its programs: a warning says so.
     seed : int, optional
         Seed of the random numbers of processes that ask for ``rng``, see `runtime`: 0 or more. The same seed
         gives the same results on every executor. By default a fresh one, or that of the store with `resume`;
@@ -222,6 +224,7 @@ def run(
                 simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
                 return run_one(prepared, simulator, target, decoding, parse_bytes(memory_limit), going)
         with choose_executor(parallel, scheduler, workers) as executor:
+            _warn_of_no_end(timeout_s, executor)
             batch = Batch(
                 plan=prepared.setup.plan,
                 inputs=block_inputs(prepared.setup),
@@ -302,6 +305,17 @@ def _check_seconds(name: str, value: Any) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is not None and not (is_number and value > 0):
         raise SetupError(f"{name}={value!r} is not allowed: a time above 0, in s, is needed.")
+
+
+def _warn_of_no_end(timeout_s: float | None, executor: Executor) -> None:
+    """Say which simulations outlast their time, where workers are threads of this process."""
+    if timeout_s is not None and not executor.can_end_items:
+        warnings.warn(
+            f"timeout_s={timeout_s:g} ends Python code, and programs that it waits for, but not compiled "
+            "code: simulations run in this process. Fix: scheduler='processes' ends everything.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _check_checkpoints(every: Any, store: Any, vectorize: Any) -> None:

@@ -1,9 +1,10 @@
 """A time limit for each simulation of a worker.
 
 Two things happen when the time is up. First a watchdog thread raises an error in the thread that runs the
-simulation; it arrives when that thread next executes Python code. Where it cannot arrive, because C code
-keeps the interpreter to itself or sleeps, a timer in C ends the whole process a little later, if it may:
-that a worker has died, and which simulation it ran, is found out by others.
+simulation; it arrives when that thread next executes Python code. Programs that the simulation started are
+ended, so that whoever waits for one goes on. Where the error cannot arrive, because C code keeps the
+interpreter to itself or sleeps, the warden ends the whole process a little later, if it may, and leaves a
+sign of that.
 
 The error may arrive anywhere in a simulation, so that what a library was just doing may stay half done. It
 never arrives after the simulation.
@@ -12,22 +13,21 @@ never arrives after the simulation.
 from __future__ import annotations
 
 import ctypes
-import faulthandler
 import math
 import os
 import sys
 import threading
 import time
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from simherd.errors import SimulationTimeoutError
+from simherd.programs import Programs, end_all, now_ticks, of_thread, still_there
+from simherd.warden import warden
 
-__all__ = ["TimeLimit"]
-
-STDERR = 2  # the descriptor itself: sys.stderr may be replaced by something that is no file
-SOONEST_S = 1e-3
+__all__ = ["TimeLimit", "out_of_time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,9 @@ class TimeLimit:
     """Time for one simulation, in s, more than 0."""
     _: KW_ONLY
     may_end_process: bool
-    """Whether a simulation that no error reaches ends its process, with exit code 1 and the stacks of all
-    threads on its standard error: for worker processes only."""
+    """Whether a simulation that no error reaches ends its process: for worker processes only."""
+    sign: Path | None = None
+    """File that is written before the process ends, with the stacks of its threads."""
 
     @property
     def grace_s(self) -> float:
@@ -69,7 +70,7 @@ class TimeLimit:
 class Timed:
     """The time of one simulation, between entering and leaving its context; for one use."""
 
-    __slots__ = ("body", "ends_at", "fires_at", "is_fired", "limit", "number", "thread")
+    __slots__ = ("begun", "body", "ends_at", "fires_at", "is_fired", "limit", "native", "number", "thread")
 
     def __init__(self, limit: TimeLimit, number: int) -> None:
         self.limit = limit
@@ -77,7 +78,7 @@ class Timed:
         self.is_fired = False
 
     def __enter__(self) -> None:
-        self.thread = threading.get_ident()
+        self.thread, self.native = threading.get_ident(), threading.get_native_id()
         self.body: FrameType | None = sys._getframe(1)  # of the "with"
         watchdog = _watchdog()
         try:
@@ -91,14 +92,28 @@ class Timed:
 
     def start(self, now: float) -> None:
         """Set when the error is raised, and when the process ends, on the monotonic clock."""
+        self.begun = now_ticks()
         self.fires_at = now + self.limit.seconds
         self.ends_at = self.fires_at + self.limit.grace_s if self.limit.may_end_process else math.inf
 
     def fire(self, now: float) -> None:
-        """Raise the error in the thread of the simulation."""
+        """Raise the error in the thread of the simulation, and end its programs: it may wait for one."""
         self.is_fired = True
         self.fires_at = now + self.limit.grace_s
         _raise_in(self.thread, _error_type(self))
+        if found := self._programs():
+            threading.Thread(target=end_all, args=[lambda: still_there(found)], daemon=True).start()
+
+    def _programs(self) -> Programs:
+        """Return the programs that this simulation may have started.
+
+        Those of a worker process are all its own, also those that nobody waits for, unless other threads of
+        it run simulations at the same time.
+        """
+        is_alone = self.limit.may_end_process and len(_watchdog().running) == 1
+        if is_alone:
+            return warden().programs(self.begun)
+        return {process: start for process, start in of_thread(self.native).items() if start >= self.begun}
 
     def arrive(self) -> SimulationTimeoutError:
         """Return the error, in the thread of the simulation, where it arrives or is first handled.
@@ -107,11 +122,7 @@ class Timed:
         """
         if self._is_left():
             _watchdog().end(self)
-        what = f"Simulation {self.number}" if self.number >= 0 else "The simulation"
-        return SimulationTimeoutError(
-            f"{what} took longer than timeout_s={self.limit.seconds} s.",
-            fix="give it more time (timeout_s); the traceback says where it was.",
-        )
+        return out_of_time(self.number, self.limit.seconds)
 
     def _is_left(self) -> bool:
         """Return whether this thread is leaving the context, or has left it.
@@ -142,9 +153,9 @@ class Watchdog:
             timed.start(time.monotonic())
             if timed.fires_at < self.wakes_at:
                 self.changed.notify()
-            if timed.ends_at < self.armed_for:
-                self._arm(timed.ends_at)
             self.running.add(timed)
+            if timed.ends_at < self.armed_for:
+                self._arm(timed)
 
     def end(self, timed: Timed) -> None:
         """Watch a simulation no longer, and take back an error that has not arrived yet."""
@@ -154,16 +165,12 @@ class Watchdog:
             if timed.is_fired:
                 _raise_in(timed.thread, None)
             if self.armed_for != math.inf and timed.ends_at == self.armed_for:
-                self._arm(min((one.ends_at for one in self.running), default=math.inf))
+                self._arm(min(self.running, key=lambda one: one.ends_at, default=None))
 
-    def _arm(self, ends_at: float) -> None:
-        """Set the one timer of the process, which works while nobody can run Python code."""
-        self.armed_for = ends_at
-        if ends_at == math.inf:
-            faulthandler.cancel_dump_traceback_later()
-            return
-        seconds = max(ends_at - time.monotonic(), SOONEST_S)
-        faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+    def _arm(self, timed: Timed | None) -> None:
+        """Tell the warden, which works while nobody here can run Python code."""
+        self.armed_for = math.inf if timed is None else timed.ends_at
+        warden().expect(self.armed_for, timed.limit.sign if timed is not None else None)
 
     def _watch(self) -> None:
         with self.lock:
@@ -196,6 +203,15 @@ def _forget_watchdog() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_watchdog)
+
+
+def out_of_time(number: int, seconds: float) -> SimulationTimeoutError:
+    """Return the error of a simulation that took too long; a negative number is one outside of a batch."""
+    what = f"Simulation {number}" if number >= 0 else "The simulation"
+    return SimulationTimeoutError(
+        f"{what} took longer than timeout_s={seconds:g} and was ended.",
+        fix="give it more time (timeout_s); the traceback says where it was.",
+    )
 
 
 def _error_type(timed: Timed) -> type[SimulationTimeoutError]:

@@ -16,13 +16,22 @@ import numpy as np
 from simherd.engine.block import Block, BlockResult, Numbers, Status, Stopped
 from simherd.engine.failures import Failure, add_note
 from simherd.engine.plan import Array, Plan
+from simherd.engine.timeouts import out_of_time
 from simherd.engine.vectorized import Parts
 from simherd.ensemble.interrupts import Interrupts
 from simherd.ensemble.pending import Pending, count_blocks, split
 from simherd.ensemble.sizing import Pace, TaskSizer
 from simherd.ensemble.task import BlockReport, Job, run_task
 from simherd.errors import SimulationError
-from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStarted, Subscriber
+from simherd.events import (
+    BlockFinished,
+    BlockLost,
+    Event,
+    RunFinished,
+    RunStarted,
+    SimulationEnded,
+    Subscriber,
+)
 from simherd.executors.base import JOB_LOSSES, Executor, Lost, Tasks
 from simherd.executors.payload import pack
 from simherd.model.graph import Key, join_name
@@ -268,17 +277,28 @@ class _Run:
         if lost.is_innocent and self._bears(first):
             self._after_loss_of_job(block, lost)
             return
-        suspect = None if self.marks is None else self.marks.take(block.numbers)
-        if suspect is None and self.marks is not None and first not in self.unmarked:
+        last = None if self.marks is None else self.marks.take(block.numbers)
+        if last is not None and last.stacks is not None:
+            self._after_timeout(block, last.number, last.stacks)
+            return
+        if last is None and self.marks is not None and first not in self.unmarked:
             self.unmarked.add(first)  # it only waited for that worker, unless this happens again
             self.pending.put_back([block.numbers])
             return
         self.batch.emit(BlockLost(simulations=str(block), reason=lost.reason))
         if first == self.alone:
-            self._settle(_report_of_killer(first, lost, self.batch))
+            error = _ended_its_worker(first, lost, self.batch.timeout_s)
+            self._settle(_report_of_failed(Failure(number=first, error=error, traceback=""), self.batch))
             return
-        for part in split(block.numbers, suspect):
+        for part in split(block.numbers, None if last is None else last.number):
             self._put_back(part)
+
+    def _after_timeout(self, block: Block, number: int, stacks: str) -> None:
+        """Let the simulation fail for which a worker was ended, and run the others of its block again."""
+        error = out_of_time(number, self.batch.timeout_s or 0.0)
+        self.batch.emit(SimulationEnded(number=number, reason=error.message))
+        self._settle(_report_of_failed(Failure(number=number, error=error, traceback=stacks), self.batch))
+        self.pending.put_back([part for part in split(block.numbers, number) if number not in part])
 
     def _bears(self, first: int) -> bool:
         """Return whether a block may lose its job once more."""
@@ -311,11 +331,14 @@ def _checkpoints(batch: Batch, store: Path) -> CheckpointFolder | None:
     return folder
 
 
-def _report_of_killer(number: int, lost: Lost, batch: Batch) -> BlockReport:
-    """Return the report of a simulation that ended its worker each time."""
-    limit = "" if batch.timeout_s is None else f", or took much longer than timeout_s={batch.timeout_s} s"
-    error = SimulationError(f"Simulation {number} ended its worker process{limit}: {lost.reason}.")
-    failure = Failure(number=number, error=error, traceback="")
+def _ended_its_worker(number: int, lost: Lost, timeout_s: float | None) -> SimulationError:
+    limit = "" if timeout_s is None else f", or took much longer than timeout_s={timeout_s:g}"
+    return SimulationError(f"Simulation {number} ended its worker process{limit}: {lost.reason}.")
+
+
+def _report_of_failed(failure: Failure, batch: Batch) -> BlockReport:
+    """Return the report of a simulation of which nothing came back."""
+    number = failure.number
     result = BlockResult(
         numbers=range(number, number + 1),
         values=[None] * len(batch.plan.taps),

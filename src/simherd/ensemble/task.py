@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -230,10 +231,10 @@ def _run(job: Job, block: Block) -> BlockResult:
 @contextmanager
 def _watching(job: Job, block: Block) -> Iterator[Watch]:
     """Give the context in which each simulation of a block runs: its place marked, its time limited."""
-    limits = limited(job.timeout_s, job.client)
     if job.marks is None or not job.crosses_processes:
-        yield limits
+        yield limited(job.timeout_s, job.client)
         return
+    limits = limited(job.timeout_s, job.client, job.marks.sign_of_time(block.numbers))
     mark = job.marks.begin(block.numbers)
 
     def watch(number: int) -> AbstractContextManager[Any]:
@@ -244,14 +245,14 @@ def _watching(job: Job, block: Block) -> Iterator[Watch]:
     mark.close()
 
 
-def limited(timeout_s: float | None, client: int) -> Watch:
+def limited(timeout_s: float | None, client: int, sign: Path | None = None) -> Watch:
     """Return what gives the context in which one simulation runs, for a limited time.
 
-    It may end its process if that is not the one of the client.
+    It may end its process if that is not the one of the client, with a sign of that in a file.
     """
     if timeout_s is None:
         return nullcontext
-    return TimeLimit(timeout_s, may_end_process=os.getpid() != client).simulation
+    return TimeLimit(timeout_s, may_end_process=os.getpid() != client, sign=sign).simulation
 
 
 def limited_part(timeout_s: float | None, seconds: float, client: int) -> WatchPart:

@@ -82,6 +82,8 @@ class Executor(ABC):
     """What it is, in words, such as ``"2 worker processes"``."""
     crosses_processes: bool
     """Whether shared object, items and results are pickled on their way."""
+    can_end_items: bool = True
+    """Whether items run in processes that can be ended, others than this one."""
 
     @abstractmethod
     def tasks(self, function: TaskFunction, shared: Any) -> AbstractContextManager[Tasks]:

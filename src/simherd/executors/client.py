@@ -95,10 +95,14 @@ class ClientExecutor(Executor):
         finally:
             tasks.close()
 
+    @property
+    def can_end_items(self) -> bool:  # type: ignore[override]  # it depends on the workers that are there
+        """Whether no worker is a thread of this process."""
+        return not any(address.startswith("inproc:") for address in _threads(self.client))
+
     def _guarded(self) -> AbstractContextManager[None]:
         """Return the context of tasks that run in threads of this process."""
-        is_here = any(address.startswith("inproc:") for address in _threads(self.client))
-        return guarded_here() if is_here else nullcontext()
+        return nullcontext() if self.can_end_items else guarded_here()
 
     def __enter__(self) -> ClientExecutor:
         return self

@@ -46,7 +46,7 @@ class PoolExecutor(Executor):
         self.pool = pool
         self.workers = workers
         self.description = description
-        self.crosses_processes = crosses_processes
+        self.crosses_processes = self.can_end_items = crosses_processes
         self.owns_pool = owns_pool
 
     @contextmanager

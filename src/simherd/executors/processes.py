@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,10 +19,13 @@ from simherd.executors.payload import KEPT, Payload, call_packed, pack
 from simherd.executors.pool import AHEAD, starting_workers
 from simherd.executors.signals import leave_signals_to_client
 from simherd.progress.words import counted
+from simherd.warden import warden
 
 __all__ = ["ProcessExecutor"]
 
 WORTH_A_WORKER_S = 1.0
+EXIT_S = 1.0
+KILL_S = 5.0
 
 
 class ProcessExecutor(Executor):
@@ -74,8 +78,7 @@ class ProcessExecutor(Executor):
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for worker in self._workers:
-            worker.stop(at_once=isinstance(exc_info[1], BaseException))
+        _stop(self._workers, 0.0 if isinstance(exc_info[1], BaseException) else EXIT_S)
 
 
 class _Worker:
@@ -117,14 +120,29 @@ class _Worker:
 
         return ended
 
-    def stop(self, at_once: bool) -> None:
-        """End the process, in the middle of what it does if nobody waits for it."""
+    def shut_down(self) -> list[Any]:
+        """Tell the process to end, and return it if it has started."""
         if self._pool is None:
-            return
-        if at_once:
-            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
-                process.kill()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+            return []
+        processes = list((getattr(self._pool, "_processes", None) or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return processes
+
+
+def _stop(workers: Sequence[_Worker], seconds: float) -> None:
+    """End workers, those that have not ended after some time in the middle of what they do.
+
+    A thread or process that a simulation left behind would keep a worker for ever, and one that waits for a
+    file system does not even end when it is killed.
+    """
+    processes = [process for worker in workers for process in worker.shut_down()]
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        process.join(max(deadline - time.monotonic(), 0.0))
+        process.kill()
+    deadline = time.monotonic() + KILL_S
+    for process in processes:
+        process.join(max(deadline - time.monotonic(), 0.0))
 
 
 class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
@@ -147,7 +165,7 @@ class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
 
     def _replace(self, worker: _Worker) -> _Worker:
         """Put a new worker in the place of one that ended."""
-        worker.stop(at_once=True)
+        _stop([worker], 0.0)
         place = self._workers.index(worker)
         self._workers[place] = _Worker()
         return self._workers[place]
@@ -175,6 +193,7 @@ class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
 
 def _start_worker() -> None:
     """Leave signals to the parent, which ends its workers, and end when it is gone."""
+    warden()
     leave_signals_to_client("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
     threading.Thread(target=_end_with_parent, name="simherd-parent", daemon=True).start()
 

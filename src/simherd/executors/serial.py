@@ -18,6 +18,7 @@ class SerialExecutor(Executor):
     workers = 1
     description = "this process, one after another"
     crosses_processes = False
+    can_end_items = False
 
     @contextmanager
     def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from simherd.events import BlockFinished, BlockLost, Event, RunStarted
+from simherd.events import BlockFinished, BlockLost, Event, RunStarted, SimulationEnded
 from simherd.progress import headline, loss
 from simherd.progress.rate import Tally
 
@@ -43,6 +43,8 @@ class PlainProgress:
 
         elif isinstance(event, BlockLost):
             self._write(loss(event))
+        elif isinstance(event, SimulationEnded):
+            self._write(event.reason)
 
     def close(self) -> None:
         """Nothing to leave: each line stands for itself."""

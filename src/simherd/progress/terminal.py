@@ -7,7 +7,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStarted
+from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStarted, SimulationEnded
 from simherd.progress import headline, loss
 from simherd.progress.rate import Tally
 
@@ -47,6 +47,8 @@ class TerminalProgress:
             self.bar.update(self.task, completed=self.tally.settled, detail=self._detail())
         elif isinstance(event, BlockLost):
             self.bar.console.print(loss(event), highlight=False, markup=False)
+        elif isinstance(event, SimulationEnded):
+            self.bar.console.print(event.reason, highlight=False, markup=False)
         elif isinstance(event, RunFinished):
             self.close()
 

@@ -19,10 +19,21 @@ from simherd.reserved import RUNNING as FOLDER
 from simherd.store.durable import open_file
 from simherd.store.os_errors import os_errors_named
 
-__all__ = ["FOLDER", "Mark", "Marks", "read_marks", "remove_marks"]
+__all__ = ["FOLDER", "LastSeen", "Mark", "Marks", "read_marks", "remove_marks"]
 
 SIGN = "run"
+OVERDUE = ".overdue"
 WIDTH = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastSeen:
+    """Where a worker was when it ended."""
+
+    number: int
+    """The simulation."""
+    stacks: str | None = None
+    """The stacks of the worker's threads if it was ended because the time of the simulation was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +90,17 @@ class Marks:
         with os_errors_named(f"begin simulations {numbers[0]} to {numbers[-1]} of", self.store):
             return Mark(self._path(numbers))
 
-    def take(self, numbers: Numbers) -> int | None:
-        """Return the simulation at which the worker of a block was when it ended, and remove the mark."""
-        path = self._path(numbers)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
+    def take(self, numbers: Numbers) -> LastSeen | None:
+        """Return at which simulation the worker of a block was when it ended, and remove the mark."""
+        data, stacks = _taken(self._path(numbers)), _taken(self.sign_of_time(numbers))
+        if data is None or len(data) != WIDTH:
             return None
-        path.unlink(missing_ok=True)
-        return int.from_bytes(data, "little") if len(data) == WIDTH else None
+        number = int.from_bytes(data, "little")
+        return LastSeen(number=number, stacks=None if stacks is None else stacks.decode(errors="replace"))
+
+    def sign_of_time(self, numbers: Numbers) -> Path:
+        """Return the file that is written when the worker of a block is ended for the time it takes."""
+        return self._path(numbers).with_suffix(OVERDUE)
 
     def _path(self, numbers: Numbers) -> Path:
         return self.store / FOLDER / f"{numbers[0]}-{numbers[-1]}"
@@ -116,6 +129,15 @@ class Mark:
         self._path.unlink(missing_ok=True)
 
 
+def _taken(path: Path) -> bytes | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    path.unlink(missing_ok=True)
+    return data
+
+
 def remove_marks(store: Path) -> None:
     """Remove the marks of all runs of a store, which nobody writes any more."""
     shutil.rmtree(store / FOLDER, ignore_errors=True)
@@ -124,7 +146,7 @@ def remove_marks(store: Path) -> None:
 def read_marks(store: Path) -> list[int]:
     """Return the simulations that workers are at, in the order of the batch; the marks stay."""
     numbers = []
-    for path in (store / FOLDER).glob("[0-9]*-[0-9]*"):
+    for path in (store / FOLDER).glob("[0-9]*-*[0-9]"):
         with suppress(FileNotFoundError):  # the block has just ended
             data = path.read_bytes()
             if len(data) == WIDTH:
