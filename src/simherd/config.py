@@ -6,11 +6,13 @@ named with ``--config``, the call or experiment. Dask itself reads all but the l
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,9 @@ __all__ = [
     "SettingWarning",
     "SiteSettings",
     "as_unreadable",
+    "check_files",
     "configured_kinds",
+    "files_read",
     "job_settings",
     "site_settings",
     "using_file",
@@ -96,6 +100,9 @@ KEYS_OF_OURS = (
     "workers",
 )
 """Keys beside them, which dask-jobqueue does not look at."""
+
+_named_file: ContextVar[Path | None] = ContextVar("_named_file", default=None)
+"""The file of `using_file`, while its context lasts."""
 
 
 class SettingWarning(UserWarning):
@@ -202,9 +209,38 @@ def configured_kinds() -> list[str]:
     return [kind for kind, section in _sections().items() if section]
 
 
+def check_files() -> None:
+    """Refuse a ``DASK_CONFIG`` that Dask passes over: it names nothing, or what cannot be read.
+
+    Raises
+    ------
+    ClusterOptionError
+        If so.
+    """
+    name = os.environ.get("DASK_CONFIG")
+    if name is None or os.access(name, os.R_OK):
+        return
+    found = "cannot be read" if os.path.exists(name) else "does not exist"
+    raise ClusterOptionError(
+        f"The variable DASK_CONFIG names {name!r}, which {found}: its settings of clusters would be missing.",
+        fix="correct the variable, or unset it.",
+    )
+
+
+def files_read() -> list[Path]:
+    """Return the files that say something of clusters and sites; later ones take precedence."""
+    import dask
+
+    read = dask.config.collect_yaml(dask.config.paths, return_paths=True)
+    found = [path for path, content in read if not content.keys().isdisjoint(("jobqueue", "simherd"))]
+    named = _named_file.get()
+    return found if named is None else [*found, named]
+
+
 def _sections() -> dict[str, Mapping[str, Any]]:
     import dask
 
+    check_files()
     whole = _mapping(dask.config.get("jobqueue", None) or {}, "jobqueue")
     return {str(kind): _mapping(found or {}, f"jobqueue.{kind}") for kind, found in whole.items()}
 
@@ -257,6 +293,7 @@ def site_settings(scheduler: str) -> SiteSettings:
     """
     import dask
 
+    check_files()
     whole = _mapping(dask.config.get("simherd", None) or {}, "simherd")
     plain = {key: value for key, value in whole.items() if key not in ("slurm", "sge")}
     own = _mapping(whole.get(scheduler) or {}, f"simherd.{scheduler}")
@@ -298,7 +335,7 @@ def _mapping(value: Any, place: str) -> Mapping[str, Any]:
 
 @contextmanager
 def using_file(path: str | Path | None) -> Iterator[None]:
-    """Let the settings of a file count more than those that Dask found, while the context lasts.
+    """Let the settings of a file take precedence over those that Dask found, while the context lasts.
 
     Parameters
     ----------
@@ -308,8 +345,9 @@ def using_file(path: str | Path | None) -> Iterator[None]:
     Raises
     ------
     ClusterOptionError
-        If it cannot be read.
+        If it, or what ``DASK_CONFIG`` names, cannot be read.
     """
+    check_files()
     if path is None:
         yield
         return
@@ -324,8 +362,12 @@ def using_file(path: str | Path | None) -> Iterator[None]:
             fix="look at the file, or --config.",
         ) from error
     merged = dask.config.merge(dask.config.config, dict(_mapping(found, str(path))))
-    with dask.config.set(merged):
-        yield
+    token = _named_file.set(Path(path))
+    try:
+        with dask.config.set(merged):
+            yield
+    finally:
+        _named_file.reset(token)
 
 
 def as_unreadable(error: Exception) -> ClusterOptionError | None:

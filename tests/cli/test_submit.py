@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from simherd.errors import SubmitError
-from simherd.schedulers import JobState, Site, find
+from simherd.errors import SchedulerError, SubmitError
+from simherd.schedulers import JobState, Partition, Site, find
 
 LIMIT_S = 300
 MEMORY = {"slurm": "1GiB", "sge": "4GiB"}
@@ -63,7 +63,7 @@ def test_a_dry_run_prints_script_and_command_and_submits_nothing(submit, monkeyp
 
     assert done.code == 0, done.err
     assert done.out.startswith("#!/bin/bash\n")
-    assert done.out.splitlines()[-1] == "# would run: sbatch logs/walk-array.sh"
+    assert done.out.splitlines()[-2:] == ["# settings: site.yaml", "# would run: sbatch logs/walk-array.sh"]
     assert not (tmp_path / "logs").exists()
 
 
@@ -263,6 +263,60 @@ def test_of_several_array_jobs_those_before_a_refused_one_are_named(submit, tmp_
         "Fix: wait; then submit the rest: "
         "sbatch --array=1-2 logs/walk-array.sh 2 && sbatch --array=1-1 logs/walk-array.sh 4\n"
     )
+
+
+NARROW = Partition(
+    name="narrow",
+    is_default=True,
+    max_walltime_s=3600,
+    nodes=1,
+    cores_per_node=8,
+    memory_bytes_per_node=2**33,
+)
+
+
+@pytest.fixture
+def narrow(queue, monkeypatch):
+    """Give a site of one node with 8 cores and 8 GiB."""
+    monkeypatch.setattr("simherd.schedulers.slurm.Slurm.site", lambda self: Site(partitions=(NARROW,)))
+
+
+@pytest.mark.parametrize("command", ["submit", "run"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"partition": "wide"}, "The partition 'wide' does not exist"),
+        ({"walltime": "02:00:00"}, "A walltime of 2:00:00 h is over the 1:00:00 h"),
+        ({"cores": 8}, "16.0 GiB of memory on a node is over the 8.0 GiB"),
+    ],
+)
+def test_dry_runs_refuse_worker_jobs_that_the_site_cannot_start(
+    simherd, submit, narrow, command, settings, message
+):
+    options = [
+        word for name, value in settings.items() for word in ("--set", f"cluster.slurm.{name}={value}")
+    ]
+    call = {
+        "submit": ("submit", "walk.yaml", "--scheduler", "slurm", "--mode", "jobqueue"),
+        "run": ("run", "walk.yaml", "--cluster", "slurm"),
+    }
+
+    done = simherd(*call[command], "--dry-run", *options)
+
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_dry_run_says_that_a_silent_scheduler_was_not_asked(simherd, submit, queue, monkeypatch):
+    def fail(self):
+        raise SchedulerError("SLURM does not answer.")
+
+    monkeypatch.setattr("simherd.schedulers.slurm.Slurm.site", fail)
+
+    done = simherd("run", "walk.yaml", "--cluster", "slurm", "--dry-run")
+
+    assert done.code == 0
+    assert done.err == "Warning: the jobs are not checked against the site. SLURM does not answer.\n"
 
 
 def test_other_modes_do_not_run_here(submit):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simherd.clusters.jobqueue.options import JobOptions
     from simherd.experiment.assemble import Assembled
 
-__all__ = ["Jobs", "cost_lines", "jobs_of", "script_lines"]
+__all__ = ["Jobs", "cost_lines", "jobs_of", "script_lines", "settings_files"]
 
 HOUR_S = 3600
 
@@ -106,6 +106,13 @@ def cost_lines(jobs: Jobs) -> Iterator[str]:
     yield f"In all      {together}"
     yield f"Cost        {jobs.core_hours:,.4g} core-hours, if all run to the end of their walltime;"
     yield "            jobs that reach it are replaced while work is left"
+
+
+def settings_files() -> str:
+    """Name the files with settings of clusters, for dry runs."""
+    from simherd.config import files_read
+
+    return ", ".join(map(str, files_read())) or "no file has settings of clusters"
 
 
 def script_lines(assembled: Assembled) -> Iterator[str]:

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,10 +109,10 @@ def read_job(given: dict[str, Any]) -> Job:
         If the job would need MPI for Python, which is not there.
     """
     from simherd.config import job_settings, site_settings
-    from simherd.jobs import Mode
+    from simherd.jobs import Mode, dialect_of
     from simherd.jobs.asked import Asked
     from simherd.jobs.configured import read_configured
-    from simherd.jobs.planning import plan_job, refuse_empty, requests_of
+    from simherd.jobs.planning import plan_job, refuse_empty
 
     for name in ("name", "store"):
         if given[name] is not None:
@@ -131,8 +131,8 @@ def read_job(given: dict[str, Any]) -> Job:
     configured = read_configured(job_settings(scheduler), _of_jobs(experiment, scheduler))
     plan = plan_job(asked, _call(given, experiment, asked.mode, bool(site.activation)), configured, site)
     _need_mpi(plan)
-    _check_workers(plan, experiment)
-    return Job(plan=plan, requests=requests_of(plan, asked, configured), experiment=experiment)
+    requests = [dialect_of(scheduler).request(plan), *_of_workers(plan, experiment)]
+    return Job(plan=plan, requests=requests, experiment=experiment)
 
 
 def _of_jobs(experiment: Experiment, scheduler: str) -> dict[str, Any]:
@@ -193,9 +193,13 @@ def _refuse_what_cannot_be_a_job(experiment: Experiment, asked: Asked) -> None:
         )
 
 
-def _check_workers(plan: JobPlan, experiment: Experiment) -> None:
-    """Find wrong options of the worker jobs now, and not when the job that submits them has begun."""
+def _of_workers(plan: JobPlan, experiment: Experiment) -> Iterator[JobRequest]:
+    """Yield what the worker jobs will ask for.
+
+    Their options are wrong now, and not when the job that submits them has begun.
+    """
     from simherd.clusters import job_script, split_options
+    from simherd.clusters.jobqueue.requests import worker_request
     from simherd.experiment.document import apply_overrides
     from simherd.experiment.schema import check
     from simherd.jobs import Mode
@@ -207,6 +211,9 @@ def _check_workers(plan: JobPlan, experiment: Experiment) -> None:
     cluster = check(apply_overrides(experiment.document, settings)).cluster
     options, _ = split_options(plan.scheduler, cluster.options_for(plan.scheduler))
     job_script(plan.scheduler, **options)
+    request = worker_request(plan.scheduler, options)
+    if request is not None:
+        yield request
 
 
 def _call(given: dict[str, Any], experiment: Experiment, mode: Mode, is_activated: bool) -> Any:

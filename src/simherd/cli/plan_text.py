@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simherd.api.prepare import guess_schema
 from simherd.cli.cluster_options import check_options
-from simherd.cli.cost_text import cost_lines, jobs_of, script_lines
+from simherd.cli.cost_text import cost_lines, jobs_of, script_lines, settings_files
 from simherd.cli.paths import shown
 from simherd.clusters import split_options
 from simherd.clusters.launching import launched
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simherd.experiment.assemble import Assembled
     from simherd.store.layout import ArrayLayout
 
-__all__ = ["describe_plan", "place_of"]
+__all__ = ["check_jobs", "describe_plan", "place_of"]
 
 
 RANKS = ("mpi", "slurm-runner")
@@ -96,6 +96,24 @@ def _batch_lines(assembled: Assembled, left: int | None) -> Iterator[str]:
         )
 
 
+def check_jobs(assembled: Assembled) -> None:
+    """Refuse worker jobs that the site can never start, where its batch scheduler can be asked.
+
+    Raises
+    ------
+    ClusterOptionError
+        If there are such jobs.
+    SchedulerError
+        If the batch scheduler is on this machine and does not answer.
+    """
+    from simherd.clusters.jobqueue.requests import check_workers
+
+    cluster = assembled.experiment.cluster
+    if assembled.runs_on_cluster:
+        options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
+        check_workers(cluster.kind, options)
+
+
 def _job_lines(assembled: Assembled) -> Iterator[str]:
     cluster = assembled.experiment.cluster
     if not assembled.runs_on_cluster:
@@ -104,6 +122,7 @@ def _job_lines(assembled: Assembled) -> Iterator[str]:
     jobs = jobs_of(cluster.kind, options)
     if jobs is not None:
         yield from cost_lines(jobs)
+        yield f"Settings    {settings_files()}"
 
 
 def _sampling(assembled: Assembled) -> str:

@@ -16,7 +16,7 @@ from simherd.cli.called import command_again, command_to_resume
 from simherd.cli.exits import Exit
 from simherd.cli.rehearsal import Rehearsal
 from simherd.cli.summary import Counts, summarize
-from simherd.errors import RunInterruptedError, SimherdError
+from simherd.errors import RunInterruptedError, SchedulerError, SimherdError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -120,8 +120,12 @@ def command(
     check_store(assembled, going)
     _check_report(performance_report)
     if dry_run:
-        from simherd.cli.plan_text import describe_plan
+        from simherd.cli.plan_text import check_jobs, describe_plan
 
+        try:
+            check_jobs(assembled)
+        except SchedulerError as error:
+            click.echo(f"Warning: the jobs are not checked against the site. {error.message}", err=True)
         click.echo(describe_plan(assembled, count_left(assembled, going)))
         return
     ctx.exit(_run(assembled, performance_report, going))

@@ -131,6 +131,7 @@ def _with_tasks_for(job: Job, simulations: int) -> Job:
 
 def _show(job: Job) -> None:
     """Print what would be submitted: checked against the site's limits where there is one."""
+    from simherd.cli.cost_text import settings_files
     from simherd.jobs import submit_commands
     from simherd.schedulers import find
 
@@ -138,6 +139,7 @@ def _show(job: Job) -> None:
     job = _checked(job, scheduler) if scheduler.is_installed() else job
     path, text = _script(job)
     click.echo(text, nl=False)
+    click.echo(f"# settings: {settings_files()}")
     for line in submit_commands(job.plan, str(path)):
         click.echo(f"# would run: {line}")
 

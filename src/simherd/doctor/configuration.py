@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from simherd.clusters import KINDS
 from simherd.clusters.jobqueue.options import read_options, request_of
-from simherd.config import OldNameWarning, SettingWarning, SiteSettings, configured_kinds, site_settings
+from simherd.config import (
+    OldNameWarning,
+    SettingWarning,
+    SiteSettings,
+    check_files,
+    configured_kinds,
+    files_read,
+    site_settings,
+)
 from simherd.doctor.finding import Finding, Verdict
 from simherd.errors import ClusterOptionError, SchedulerError, close_matches
 from simherd.schedulers import SCHEDULERS, Site, find
@@ -22,7 +30,7 @@ from simherd.schedulers.limits import find_problems
 if TYPE_CHECKING:
     from simherd.clusters.jobqueue import Kind
 
-__all__ = ["look", "look_at_named", "look_at_settings"]
+__all__ = ["look", "look_at_files", "look_at_named", "look_at_settings"]
 
 TOPIC = "settings"
 LAUNCHERS = ("mpirun", "srun")
@@ -33,8 +41,15 @@ T = TypeVar("T")
 
 def look() -> Iterator[Finding]:
     """Yield what is wrong with the settings of clusters and sites; or that nothing is."""
-    found = [*_look_at_kinds(), *_look_at_sites()]
+    _, found = _read(check_files)
+    found = found or [*_look_at_kinds(), *_look_at_sites()]
     yield from found or [Finding(topic=TOPIC, text="what jobqueue.yaml says of clusters is understood")]
+
+
+def look_at_files() -> Iterator[Finding]:
+    """Name the files with settings of clusters and sites."""
+    files = ", ".join(map(str, files_read()))
+    yield Finding(topic=TOPIC, text=f"read from {files}" if files else "no file has settings of clusters")
 
 
 def _wrong(text: str, fix: str = CORRECT) -> Finding:

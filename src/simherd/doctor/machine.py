@@ -13,6 +13,7 @@ LOOKS: Sequence[Callable[[], Iterator[Finding]]] = (
     software.look,
     resources.look,
     schedulers.look,
+    configuration.look_at_files,
     configuration.look,
     mpi.look,
     network.look,

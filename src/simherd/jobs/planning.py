@@ -19,9 +19,8 @@ from simherd.jobs.plan import JobPlan, Mode, Resources
 from simherd.jobs.quoting import safe_name
 from simherd.jobs.templates_check import check_names
 from simherd.resources import is_count, parse_bytes, parse_job_memory, parse_walltime
-from simherd.schedulers import JobRequest
 
-__all__ = ["plan_job", "refuse_empty", "requests_of"]
+__all__ = ["plan_job", "refuse_empty"]
 
 LEADER_MEMORY = 4 * 1024**3
 """Memory of a job with Dask's scheduler and client only."""
@@ -261,19 +260,3 @@ def _slots_of_workers(asked: Asked, configured: Configured, site: SiteSettings) 
         options["directives"] = others or [dialect_of(asked.scheduler).no_directive]
     environment = _environment(asked, configured, site, cores)
     return {**options, "parallel_environment": environment} if environment is not None else options
-
-
-def requests_of(plan: JobPlan, asked: Asked, configured: Configured) -> list[JobRequest]:
-    """Return what the jobs of a plan ask for: its own and, in the mode jobqueue, its worker jobs'."""
-    own = dialect_of(plan.scheduler).request(plan)
-    if plan.mode is not Mode.JOBQUEUE:
-        return [own]
-    cores = asked.cores or configured.cores or 1
-    worker = JobRequest(
-        queue=own.queue,
-        cpus_per_task=cores,
-        memory_bytes=configured.memory if asked.memory is None else parse_job_memory(asked.memory),
-        walltime_s=own.walltime_s,
-        parallel_environment=_environment(asked, configured, plan.site, cores),
-    )
-    return [own, worker]
