@@ -9,6 +9,7 @@ from simherd.clusters.jobqueue import Kind, open_jobs, option_names, worker_scri
 from simherd.clusters.jobqueue.options import JobOptions
 from simherd.config import site_settings
 from simherd.errors import ClusterOptionError
+from simherd.schedulers.address_space import small_address_space
 
 if TYPE_CHECKING:
     from simherd.clusters.base import OwningClient
@@ -64,6 +65,10 @@ def _check_booking(directive: str, slots: int, cores: int) -> None:
         )
 
 
+def _caution(script: str) -> str | None:
+    return small_address_space(line for line in script.splitlines() if line.startswith("#$"))
+
+
 KIND = Kind(
     name="sge",
     title="Grid Engine",
@@ -73,6 +78,7 @@ KIND = Kind(
     has_parallel_environment=True,
     arguments=_arguments,
     environment=_environment,
+    caution=_caution,
 )
 OPTIONS = option_names(KIND)
 

@@ -16,6 +16,7 @@ import cloudpickle
 
 from simherd.errors import PicklingError
 from simherd.executors.origin import Origin, arrive, missing_module, origin_here, set_constants
+from simherd.executors.shortage import as_shortage
 
 __all__ = ["KEPT", "Payload", "call_packed", "pack", "unpack"]
 
@@ -91,8 +92,21 @@ def unpack(payload: Payload) -> Any:
 
 
 def call_packed(function: Callable[[Any, Any], Any], payload: Payload, item: Any) -> Any:
-    """Call a function with what was packed and an item: what worker processes run."""
-    return function(unpack(payload), item)
+    """Call a function with what was packed and an item: what worker processes run.
+
+    Raises
+    ------
+    ClusterError
+        If the process gets no more memory or threads.
+    Exception
+        What the function raises.
+    """
+    try:
+        return function(unpack(payload), item)
+    except Exception as error:
+        if (shortage := as_shortage(error)) is not None:
+            raise shortage from error
+        raise
 
 
 def _dumps(obj: Any) -> bytes:

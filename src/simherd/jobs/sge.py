@@ -10,6 +10,7 @@ from simherd.jobs.plan import ArrayJob, JobPlan, Resources
 from simherd.jobs.quoting import quote_directive
 from simherd.resources import format_walltime
 from simherd.schedulers import JobRequest
+from simherd.schedulers.address_space import small_address_space
 
 __all__ = ["GridEngineDialect"]
 
@@ -95,6 +96,12 @@ class GridEngineDialect(Dialect):
 
     def _log(self, plan: JobPlan) -> str:
         return f"{plan.log_directory}/{plan.name}-{'$JOB_ID_$TASK_ID' if plan.is_array else '$JOB_ID'}.log"
+
+    def cautions(self, plan: JobPlan) -> Iterator[str]:
+        """Give what the user of a script should know, in sentences."""
+        yield from super().cautions(plan)
+        if (caution := small_address_space(self.lines(plan))) is not None:
+            yield caution
 
     def array_arguments(self, plan: JobPlan, job: ArrayJob) -> tuple[str, ...]:
         """Return the arguments of qsub for one of several array jobs."""

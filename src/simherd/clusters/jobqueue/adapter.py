@@ -146,6 +146,8 @@ def _start(
     )
     pool = JobPool(Fleet(scheduler, scripts.text, journal.folder, Herd(cluster), journal), plan)
     notice(_asked_for(kind, options))
+    if (caution := kind.caution(scripts.text("job-0"))) is not None:
+        notice(caution)
     jobs_end.callback(pool.close)
     stack.callback(pool.stop)
     pool.start()

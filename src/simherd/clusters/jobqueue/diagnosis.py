@@ -47,7 +47,12 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "let all nodes see the folder of the keys (XDG_STATE_HOME).",
         ),
         (
-            r"[Oo]ut.?[Oo]f.?[Mm]emory|oom-kill|OOM|Cannot allocate memory|MemoryError",
+            r"can't start new thread|failed to map segment|[Cc]annot allocate memory|MemoryError",
+            "it got no more memory or threads ({0})",
+            "ask for more memory, for 1 GiB per slot or more where it limits address space (h_vmem).",
+        ),
+        (
+            r"[Oo]ut.?[Oo]f.?[Mm]emory|oom-kill|OOM",
             "it used more memory than it had asked for",
             "ask for more memory.",
         ),

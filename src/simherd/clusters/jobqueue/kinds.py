@@ -31,6 +31,10 @@ class HandedOver:
     """What it reads from standard input."""
 
 
+def _no_caution(script: str) -> str | None:
+    return None
+
+
 def _as_file(script: Path, own: Mapping[str, Any]) -> HandedOver:
     return HandedOver(words=(str(script),))
 
@@ -65,6 +69,8 @@ class Kind:
     """Further arguments of dask-jobqueue's class for some options."""
     environment: Callable[[JobOptions], str | None] = _no_environment
     """The parallel environment that books the cores of a job; None where none is needed."""
+    caution: Callable[[str], str | None] = _no_caution
+    """What the user should know before a job script is submitted; None for nothing."""
     hand_over: Callable[[Path, Mapping[str, Any]], HandedOver] = _as_file
     """How its command gets a script, with the kind's own options."""
     job_id: str = r"\S+(?=\s*$)"
