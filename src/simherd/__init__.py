@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simherd.api.ragged import contiguous_ragged, read_ragged
     from simherd.api.run import run
     from simherd.clusters import open_client
+    from simherd.clusters.report import performance_report
     from simherd.experiment.replay import replay
     from simherd.model import (
         MAIN_CLOCK,
@@ -60,6 +61,7 @@ __all__ = [
     "monitoring",
     "on_demand",
     "open_client",
+    "performance_report",
     "process",
     "process_info",
     "read_ragged",
@@ -77,6 +79,7 @@ _ELSEWHERE = {
     "contiguous_ragged": "simherd.api.ragged",
     "create_setup": "simherd.setup.dataset",
     "open_client": "simherd.clusters",
+    "performance_report": "simherd.clusters.report",
     "read_ragged": "simherd.api.ragged",
     "replay": "simherd.experiment.replay",
     "run": "simherd.api.run",

@@ -276,15 +276,6 @@ def _report(where: dict[str, Any], path: str | None) -> AbstractContextManager[A
     scheduler = where.get("scheduler")
     if not hasattr(scheduler, "scheduler_info"):
         raise click.UsageError("--performance-report needs a batch that runs on a cluster.")
-    try:
-        import bokeh  # noqa: F401
-    except ImportError as error:
-        from simherd.errors import MissingDependencyError
+    from simherd.clusters.report import performance_report
 
-        raise MissingDependencyError(
-            "--performance-report needs bokeh, which is not installed.",
-            fix="pip install 'simherd[plot]'.",
-        ) from error
-    from distributed import performance_report
-
-    return performance_report(filename=path, mode="inline")  # type: ignore[no-untyped-call]
+    return performance_report(path)
