@@ -40,6 +40,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from simherd.control_characters import without_controls
+
 __all__ = [
     "AssignmentError",
     "ClusterError",
@@ -88,10 +90,11 @@ class SimherdError(Exception):
     """
 
     def __init__(self, message: str, *, fix: str = "", cli_fix: str = "") -> None:
+        message = without_controls(message)  # it may quote a store, a log or a job
         super().__init__(message)
         self.message = message
-        self.fix = fix
-        self.cli_fix = cli_fix
+        self.fix = without_controls(fix)
+        self.cli_fix = without_controls(cli_fix)
 
     def __str__(self) -> str:
         return f"{self.message} Fix: {self.fix}" if self.fix else self.message

@@ -322,7 +322,9 @@ def _check_checkpoints(every: Any, store: Any, vectorize: Any) -> None:
     _check_count("checkpoint_every", every, 1)
     if not isinstance(store, str | Path):
         raise SetupError(
-            "checkpoint_every needs a folder that checkpoints go to.", fix="give store=... (--store PATH)."
+            "checkpoint_every needs a folder that checkpoints go to.",
+            fix="give store=...",
+            cli_fix="give --store PATH.",
         )
     make_key()
     if vectorize:

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import click
 
+from simherd.cli.output import say
+from simherd.control_characters import without_controls
 from simherd.errors import SimherdError
 
 __all__ = ["main"]
@@ -66,7 +68,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"simherd {version('simherd')}")
+        say(f"simherd {version('simherd')}")
         ctx.exit()
 
 
@@ -136,10 +138,10 @@ def _show_settings_in_lines() -> None:
         from simherd.errors import InputWarning
 
         if not issubclass(category, SettingWarning | InputWarning):
-            show(message, category, *where, **more)
+            show(without_controls(str(message)), category, *where, **more)
         elif str(message) not in seen:
             seen.add(str(message))
-            click.echo(f"Warning: {message}", err=True)
+            say(f"Warning: {message}", err=True)
 
     warnings.showwarning = show_in_a_line
 
@@ -147,8 +149,16 @@ def _show_settings_in_lines() -> None:
 def _exit_with(error: SimherdError) -> NoReturn:
     from simherd.cli.exits import code_of
 
-    click.echo(f"Error: {error.for_cli()}", err=True)
+    say(f"Error: {error.for_cli()}", err=True)
     sys.exit(code_of(error))
+
+
+def _show_usage_error(error: click.ClickException) -> None:
+    import io
+
+    text = io.StringIO()
+    error.show(file=text)
+    say(text.getvalue(), err=True, nl=False)
 
 
 def main() -> None:
@@ -160,10 +170,10 @@ def main() -> None:
     except click.exceptions.Abort:
         from simherd.cli.exits import Exit
 
-        click.echo("Interrupted.", err=True)
+        say("Interrupted.", err=True)
         sys.exit(Exit.INCOMPLETE)
     except click.ClickException as error:
-        error.show()
+        _show_usage_error(error)
         sys.exit(error.exit_code)
     except SimherdError as error:
         _exit_with(error)
@@ -171,7 +181,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         sys.exit(1)
     except Exception as error:
         from simherd.config import as_unreadable
@@ -181,5 +191,5 @@ def main() -> None:
             _exit_with(unreadable)
         from simherd.cli.tracebacks import format_users_part
 
-        click.echo(format_users_part(error), err=True)
+        say(format_users_part(error), err=True)
         sys.exit(1)

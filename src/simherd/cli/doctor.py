@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simherd.cli.exits import Exit
+from simherd.cli.output import say
 
 if TYPE_CHECKING:
     from simherd.doctor import Finding
@@ -79,12 +80,12 @@ def _show(findings: Iterable[Finding], as_json: bool) -> Exit:
         found.append(finding)
         if not as_json:
             for line in lines_of(finding):
-                click.echo(line)
+                say(line)
     wrong = sum(one.verdict is Verdict.WRONG for one in found)
     if as_json:
-        click.echo(json.dumps([as_data(one) for one in found]))
+        say(json.dumps([as_data(one) for one in found]))
     elif wrong:
-        click.echo(f"\n{wrong} {'things are' if wrong > 1 else 'thing is'} wrong, marked with '!'.")
+        say(f"\n{wrong} {'things are' if wrong > 1 else 'thing is'} wrong, marked with '!'.")
     else:
-        click.echo("\nNothing is wrong.")
+        say("\nNothing is wrong.")
     return Exit.ERROR if wrong else Exit.DONE

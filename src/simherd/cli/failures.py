@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simherd.cli.output import say
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,16 +41,16 @@ def command(store: str, simulation: int | None, show_all: bool, as_json: bool) -
     if simulation is not None:
         failures = [_only(failures, simulation)]
     if as_json:
-        click.echo(_json(folder, failures))
+        say(_json(folder, failures))
         return
     from simherd.cli.failures_text import describe_each, describe_groups
     from simherd.progress.words import counted
     from simherd.store.journal import read_whole_journal
 
     describe = describe_each if show_all or simulation is not None else describe_groups
-    click.echo("\n".join(describe(folder, failures)))
+    say("\n".join(describe(folder, failures)))
     if odd_lines := read_whole_journal(folder).odd_lines:
-        click.echo(f"Left out: {counted(odd_lines, 'line')} of the journal that cannot be read.", err=True)
+        say(f"Left out: {counted(odd_lines, 'line')} of the journal that cannot be read.", err=True)
 
 
 def _only(failures: list[FailedSimulation], number: int) -> FailedSimulation:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from simherd.cli.output import say
+
 if TYPE_CHECKING:
     from simherd.plots.diagram import Diagram
 
@@ -42,10 +44,10 @@ def command(model: str, tasks: bool, output: str | None, kind: str, variables: b
     else:
         diagram = model_diagram(load_any(model, Path.cwd()).graph, with_variables=variables)
     if output is None:
-        click.echo(as_text(diagram, kind))
+        say(as_text(diagram, kind))
     else:
         write(diagram, Path(output))
-        click.echo(f"wrote {output}")
+        say(f"wrote {output}")
 
 
 def _tasks(experiment: str) -> Diagram:

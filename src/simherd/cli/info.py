@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from simherd.cli.output import say
 from simherd.progress.words import counted
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ def command(model: str) -> None:
     from simherd.cli.models import load_any
 
     if Path(model).is_dir():
-        click.echo("\n".join(_lines_of_store(Path(model))))
+        say("\n".join(_lines_of_store(Path(model))))
         return
-    click.echo("\n".join(_lines(load_any(model, Path.cwd()).graph)))
+    say("\n".join(_lines(load_any(model, Path.cwd()).graph)))
 
 
 def _lines_of_store(path: Path) -> Iterator[str]:

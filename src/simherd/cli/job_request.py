@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simherd.cli.output import say
+
 if TYPE_CHECKING:
     from simherd.experiment.schema import Experiment
     from simherd.jobs import JobPlan, Mode
@@ -146,7 +148,7 @@ def say_cautions(job: Job) -> None:
     from simherd.jobs import dialect_of
 
     for caution in dialect_of(job.plan.scheduler).cautions(job.plan):
-        click.echo(caution, err=True)
+        say(caution, err=True)
 
 
 def _scheduler_here() -> str:

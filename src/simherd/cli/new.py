@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from simherd.cli.output import say
 from simherd.errors import ExperimentError
 
 __all__ = ["command"]
@@ -40,5 +41,5 @@ def command(what: str, path: str | None) -> None:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.FileError(str(target), error.strerror or str(error)) from error
-    click.echo(f"wrote {target}")
-    click.echo(NEXT[what].format(path=target))
+    say(f"wrote {target}")
+    say(NEXT[what].format(path=target))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simherd.cli.exits import Exit
+from simherd.cli.output import say
 from simherd.progress.words import counted
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def cancel_orphans(yes: bool, as_json: bool) -> Exit:
     if yes:
         forget(forgettable)
     if as_json:
-        click.echo(json.dumps([_as_data(one, is_wanted, yes) for one in found]))
+        say(json.dumps([_as_data(one, is_wanted, yes) for one in found]))
     else:
         if jobs:
-            click.echo(_said_of_cancelled(jobs, is_wanted))
+            say(_said_of_cancelled(jobs, is_wanted))
         if forgettable:
-            click.echo(_said_of_forgotten(sum(len(one.entry.jobs) for one in forgettable), yes))
+            say(_said_of_forgotten(sum(len(one.entry.jobs) for one in forgettable), yes))
     is_left = any(one.problem and not (yes and one.is_forgettable) for one in found)
     return Exit.ERROR if (jobs and not is_wanted) or is_left else Exit.DONE
 
@@ -72,16 +73,16 @@ def _asks(jobs: int) -> bool:
 
 def _show(found: Sequence[Orphans]) -> None:
     if not found:
-        click.echo("No killed run has left a job.")
+        say("No killed run has left a job.")
     for one in found:
-        click.echo(f"{one.entry.kind}: left by {one.owner}")
+        say(f"{one.entry.kind}: left by {one.owner}")
         for job in one.jobs:
             where = f" on {job.node}" if job.node else ""
             why = f" ({job.reason})" if job.reason and job.state.is_waiting else ""
-            click.echo(f"  job {job.job_id}: {job.state.value}{where}{why}")
+            say(f"  job {job.job_id}: {job.state.value}{where}{why}")
         if one.problem:
             listed = f"jobs {', '.join(one.entry.jobs)}: " if one.entry.jobs else ""
-            click.echo(f"  {listed}{one.problem}")
+            say(f"  {listed}{one.problem}")
 
 
 def _as_data(one: Orphans, is_cancelled: bool, yes: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import click
 
 from simherd.cli.called import command_again, command_to_resume
 from simherd.cli.exits import Exit
+from simherd.cli.output import say
 from simherd.cli.rehearsal import Rehearsal
 from simherd.cli.summary import Counts, summarize
 from simherd.errors import RunInterruptedError, SchedulerError, SimherdError
@@ -125,8 +126,8 @@ def command(
         try:
             check_jobs(assembled)
         except SchedulerError as error:
-            click.echo(f"Warning: the jobs are not checked against the site. {error.message}", err=True)
-        click.echo(describe_plan(assembled, count_left(assembled, going)))
+            say(f"Warning: the jobs are not checked against the site. {error.message}", err=True)
+        say(describe_plan(assembled, count_left(assembled, going)))
         return
     ctx.exit(_run(assembled, performance_report, going))
 
@@ -173,13 +174,13 @@ class _Watcher:
         if before is not None and before.settled:
             failed = f", {before.failed} failed" if before.failed else ""
             total = before.settled + before.pending
-            click.echo(f"{before.done} of {total} done before{failed}; running {simulations}", err=True)
+            say(f"{before.done} of {total} done before{failed}; running {simulations}", err=True)
 
 
 def _run(assembled: Assembled, performance_report: str | None, going: dict[str, Any]) -> Exit:
     store = assembled.experiment.run.store
     if store is not None and _needs_seed(assembled):
-        click.echo(f"Note: a run without seed cannot go on after an interruption. {SEED_FIX}", err=True)
+        say(f"Note: a run without seed cannot go on after an interruption. {SEED_FIX}", err=True)
     watcher = _Watcher(assembled.prepared.setup.simulations, store, Rehearsal(assembled))
     try:
         result = _result(assembled, watcher, performance_report, going)
@@ -193,12 +194,12 @@ def _run(assembled: Assembled, performance_report: str | None, going: dict[str, 
         raise
     watcher.show.close()
     if going["resume"] and not watcher.has_begun and assembled.experiment.batch is not None:
-        click.echo("Nothing is left to run.", err=True)
+        say("Nothing is left to run.", err=True)
     counts = summarize(watcher.tally, store)
     if not going["resume"]:
-        click.echo("".join(f"{line}\n" for line in watcher.rehearsal.lines()), nl=False)
+        say("".join(f"{line}\n" for line in watcher.rehearsal.lines()), nl=False)
     if store is None:
-        click.echo(str(result))
+        say(str(result))
     return Exit.SOME_FAILED if counts.failed else Exit.DONE
 
 
@@ -210,11 +211,11 @@ def _needs_seed(assembled: Assembled) -> bool:
 def _end_early(watcher: _Watcher, assembled: Assembled, going: dict[str, Any], what: str) -> Exit:
     """Say what there is and how to go on after an interruption, or an error that ended the run."""
     summarize(watcher.tally, watcher.store)
-    click.echo(f"{what}: simulations that are not done stay pending.", err=True)
+    say(f"{what}: simulations that are not done stay pending.", err=True)
     if watcher.store is not None and not _needs_seed(assembled):
         is_to_rerun = going["rerun"] != "missing" and not watcher.has_begun
         again = command_again() if is_to_rerun else command_to_resume()
-        click.echo(f"Go on with: {again}", err=True)
+        say(f"Go on with: {again}", err=True)
     return Exit.INCOMPLETE
 
 
@@ -251,7 +252,7 @@ def _place(assembled: Assembled, needs_client: bool, is_idle: bool) -> Iterator[
     options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
 
     def started() -> Any:
-        click.echo(_opening(cluster.kind), err=True)
+        say(_opening(cluster.kind), err=True)
         return open_client(cluster.kind, **options)
 
     if cluster.kind == "local" and not options and not needs_client:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from simherd.cli.job_request import job_options, read_job, say_cautions, with_array_limit
+from simherd.cli.output import say
 from simherd.errors import SchedulerError
 
 __all__ = ["command"]
@@ -41,11 +42,11 @@ def command(ctx: click.Context, /, output: str | None, **given: Any) -> None:
         with suppress(SchedulerError):
             job = with_array_limit(job, scheduler.site().max_array_tasks)
     if output is None:
-        click.echo(render(job.plan, "SCRIPT"), nl=False)
+        say(render(job.plan, "SCRIPT"), nl=False)
         return
     text = render(job.plan, output)
     try:
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.FileError(output, error.strerror or str(error)) from error
-    click.echo(f"wrote {output}")
+    say(f"wrote {output}")

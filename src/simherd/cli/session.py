@@ -13,6 +13,8 @@ import click
 
 from simherd.cli.called import simherd_command
 from simherd.cli.exits import Exit
+from simherd.cli.output import say
+from simherd.control_characters import readable_portions
 
 __all__ = ["command"]
 
@@ -89,13 +91,13 @@ def start_session(
         raise click.UsageError("Options of a cluster need --cluster; those of the command stand after '--'.")
     in_tmux = is_installed() and not no_tmux
     if not in_tmux and not no_tmux:
-        click.echo("tmux is not installed: the session runs without a terminal, as with nohup.", err=True)
+        say("tmux is not installed: the session runs without a terminal, as with nohup.", err=True)
     if cluster is None:
         session = start(command_request(name, command, in_tmux))
     else:
         session = start(cluster_request(name, cluster, given, settings, config, in_tmux))
     for line in started_lines(session):
-        click.echo(line)
+        say(line)
     if cluster is not None:
         wait_for_cluster(session, READY_S)
 
@@ -109,12 +111,12 @@ def list_sessions(as_json: bool) -> None:
 
     found = list_all()
     if as_json:
-        click.echo(json.dumps([as_data(one) for one in found]))
+        say(json.dumps([as_data(one) for one in found]))
     elif found:
-        click.echo("\n".join(table(found)))
+        say("\n".join(table(found)))
     else:
         how = simherd_command("session", "start", "NAME")
-        click.echo(f"There are no sessions. {how} -- COMMAND starts one.")
+        say(f"There are no sessions. {how} -- COMMAND starts one.")
 
 
 @command.command("attach")
@@ -139,16 +141,14 @@ def attach(ctx: click.Context, name: str) -> None:
 @click.argument("name")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the session ends, or Ctrl-C.")
 def logs(name: str, follow: bool) -> None:
-    """Print what a session has printed."""
+    """Print what a session has printed, without control characters."""
     from simherd.sessions import find
     from simherd.sessions.log import portions
 
     find(name)
-    out = sys.stdout.buffer
     with suppress(KeyboardInterrupt):
-        for portion in portions(name, follow):
-            out.write(portion)
-            out.flush()
+        for text in readable_portions(portions(name, follow)):
+            say(text, nl=False)
 
 
 @command.command("stop")
@@ -162,14 +162,14 @@ def stop(name: str, timeout: float) -> None:
 
     found = find(name)
     if not found.state.is_live:
-        click.echo(f"Session {name!r} has ended already: {ended(found)}.")
+        say(f"Session {name!r} has ended already: {ended(found)}.")
         return
     members = request_stop(found)
-    click.echo(f"Told session {name!r} to end; waiting for it, {timeout:g} s at most ...", err=True)
+    say(f"Told session {name!r} to end; waiting for it, {timeout:g} s at most ...", err=True)
     if not wait_until_over(found, members, timeout):
-        click.echo("It has not ended: killing it.", err=True)
+        say("It has not ended: killing it.", err=True)
         kill(found, members)
-    click.echo(f"Session {name!r} has ended: {ended(find(name))}.")
+    say(f"Session {name!r} has ended: {ended(find(name))}.")
 
 
 @command.command("remove")
@@ -180,7 +180,7 @@ def remove_session(name: str, force: bool) -> None:
     from simherd.sessions import find, remove
 
     remove(find(name), force)
-    click.echo(f"Session {name!r} is forgotten.")
+    say(f"Session {name!r} is forgotten.")
 
 
 @command.command("host", hidden=True)
@@ -195,5 +195,5 @@ def host(ctx: click.Context, name: str) -> None:
     hosted = read_hosted(folder_of(name))
     if hosted is None:
         raise SessionError(f"Session {name!r} hosts no cluster.", fix="start it with --cluster KIND.")
-    host_cluster(name, hosted, say=lambda line: click.echo(line, err=True))
+    host_cluster(name, hosted, say=lambda line: say(line, err=True))
     ctx.exit(Exit.DONE)

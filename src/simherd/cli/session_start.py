@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from simherd.cli.called import simherd_command
+from simherd.cli.output import say
 from simherd.clusters import KINDS, check_kind, is_given
 from simherd.errors import ClusterOptionError, SessionError, SimherdError, close_matches
 from simherd.experiment.sections import options_of
@@ -156,13 +157,13 @@ def wait_for_cluster(session: Session, timeout_s: float) -> None:
     with suppress(KeyboardInterrupt), log_of(session.name).open(errors="replace") as log:
         while time.monotonic() < deadline:
             is_over = not find(session.name).state.is_live
-            click.echo(log.read(), err=True, nl=False)
+            say(log.read(), err=True, nl=False)
             if is_over:
                 raise SessionError(f"Session {session.name!r} has ended, see above.")
             if _is_ready(session):
                 return
             time.sleep(LOOK_S)
-    click.echo("The cluster is not ready yet, and the session goes on: see its log.")
+    say("The cluster is not ready yet, and the session goes on: see its log.")
 
 
 def _is_ready(session: Session) -> bool:
@@ -172,9 +173,9 @@ def _is_ready(session: Session) -> bool:
         connection = read_connection(session.name)
     except SessionError:
         return False
-    click.echo(f"Runs on it  {simherd_command('run', 'EXPERIMENT', '--cluster', f'session:{session.name}')}")
+    say(f"Runs on it  {simherd_command('run', 'EXPERIMENT', '--cluster', f'session:{session.name}')}")
     for line in _dashboard_lines(connection.dashboard, session.host):
-        click.echo(line)
+        say(line)
     return True
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simherd.cli.exits import Exit
+from simherd.cli.output import say
+from simherd.control_characters import without_controls
 
 if TYPE_CHECKING:
     from simherd.store.reading import StoreState
@@ -51,7 +53,7 @@ def command(ctx: click.Context, store: str, watch: bool, as_json: bool, check: b
     if watch and state.is_running:
         state = _watch(state, as_json)
     else:
-        click.echo(_json(state) if as_json else "\n".join(lines_of(state)))
+        say(_json(state) if as_json else "\n".join(lines_of(state)))
     ctx.exit(_code(state))
 
 
@@ -69,15 +71,15 @@ def _check(state: StoreState, as_json: bool) -> Exit:
 
     found = []
     if not as_json:
-        click.echo("\n".join(lines_of(state)))
+        say("\n".join(lines_of(state)))
     for array in check_store(state.path) if state.simulations else ():
         found.append(array)
         if not as_json:
-            click.echo("\n".join(lines_of_array(array)))
+            say("\n".join(lines_of_array(array)))
     if as_json:
-        click.echo(json.dumps({**_data(state), **as_data(found)}))
+        say(json.dumps({**_data(state), **as_data(found)}))
     else:
-        click.echo("\n".join(summary_lines(state, found)))
+        say("\n".join(summary_lines(state, found)))
     return Exit.INCOMPLETE if any(array.damages for array in found) else _code(state)
 
 
@@ -101,9 +103,9 @@ def _watch_in_lines(state: StoreState, as_json: bool) -> StoreState:
         for newer in _states(state, REFRESH_S if as_json else LINE_S):
             state = newer
             if as_json or state.is_running:
-                click.echo(_json(state) if as_json else one_line_of(state))
+                say(_json(state) if as_json else one_line_of(state))
     if not as_json:
-        click.echo("\n".join(lines_of(state)))
+        say("\n".join(lines_of(state)))
     return state
 
 
@@ -130,7 +132,7 @@ def _picture(state: StoreState) -> Any:
     picture = Table.grid()
     settled = state.done + state.failed
     picture.add_row(ProgressBar(total=max(state.simulations, 1), completed=settled, width=BAR_WIDTH))
-    picture.add_row(Text("\n".join(lines_of(state))))
+    picture.add_row(Text(without_controls("\n".join(lines_of(state)))))
     return picture
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from simherd.cli.job_request import Job, job_options, read_job, say_cautions, with_array_limit
+from simherd.cli.output import say
 
 if TYPE_CHECKING:
     from simherd.errors import SchedulerError
@@ -47,7 +48,7 @@ def command(ctx: click.Context, /, here: bool, dry_run: bool, **given: Any) -> N
     else:
         scheduler = _reached(job)
         for job_id in _submit(_checked(job, scheduler), scheduler):
-            click.echo(job_id)
+            say(job_id)
 
 
 def _run_here(job: Job, dry_run: bool) -> None:
@@ -58,7 +59,7 @@ def _run_here(job: Job, dry_run: bool) -> None:
         raise click.UsageError("--here is for --mode jobqueue: the other modes run in jobs alone.")
     words = command_words(job.plan)
     if dry_run:
-        click.echo(shlex.join(words))
+        say(shlex.join(words))
     else:
         _become(words)
 
@@ -123,9 +124,7 @@ def _with_tasks_for(job: Job, simulations: int) -> Job:
     if job.plan.shares <= blocks:
         return job
     what = "simulations" if blocks == simulations else f"blocks of {size} simulations"
-    click.echo(
-        f"The array job has {blocks} tasks, not {job.plan.shares}: there are no more {what}.", err=True
-    )
+    say(f"The array job has {blocks} tasks, not {job.plan.shares}: there are no more {what}.", err=True)
     return replace(job, plan=replace(job.plan, shares=blocks))
 
 
@@ -138,10 +137,10 @@ def _show(job: Job) -> None:
     scheduler = find(job.plan.scheduler)
     job = _checked(job, scheduler) if scheduler.is_installed() else job
     path, text = _script(job)
-    click.echo(text, nl=False)
-    click.echo(f"# settings: {settings_files()}")
+    say(text, nl=False)
+    say(f"# settings: {settings_files()}")
     for line in submit_commands(job.plan, str(path)):
-        click.echo(f"# would run: {line}")
+        say(f"# would run: {line}")
 
 
 def _submit(job: Job, scheduler: BatchScheduler) -> Iterator[str]:
@@ -160,7 +159,7 @@ def _submit(job: Job, scheduler: BatchScheduler) -> Iterator[str]:
                 raise
             raise _partly(job, path, submitted, error) from error
         yield submitted[-1]
-    click.echo(f"Submitted {path}; its log comes into {job.plan.log_directory}/.", err=True)
+    say(f"Submitted {path}; its log comes into {job.plan.log_directory}/.", err=True)
 
 
 def _calls(job: Job) -> Iterator[tuple[Sequence[str], Sequence[str]]]:

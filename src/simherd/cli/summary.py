@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from simherd.cli.called import simherd_command
+from simherd.cli.output import say
 from simherd.cli.paths import shown
 
 if TYPE_CHECKING:
@@ -65,14 +64,14 @@ def summarize(tally: Tally, store: str | None) -> Counts:
     """
     here = Counts(done=tally.done, failed=tally.failed, pending=tally.simulations - tally.settled)
     counts = Counts.of(store) or here
-    click.echo(_counted(counts, tally))
+    say(_counted(counts, tally))
     if store is None or not Path(store).exists():
         return counts
     if counts.failed:
         _show_errors(Path(store))
     _show_size(store)
     if counts.failed:
-        click.echo(f"Errors and tracebacks: {simherd_command('failures', shown(store))}")
+        say(f"Errors and tracebacks: {simherd_command('failures', shown(store))}")
     return counts
 
 
@@ -95,7 +94,7 @@ def _show_errors(store: Path) -> None:
     from simherd.store.failures import group_errors, read_failures
 
     for line in error_lines(group_errors(read_failures(store)), ERRORS):
-        click.echo(line)
+        say(line)
 
 
 def _show_size(store: str) -> None:
@@ -103,4 +102,4 @@ def _show_size(store: str) -> None:
     from simherd.store.places import store_size
 
     nbytes, files = store_size(Path(store))
-    click.echo(f"{shown(store)}: {format_bytes(nbytes)} in {files} files")
+    say(f"{shown(store)}: {format_bytes(nbytes)} in {files} files")

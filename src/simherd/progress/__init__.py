@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TextIO
 
+from simherd.control_characters import without_controls
 from simherd.events import BlockLost, Event, RunStarted
 from simherd.progress.words import counted
 
@@ -36,9 +37,9 @@ def progress_on(stream: TextIO) -> Progress:
 def headline(event: RunStarted) -> str:
     """Return what is about to run, in a line."""
     simulations, chunks = counted(event.simulations, "simulation"), counted(event.blocks, "chunk")
-    return f"{simulations} in {chunks} on {event.where}"
+    return without_controls(f"{simulations} in {chunks} on {event.where}")
 
 
 def loss(event: BlockLost) -> str:
     """Return which block went with its worker, in a line."""
-    return f"A worker was lost with {event.simulations}: {event.reason}."
+    return without_controls(f"A worker was lost with {event.simulations}: {event.reason}.")

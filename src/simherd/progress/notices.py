@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
+from simherd.control_characters import without_controls
+
 __all__ = ["Notices", "notice"]
 
 AGAIN_S = 60.0
@@ -12,7 +14,7 @@ AGAIN_S = 60.0
 
 def notice(text: str) -> None:
     """Write a line."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 (looked up now: a live bar may stand there)
+    print(without_controls(text), file=sys.stderr, flush=True)  # noqa: T201 (looked up now: a live bar may stand there)
 
 
 class Notices:

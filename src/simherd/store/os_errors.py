@@ -47,5 +47,6 @@ def os_errors_named(doing: str, store: Path | None) -> Iterator[None]:
         remedy = _REMEDIES.get(error.errno or 0, _USUAL_REMEDY)
         raise StoreError(
             f"Cannot {doing} {where}: {error}.",
-            fix=f"{remedy}, then run again with resume=True (--resume).",
+            fix=f"{remedy}, then run again with resume=True.",
+            cli_fix=f"{remedy}, then run again with --resume.",
         ) from error
