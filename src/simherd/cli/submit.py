@@ -114,7 +114,8 @@ def _going(job: Job) -> dict[str, Any]:
     from simherd.store.places import as_folder
 
     goes_on = job.experiment.batch is None or is_begun(as_folder(str(job.experiment.run.store)))
-    return {"resume": goes_on, "share": (1, job.plan.shares) if job.plan.is_array else None}
+    share = (1, job.plan.shares) if job.plan.is_array else None
+    return {"resume": goes_on, "share": share, "overwrite": False}
 
 
 def _with_tasks_for(job: Job, simulations: int) -> Job:
