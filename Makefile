@@ -1,4 +1,4 @@
-# Goals: demo, test, quick, lint, bench. Each installs what it needs, the first time.
+# Goals: demo, test, quick, lint, bench, faults. Each installs what it needs, the first time.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ DEMO := demo
 ENVIRONMENT := scripts/environment $(PYTHON) $(VENV)
 WAITING := slurm or sge or mpi or tmux or docker
 
-.PHONY: help demo test quick lint format bench bench-clusters clean
+.PHONY: help demo test quick lint format bench bench-clusters faults clean
 
 help:
 	@echo "make demo    run both examples on real data and draw their pictures (in $(DEMO)/)"
@@ -17,6 +17,7 @@ help:
 	@echo "make format  format the code"
 	@echo "make bench   measure speed, side by side with bare loops"
 	@echo "make bench-clusters  the same for clusters, on the test bed"
+	@echo "make faults  let each system call of a run fail, and see that nothing is lost (needs cc)"
 	@echo "make clean   remove the environment and what the demo wrote"
 
 $(VENV)/demo.stamp: pyproject.toml scripts/environment
@@ -67,6 +68,10 @@ bench-clusters: $(VENV)/dev.stamp
 	@cd benchmarks && eval "$$(../scripts/testbed env)" && \
 	../$(BIN)/python guards.py && echo && ../$(BIN)/python startup_mpi.py && echo && \
 	../$(BIN)/python startup_jobs.py slurm && echo && ../$(BIN)/python startup_jobs.py sge
+
+# FAULTS=--quick tries a sample; --help lists the other options.
+faults: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/faults $(FAULTS)
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import simherd as sh
+from simherd.store.zarr_store import ZarrStore
 
 
 @sh.process
@@ -49,6 +50,24 @@ def test_an_output_of_one_simulation_is_as_long_as_its_longest_value(tmp_path, s
     result = setup(first=first, gain=gain).simherd.run(model, store=target)
 
     np.testing.assert_array_equal(result.flock__weight, expected(first, gain, 7))
+
+
+def test_reader_finds_values_for_which_a_killed_run_made_room(tmp_path, monkeypatch):
+    batch = setup(gain=("member", np.array([0, 0, 1, 2])))
+    options = {"batch_dim": "member", "store": tmp_path / "out.zarr", "block_size": 2, "resume": True}
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrStore, "consolidate", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            batch.simherd.run(model, **options)
+
+    batch.simherd.run(model, **options)
+
+    with xr.open_zarr(tmp_path / "out.zarr") as opened:
+        np.testing.assert_array_equal(opened.flock__weight, [expected(1, gain, 7) for gain in (0, 0, 1, 2)])
+
+
+def _cut_off(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.slow

@@ -277,10 +277,12 @@ def test_one_that_is_complete_does_not_run(walkers, tmp_path, monkeypatch):
     setup = walkers.make_setup(0)
     first = setup.simherd.run(walkers.model, seed=5, store=tmp_path / "out.zarr").load()
     (tmp_path / "log").unlink()
+    (tmp_path / "out.zarr" / "checkpoints").mkdir()  # left by a run that was killed in the end
 
     again = setup.simherd.run(walkers.model, store=tmp_path / "out.zarr", resume=True).load()
 
     assert not (tmp_path / "log").exists()
+    assert not (tmp_path / "out.zarr" / "checkpoints").exists()
     xr.testing.assert_identical(again, first)
     setup.simherd.run(walkers.model, store=tmp_path / "out.zarr", rerun="all")
     assert len((tmp_path / "log").read_text().splitlines()) == 24

@@ -238,8 +238,11 @@ def test_folder_with_results_beside_another_store_is_kept(tmp_path):
 
 def test_folder_without_results_is_removed(tmp_path):
     born(tmp_path / "out.zarr")
+    (tmp_path / "out.zarr" / STATUS / "c.0.0123.partial").touch()
     (tmp_path / "out.zarr").rename(tmp_path / ".out.zarr.77-0123abcd.partial")
     (tmp_path / ".out.zarr.5.partial").mkdir()
+    (tmp_path / ".out.zarr.5-89abcdef.removed" / STATUS).mkdir(parents=True)
+    (tmp_path / ".out.zarr.sizes.lock").touch()
 
     clean_up(tmp_path / "out.zarr")
 

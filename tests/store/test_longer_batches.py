@@ -177,6 +177,20 @@ def test_a_store_that_was_to_become_longer_goes_on_as_it_was(tmp_path, monkeypat
     assert run(setup(2), tmp_path / "out.zarr").p__y.values.tolist() == [0.0, 2.0]
 
 
+def test_store_whose_inputs_alone_became_longer_goes_on_as_it_was(tmp_path, monkeypatch):
+    run(setup(2), tmp_path / "out.zarr")
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrStore, "write_region", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(setup(5), tmp_path / "out.zarr")
+
+    run(setup(2), tmp_path / "out.zarr")
+
+    with xr.open_zarr(tmp_path / "out.zarr", consolidated=False) as ds:
+        assert ds.p__y.values.tolist() == [0.0, 2.0]
+        assert ds.p__x.values.tolist() == [0.0, 1.0]
+
+
 def _cut_off(*_, ignore_errors=False):
     if not ignore_errors:
         raise KeyboardInterrupt
@@ -250,4 +264,4 @@ def test_a_single_simulation_that_is_removed_is_whole_or_not_there(tmp_path, mon
     assert not (tmp_path / "out.zarr").exists()
 
     assert made.simherd.run(model, **again).p__y == 2.0
-    assert [path.name for path in tmp_path.glob(".*.partial")] == []
+    assert [path.name for path in tmp_path.glob(".*")] == []

@@ -80,6 +80,7 @@ def run_one(
     ):
         if going.resume and _is_complete(prepared, target, going):
             store = result.reopen(is_complete=True)
+            CheckpointFolder(target, None).clear()  # if a run was cut off when it had finished
         else:
             store = _run_in_folder(prepared, simulator, target, result, going)
     return prepared.finish(store.open(decoding))

@@ -232,7 +232,7 @@ def _reopened(
     if changes:
         versions = accept_changes(store, stored, {**now, "simulations": before}, changes)
     schema = stored_schema(prepared, store)
-    is_as_long = before == len(status) == setup.simulations
+    is_as_long = store.sizes_along(str(setup.batch_dim)) == {before} == {setup.simulations}
     if batch.rtol is not None and (not is_as_long or len(_numbers(status, going.rerun))):
         schema = check_agreement(batch, schema)
     if not is_as_long:
@@ -278,6 +278,7 @@ def _prepare_to_run(
     from simherd.store.model_versions import set_version
 
     if is_alone:
+        store.mend_sizes()
         store.make_room()
     if going.rerun == "all":
         CheckpointFolder(store.folder, None).remove(numbers)

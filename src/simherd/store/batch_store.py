@@ -17,12 +17,12 @@ from simherd.engine.block import Numbers, Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreMismatchError
 from simherd.setup.fingerprint import is_fingerprint
+from simherd.store.beside import UNBORN, name_beside
 from simherd.store.concatenated import LAYOUT, size_name, start_name
 from simherd.store.durable import make_folders, replace_file, sync_files, sync_folder
 from simherd.store.durable_store import DurableStore
 from simherd.store.inputs import without_huge
 from simherd.store.layout import ArrayLayout
-from simherd.store.leftovers import unborn_folder
 from simherd.store.opening import open_array, open_folder, read_array
 from simherd.store.os_errors import os_errors_named
 from simherd.store.replacing import put_back, set_aside
@@ -90,7 +90,7 @@ def bear_store(
 
     Not durable is one that has to be whole after a kill only, not when the machine goes down.
     """
-    unborn = unborn_folder(target)
+    unborn = name_beside(target, UNBORN)
     try:
         with os_errors_named("make", target):
             make_folders(target.parent)

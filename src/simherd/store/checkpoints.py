@@ -17,6 +17,7 @@ from pathlib import Path
 
 from simherd.reserved import CHECKPOINTS
 from simherd.store.durable import make_folders, open_file, replace_file, sync_folder
+from simherd.store.os_errors import os_errors_named
 from simherd.store.signing import signature_of
 
 __all__ = ["CHECKPOINTS", "CheckpointFolder"]
@@ -95,9 +96,16 @@ class CheckpointFolder:
             warnings.warn(f"No checkpoint of simulation {number}: {error}", RuntimeWarning, stacklevel=2)
 
     def remove(self, numbers: Iterable[int]) -> None:
-        """Remove the checkpoints of simulations."""
-        for number in numbers:
-            self._path(int(number)).unlink(missing_ok=True)
+        """Remove the checkpoints of simulations.
+
+        Raises
+        ------
+        StoreError
+            If the operating system refuses.
+        """
+        with os_errors_named("remove checkpoints from", self.store):
+            for number in numbers:
+                self._path(int(number)).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove all."""

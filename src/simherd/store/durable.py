@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 __all__ = [
+    "PARTIAL",
     "append_lines",
     "make_folders",
     "open_file",

@@ -1,35 +1,25 @@
-"""What killed runs leave beside a store and in it, and the names under which stores come and go."""
+"""What killed runs leave beside a store and in it, and how a store is removed."""
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import re
-import secrets
 import shutil
 import warnings
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from simherd.store.beside import LEAVING, UNBORN, all_beside, name_beside
 from simherd.store.checkpoints import CHECKPOINTS
-from simherd.store.durable import remove_leftovers, sync_folder
+from simherd.store.durable import PARTIAL, remove_leftovers, sync_folder
+from simherd.store.lock import remove_free_locks
 from simherd.store.marks import remove_marks
 from simherd.store.opening import check_own_folders
 from simherd.store.os_errors import os_errors_named
 from simherd.store.replacing import drop_replaced, put_back
 from simherd.store.writer import FINGERPRINT, STATUS
 
-__all__ = ["clean_up", "remove_store", "unborn_folder"]
-
-UNBORN, LEAVING = "partial", "removed"
-_OWN = re.compile(r"\d+(-[0-9a-f]{8})?")
-
-
-def unborn_folder(target: Path) -> Path:
-    """Return where a store is made until it is whole; nobody can know that name before."""
-    return _beside(target, UNBORN)
+__all__ = ["clean_up", "remove_store"]
 
 
 def remove_store(target: Path) -> None:
@@ -40,7 +30,7 @@ def remove_store(target: Path) -> None:
     StoreError
         If it cannot be removed.
     """
-    leaving = _beside(target, LEAVING)
+    leaving = name_beside(target, LEAVING)
     with os_errors_named("remove", target):
         target.rename(leaving)
         sync_folder(target.parent)
@@ -62,10 +52,11 @@ def clean_up(target: Path) -> None:
         if not os.path.lexists(target):
             put_back(target)
         drop_replaced(target)
-        for leaving in _all_beside(target, LEAVING):
+        for leaving in all_beside(target, LEAVING):
             shutil.rmtree(leaving, ignore_errors=True)
-        for unborn in _all_beside(target, UNBORN):
+        for unborn in all_beside(target, UNBORN):
             _clean_up_unborn(unborn, target)
+        remove_free_locks(target)
         if target.exists():
             check_own_folders(target)
             remove_marks(target)
@@ -90,19 +81,9 @@ def _has_results(folder: Path) -> bool:
     if (folder / CHECKPOINTS).exists():
         return True
     if (folder / STATUS).exists():
-        return any(path.name != "zarr.json" for path in (folder / STATUS).glob("[!.]*"))
+        return any(path.suffix != PARTIAL for path in (folder / STATUS).glob("c*"))
     if not (folder / FINGERPRINT).exists():
         return False
     with suppress(OSError, ValueError, AttributeError):
         return STATUS not in json.loads((folder / "zarr.json").read_text()).get("attributes", {})
     return True
-
-
-def _beside(target: Path, kind: str) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
-
-
-def _all_beside(target: Path, kind: str) -> Iterator[Path]:
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*.{kind}"):
-        if _OWN.fullmatch(path.name.removeprefix(f".{target.name}.").removesuffix(f".{kind}")):
-            yield path

@@ -21,7 +21,10 @@ from simherd.store.lock_file import closed_unless_kept, is_same_file, open_lock_
 from simherd.store.lock_state import refusal
 from simherd.store.os_errors import os_errors_named
 
-__all__ = ["Lock", "locked"]
+__all__ = ["SIZES", "Lock", "locked", "remove_free_locks"]
+
+SIZES = "sizes"
+"""The part of the work on a store that changes how long its arrays are."""
 
 
 class Lock:
@@ -131,7 +134,7 @@ class Lock:
         if holder is None or not holder.has_ended:
             yield not is_needed
             return
-        claim = self._path.with_name(f"{self._path.name}.taken")
+        claim = _claim_of(self._path)
         try:
             os.close(open_file(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         except FileExistsError:
@@ -141,6 +144,18 @@ class Lock:
             yield read_holder(self._path) == holder
         finally:
             claim.unlink(missing_ok=True)
+
+
+def _claim_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.taken")
+
+
+def remove_free_locks(store: Path) -> None:
+    """Remove what killed runs left of other locks, while the store is locked."""
+    _claim_of(path_of(store)).unlink(missing_ok=True)
+    sizes = Lock(store, SIZES)
+    if path_of(store, SIZES).exists() and sizes.try_acquire():
+        sizes.release()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from simherd.engine.block import Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError, StoreExistsError
+from simherd.store.beside import UNBORN, name_beside
 from simherd.store.opening import open_array, open_folder, read_array
 from simherd.store.writer import STATUS
 
@@ -88,7 +88,9 @@ def _check_name(path: Path) -> None:
 def _check_folder(path: Path, parent: Path) -> None:
     try:
         # Making one is the only proof: permissions say nothing of a read-only file system
-        os.rmdir(tempfile.mkdtemp(prefix=".simherd-", dir=parent))
+        probe = name_beside(parent / path.name, UNBORN)
+        probe.mkdir()
+        probe.rmdir()
     except OSError as error:
         raise StoreError(
             f"Cannot write the store {str(path)!r}: no folder can be made in {str(parent)!r} "

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from simherd.engine.block import Numbers
 from simherd.errors import SetupError, StoreError
-from simherd.store.lock import Lock
+from simherd.store.lock import SIZES, Lock
 from simherd.store.lock_state import holder_of, refusal
 
 __all__ = ["Claim", "Share", "claimed_share", "metadata_lock", "parse_share"]
@@ -156,7 +156,7 @@ def metadata_lock(store: Path) -> Iterator[None]:
         If shares write the store, and files cannot be locked there.
     """
     holder = holder_of(store)
-    lock = Lock(store, "sizes", is_shared=holder is not None and holder.what.startswith(SHARES))
+    lock = Lock(store, SIZES, is_shared=holder is not None and holder.what.startswith(SHARES))
     while not lock.try_acquire(""):
         time.sleep(POLL_S)
     try:

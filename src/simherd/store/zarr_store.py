@@ -218,6 +218,23 @@ class ZarrStore:
         """Gather the metadata of all arrays in one place, from where they are read at once."""
         _consolidate(as_durable(self.group))
 
+    def mend_sizes(self) -> None:
+        """Show readers the sizes of all arrays, if a run was cut off before it did so.
+
+        They take sizes from the consolidated metadata, and would miss what is written beyond.
+        """
+        with os_errors_named("read the sizes of", self.folder):
+            shown = {name: array.shape for name, array in _consolidated_arrays(self.group).items()}
+            if shown != {name: array.shape for name, array in _arrays(self.group).items()}:
+                self.consolidate()
+
+    def sizes_along(self, dim: str) -> set[int]:
+        """Return how long the arrays along a dimension are; several sizes if a run was cut off meanwhile."""
+        with os_errors_named("read the sizes of", self.folder):
+            arrays = _arrays(self.group).values()
+        dims = [array.metadata.dimension_names or () for array in arrays]
+        return {a.shape[names.index(dim)] for a, names in zip(arrays, dims, strict=True) if dim in names}
+
     def write_region(self, dataset: xr.Dataset, dim: str) -> None:
         """Write all rows of variables whose arrays exist."""
         with _quiet_zarr():
@@ -340,6 +357,19 @@ def _coordinates_of(group: zarr.Group) -> set[str]:
 def _as_written(group: zarr.Group) -> zarr.Group:
     """Return a group with its present attributes, which xarray may have changed."""
     return zarr.open_group(group.store, path=group.path, mode="r+", use_consolidated=False)
+
+
+def _arrays(group: zarr.Group) -> dict[str, Any]:
+    with _quiet_zarr():
+        return dict(group.arrays())
+
+
+def _consolidated_arrays(group: zarr.Group) -> dict[str, Any]:
+    """Return the arrays that readers find."""
+    try:
+        return _arrays(zarr.open_group(group.store, path=group.path or None, mode="r", use_consolidated=True))
+    except ValueError:  # nothing is consolidated
+        return {}
 
 
 def _consolidate(group: zarr.Group) -> None:
