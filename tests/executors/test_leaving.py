@@ -14,7 +14,7 @@ from simherd.clusters.scheduler import SETTINGS
 from simherd.executors import leaving
 from simherd.executors.client import _unchanged
 from simherd.executors.leaving import ENDS_AT, Refused, call_in_time
-from simherd.executors.payload import pack
+from simherd.executors.payload import pack, seal
 
 LIMIT_S = 60
 BORN = 1_000_000.0
@@ -61,7 +61,7 @@ def worker(monkeypatch, clock):
         clock.now += item.seconds
 
     return lambda size, seconds, payload=payload: (
-        not isinstance(call_in_time(run, payload, Item(size, seconds)), Refused)
+        not isinstance(call_in_time(run, payload, seal(Item(size, seconds))), Refused)
     )
 
 
@@ -146,7 +146,7 @@ def test_a_worker_whose_time_is_over_begins_no_task_and_the_next_one_does_what_i
     shared = pack(simulate)
     with cluster.get_client() as client:
         carried = client.submit(_unchanged, shared, pure=False)
-        futures = [client.submit(call_in_time, call, carried, item, pure=False) for item in range(20)]
+        futures = [client.submit(call_in_time, call, carried, seal(item), pure=False) for item in range(20)]
         futures[1].result()
         client.run(_time_is_over)
         begun = len(list(tmp_path.iterdir()))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.executors.origin import MOST_BYTES, arrive, origin_here
+from simherd.executors.origin import MOST_BYTES, Origin, arrive, origin_here
 from simherd.executors.payload import pack
 from simherd.experiment.loading import load_object
 
@@ -142,18 +142,32 @@ def test_module_of_a_file_can_be_imported_again(tmp_path, worker):
     assert done.stdout == "executed\n(True, 3)\n"
 
 
+def test_module_that_cannot_be_executed_has_no_attributes(monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "elsewhere_of_user", raising=False)
+    arrive(Origin(front=(), back=(), by_value={"elsewhere_of_user": str(tmp_path / "gone.py")}))
+    module = sys.modules.pop("elsewhere_of_user")
+
+    assert not hasattr(module, "anything")
+    assert not hasattr(module, "__path__")
+
+
 @pytest.mark.slow
-def test_state_that_a_script_sets_reaches_process_workers(library):
+def test_classes_and_state_of_a_script_reach_process_workers(library):
+    class Offset:
+        def __init__(self, value):
+            self.value = value
+
     @sh.process
     class P:
-        x = sh.variable(default=0.0)
+        x = sh.variable()
         y = sh.variable(intent="out")
 
         def initialize(self):
-            self.y = self.x + library.value()[0]
+            self.y = self.x.value + library.value()[0]
 
     model = sh.Model({"p": P})
-    setup = sh.create_setup(model, input_vars={"p__x": ("m", np.arange(3.0))}, output_vars={"p__y": None})
+    offsets = np.array([Offset(value) for value in range(3)])
+    setup = sh.create_setup(model, input_vars={"p__x": ("m", offsets)}, output_vars={"p__y": None})
     library.RATE = 10.0
 
     result = setup.simherd.run(model, batch_dim="m", scheduler="processes", workers=1)

@@ -14,7 +14,7 @@ from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Ta
 from simherd.executors.leaving import Refused, call_in_time
 from simherd.executors.losses import Keeper, loss_of
 from simherd.executors.paused import PauseWatch
-from simherd.executors.payload import Payload, pack
+from simherd.executors.payload import Payload, pack, seal
 from simherd.executors.thread_watch import ThreadWatch
 from simherd.progress.words import counted
 from simherd.threads import guarded_here
@@ -132,7 +132,7 @@ class _ClientTasks(QueuedTasks[Any]):
             return self._client.submit(_unchanged, self._payload, pure=False)
 
     def _start(self, item: Any) -> Any:
-        return self._client.submit(call_in_time, self._function, self._carried, item, pure=False)
+        return self._client.submit(call_in_time, self._function, self._carried, seal(item), pure=False)
 
     def finished(self, timeout: float | None = None) -> list[tuple[Any, Any]]:
         """Return what has ended; what a worker refused, because it leaves, is given to another one."""

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from simherd.executors.payload import KEPT, Payload, call_packed
+from simherd.executors.payload import KEPT, Payload, Sealed, call_packed
 from simherd.executors.thread_watch import report_threads
 from simherd.threads import guard_task
 
@@ -77,13 +77,13 @@ def _pace_of(digest: str) -> _Pace:
 _leaving: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def call_in_time(function: Callable[[Any, Any], Any], payload: Payload, item: Any) -> Any:
+def call_in_time(function: Callable[[Any, Any], Any], payload: Payload, item: Sealed) -> Any:
     """Call a function with what was packed and an item, or return `Refused` if there is no time left for it.
 
     A worker begins the first item of a run in any case, also one that does not fit into its life: with
     checkpoints, the next worker goes on with it.
     """
-    ends_at, size, pace = _ends_at(), max(getattr(item, "size", 1), 1), _pace_of(payload.digest)
+    ends_at, size, pace = _ends_at(), max(item.size, 1), _pace_of(payload.digest)
     if ends_at is not None and ends_at - time.time() < HEADROOM * pace.seconds_of(size):
         _leave()
         return Refused()

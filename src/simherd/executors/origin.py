@@ -143,7 +143,14 @@ class _TravelledModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__") and "__loaded__" not in vars(self):
             self.__loaded__ = True
-            self._execute()
+            try:
+                self._execute()
+            except (
+                Exception
+            ) as error:  # of the user's code; pickle, which may ask all modules, knows no other
+                raise AttributeError(
+                    f"module {self.__name__!r} cannot be executed here: {error!r}"
+                ) from error
             if name in vars(self):
                 return vars(self)[name]
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from simherd.errors import PicklingError
 from simherd.executors.origin import Origin, arrive, missing_module, origin_here, set_constants
 from simherd.executors.shortage import as_shortage
 
-__all__ = ["KEPT", "Payload", "call_packed", "pack", "unpack"]
+__all__ = ["KEPT", "Payload", "Sealed", "call_packed", "pack", "seal", "unpack"]
 
 KEPT = 4
 """Payloads that a worker process keeps, the latest ones."""
@@ -35,6 +35,21 @@ class Payload:
     """The pickled object, classes of ``__main__`` and notebooks by value; None for a worker that has it."""
     origin: Origin | None
     """Where the modules come from that it refers to; None for a worker that has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A pickled item, opened after the payload: only then can its modules be found."""
+
+    data: bytes
+    """The item."""
+    size: int
+    """Simulations in it."""
+
+
+def seal(item: Any) -> Sealed:
+    """Pickle an item, as `pack` does."""
+    return Sealed(_dumps(item), getattr(item, "size", 1))
 
 
 def pack(
@@ -91,7 +106,7 @@ def unpack(payload: Payload) -> Any:
     return _unpacked[payload.digest]
 
 
-def call_packed(function: Callable[[Any, Any], Any], payload: Payload, item: Any) -> Any:
+def call_packed(function: Callable[[Any, Any], Any], payload: Payload, item: Sealed) -> Any:
     """Call a function with what was packed and an item: what worker processes run.
 
     Raises
@@ -102,7 +117,8 @@ def call_packed(function: Callable[[Any, Any], Any], payload: Payload, item: Any
         What the function raises.
     """
     try:
-        return function(unpack(payload), item)
+        shared = unpack(payload)
+        return function(shared, pickle.loads(item.data))
     except Exception as error:
         if (shortage := as_shortage(error)) is not None:
             raise shortage from error

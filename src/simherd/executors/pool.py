@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from simherd.executors.base import Executor, QueuedTasks, TaskFunction, Tasks, workers_died
 from simherd.executors.mainless import without_main
-from simherd.executors.payload import Payload, call_packed, pack
+from simherd.executors.payload import Payload, call_packed, pack, seal
 from simherd.progress.words import counted
 from simherd.threads import guard_environment, guarded_here, lent_environment
 
@@ -52,15 +53,23 @@ class PoolExecutor(Executor):
     @contextmanager
     def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
         """Give tasks of which at most twice as many are on their way as there are workers."""
-        call: Callable[[Any, Any, Any], Any] = _call
         if self.crosses_processes:
-            shared, call = shared if isinstance(shared, Payload) else pack(shared), call_packed
+            payload = shared if isinstance(shared, Payload) else pack(shared)
+            submit = partial(self._submit_packed, function, payload)
+        else:
+            submit = partial(self._submit, function, shared)
         with nullcontext() if self.crosses_processes else guarded_here():
-            tasks = _PoolTasks(self, lambda item: self.pool.submit(call, function, shared, item))
+            tasks = _PoolTasks(self, submit)
             try:
                 yield tasks
             finally:
                 tasks.close()
+
+    def _submit(self, function: TaskFunction, shared: Any, item: Any) -> futures.Future[Any]:
+        return self.pool.submit(_call, function, shared, item)
+
+    def _submit_packed(self, function: TaskFunction, payload: Payload, item: Any) -> futures.Future[Any]:
+        return self.pool.submit(call_packed, function, payload, seal(item))
 
     def __enter__(self) -> PoolExecutor:
         return self

@@ -15,7 +15,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
-from simherd.executors.payload import KEPT, Payload, call_packed, pack
+from simherd.executors.payload import KEPT, Payload, call_packed, pack, seal
 from simherd.executors.pool import AHEAD, starting_workers
 from simherd.executors.signals import leave_signals_to_client
 from simherd.progress.words import counted
@@ -103,7 +103,7 @@ class _Worker:
             self._pool = futures.ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
         sent = replace(payload, data=None, origin=None) if payload.digest in self._known else payload
         with starting_workers():
-            future = self._pool.submit(call_packed, function, sent, item)
+            future = self._pool.submit(call_packed, function, sent, seal(item))
         if sent is payload:
             self._known.append(payload.digest)
             future.add_done_callback(self._forget_if_cancelled(payload.digest))
