@@ -8,7 +8,7 @@ import resource
 import pytest
 
 from simherd.errors import ClusterError
-from simherd.executors.payload import call_packed, pack
+from simherd.executors.payload import call_packed, pack, seal
 from simherd.executors.shortage import as_shortage
 
 
@@ -59,5 +59,5 @@ def test_packed_calls_name_the_shortage():
         raise RuntimeError("can't start new thread")
 
     with pytest.raises(ClusterError, match="RuntimeError: can't start new thread") as caught:
-        call_packed(write, pack(None), 0)
+        call_packed(write, pack(None), seal(0))
     assert isinstance(caught.value.__cause__, RuntimeError)
