@@ -118,10 +118,10 @@ def test_a_job_that_the_scheduler_refuses_is_an_error_with_its_words(bed):
     ("option", "cause"),
     [
         ({"python": "/nowhere/python3"}, "Python was not found on the node"),
-        ({"prologue": ["exit 3"]}, "ended"),
+        ({"prologue": ["cd /nowhere/at/all"]}, "a line of its prologue failed"),
         ({"prologue": ["export PYTHONPATH=/nowhere", "export PYTHONHOME=/nowhere"]}, "ended"),
     ],
-    ids=["python", "exit", "home"],
+    ids=["python", "prologue", "home"],
 )
 def test_a_job_that_dies_at_once_is_an_error_with_its_log(bed, option, cause):
     with pytest.raises(

@@ -224,3 +224,13 @@ def test_scripts_are_written_for_each_job(made, tmp_path):
     pool.start()
 
     assert sorted(path.name for path in Path(journal.folder).glob("*.sh")) == ["job-0.sh", "job-1.sh"]
+
+
+def test_jobs_are_named_in_what_is_said_of_them(made):
+    pool, scheduler, _, _ = made()
+    pool.start()
+    waiting = pool.describe()
+    scheduler.states["100"] = JobState.CANCELLED
+
+    assert waiting == "1 pending (100)"
+    assert pool.end_of("job-0") == ("job 100: cancelled", False)

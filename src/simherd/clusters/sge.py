@@ -23,14 +23,14 @@ def _arguments(options: JobOptions) -> dict[str, Any]:
     """Book slots with a parallel environment, and memory with the resource of the site; run in bash.
 
     Grid Engine books neither by itself, and many sites let it run scripts in another shell than their first
-    line says.
+    line says. A lost job does not run again: another one takes its place.
     """
     site = site_settings("sge")
     resources = [options.resource_spec] if options.resource_spec else []
     if site.memory_resource and site.memory_resource not in (options.resource_spec or ""):
         slots = options.cores if site.memory_is_per_slot else 1
         resources.append(f"{site.memory_resource}={options.memory // slots // 2**20}M")
-    directives, environment = ["-S /bin/bash", *options.directives], _environment(options)
+    directives, environment = ["-S /bin/bash", "-r n", *options.directives], _environment(options)
     if environment is not None and _booking(options) is None:
         directives.append(f"-pe {environment} {options.cores}")
     return {"resource_spec": ",".join(resources) or None, "job_extra_directives": directives}

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "format_duration", "format_rate"]
+from collections.abc import Iterable
+
+__all__ = ["counted", "format_duration", "format_rate", "listed"]
+
+MOST_LISTED = 8
 
 
 def counted(number: int, one: str, many: str = "") -> str:
     """Return a number with its noun: ``"1 block"``, ``"2 worker processes"``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names, of many only the first few: ``"12, 13"``, ``"1, 2, 3, 4, 5, 6, 7, 8 and 92 more"``."""
+    found = list(names)
+    more = len(found) - MOST_LISTED
+    return ", ".join(found[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def format_rate(per_second: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from simherd.clusters import job_script
+from simherd.clusters.jobqueue.script import PROLOGUE_FAILED
 from simherd.errors import ClusterOptionError
 from simherd.threads import GUARD_VARIABLES
 
@@ -99,6 +100,14 @@ class ScriptContract:
 
         assert text in (seen["TEXT"] if option == "prologue" else seen["WORDS"])
 
+    @pytest.mark.parametrize("line", ["false", "cd /nowhere/at/all", "exit 3"])
+    def test_failed_prologue_keeps_the_worker_from_starting(self, line: str, tmp_path: Path) -> None:
+        done = self._ran(tmp_path, prologue=["export A=1", line, "export B=2"])
+
+        assert done.returncode != 0
+        assert PROLOGUE_FAILED in done.stderr
+        assert not (tmp_path / "seen").exists()
+
     def test_an_unknown_option_is_an_error_with_what_is_meant(self) -> None:
         with pytest.raises(ClusterOptionError, match=r"has no option 'memroy'.*memory"):
             self.script(memroy="1 GiB")
@@ -111,15 +120,19 @@ class ScriptContract:
             self.script(**wrong)
 
     def _run(self, folder: Path, **options: Any) -> dict[str, str]:
+        """Return what the Python of a script is called with, and in which environment."""
+        done = self._ran(folder, **options)
+        assert done.returncode == 0, done.stderr
+        pairs = (folder / "seen").read_text().split("\0")
+        return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+    def _ran(self, folder: Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a script whose Python writes down what it is called with, and in which environment."""
         python, seen = folder / "python", folder / "seen"
         python.write_text(f'#!/bin/sh\nexport WORDS="$*"\nenv -0 > {seen}\n')
         python.chmod(0o755)
         command = self.command(self.script(python=str(python), **options))
         command = re.sub(r"<address[^>]*>", "127.0.0.1:1", command)
-        done = subprocess.run(
+        return subprocess.run(
             ["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60
         )
-        assert done.returncode == 0, done.stderr
-        pairs = seen.read_text().split("\0")
-        return dict(pair.split("=", 1) for pair in pairs if "=" in pair)

@@ -26,7 +26,7 @@ from simherd.clusters.scheduler import start_scheduler
 from simherd.clusters.security import address_of, as_security, write_credentials
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.progress.notices import Notices, notice
-from simherd.progress.words import counted, format_duration
+from simherd.progress.words import counted, format_duration, listed
 from simherd.resources import format_bytes, format_walltime
 from simherd.schedulers import SCHEDULERS, BatchScheduler, Site, find
 from simherd.schedulers.limits import check_request
@@ -151,6 +151,7 @@ def _start(
     jobs_end.callback(pool.close)
     stack.callback(pool.stop)
     pool.start()
+    notice(f"Jobs of {kind.title}: {listed(job.job_id for job in pool.jobs)}.")
     return OwningClient(cluster, stack, keeper=pool), pool
 
 

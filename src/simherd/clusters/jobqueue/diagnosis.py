@@ -52,6 +52,11 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "ask for more memory, for 1 GiB per slot or more where it limits address space (h_vmem).",
         ),
         (
+            r"A line of the prologue failed",
+            "a line of its prologue failed, so the worker did not start",
+            "mend the line, or let it fail with '|| true' (prologue; activation in jobqueue.yaml).",
+        ),
+        (
             r"[Oo]ut.?[Oo]f.?[Mm]emory|oom-kill|OOM",
             "it used more memory than it had asked for",
             "ask for more memory.",

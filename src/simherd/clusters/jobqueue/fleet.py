@@ -11,6 +11,7 @@ from pathlib import Path
 
 from simherd.clusters.jobqueue.herd import Herd
 from simherd.clusters.journal import Journal
+from simherd.progress.words import listed
 from simherd.schedulers import BatchScheduler, JobState, JobStatus
 
 __all__ = ["Fleet", "WorkerJob"]
@@ -192,13 +193,13 @@ class Fleet:
         self.cancel([job])
 
     def describe(self) -> str:
-        """Return how the jobs are, in words: ``"1 running, 2 pending (Resources)"``."""
-        groups: dict[str, int] = {}
+        """Return how the jobs are, in words: ``"1 running (12), 2 pending for Resources (13, 14)"``."""
+        groups: dict[str, list[str]] = {}
         for job in self.jobs or self.ended:
             reason = job.status.reason if job.status.state.is_waiting else ""
-            word = job.status.state.value + (f" ({reason})" if reason and reason != "None" else "")
-            groups[word] = groups.get(word, 0) + 1
-        return ", ".join(f"{count} {word}" for word, count in groups.items()) or "none"
+            word = job.status.state.value + (f" for {reason}" if reason and reason != "None" else "")
+            groups.setdefault(word, []).append(job.job_id)
+        return ", ".join(f"{len(ids)} {word} ({listed(ids)})" for word, ids in groups.items()) or "none"
 
     def _note(self) -> None:
         self._journal.write(job.job_id for job in self.jobs)

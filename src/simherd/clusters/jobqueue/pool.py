@@ -12,7 +12,7 @@ from simherd.clusters.jobqueue.diagnosis import explain
 from simherd.clusters.jobqueue.fleet import Fleet, WorkerJob
 from simherd.errors import ClusterError, SchedulerError, SubmitError
 from simherd.progress.notices import Notices
-from simherd.progress.words import counted
+from simherd.progress.words import counted, listed
 from simherd.schedulers import JobState
 
 __all__ = ["JobPool", "PoolPlan"]
@@ -93,7 +93,7 @@ class JobPool:
         return self._fleet.jobs
 
     def describe(self) -> str:
-        """Return how the jobs are, in words: ``"1 running, 2 pending (Resources)"``."""
+        """Return how the jobs are, in words: ``"1 running (12), 2 pending for Resources (13, 14)"``."""
         return self._fleet.describe()
 
     def start(self) -> None:
@@ -119,7 +119,7 @@ class JobPool:
             self._fleet.look_at(job)
         state = job.status.state
         is_there = state in (JobState.RUNNING, JobState.UNKNOWN) or state.is_waiting
-        return None if is_there else (state.value, state is JobState.OUT_OF_MEMORY)
+        return None if is_there else (f"job {job.job_id}: {state.value}", state is JobState.OUT_OF_MEMORY)
 
     def _keep(self) -> None:
         try:
@@ -210,9 +210,9 @@ class JobPool:
     def _say_what_ended(self, new: int) -> None:
         ended = [job for job in self._fleet.ended if not job.is_given_back]
         if len(ended) > self._told:
-            how = ", ".join(sorted({job.status.state.value for job in ended[self._told :]}))
+            how = listed(f"{job.job_id} {job.status.state.value}" for job in ended[self._told :])
             count = counted(len(ended) - self._told, "job")
-            self._notices.say(f"{count} ended ({how}): submitting {counted(new, 'job')} in its place.")
+            self._notices.say(f"{count} ended ({how}): submitting {counted(new, 'job')} instead.")
         self._told = len(ended)
 
     def _give_back(self, count: int) -> None:

@@ -26,8 +26,10 @@ from simherd.errors import ClusterOptionError
 from simherd.resources import format_walltime
 from simherd.threads import guard_environment
 
-__all__ = ["Scripts", "dask_jobqueue", "lifetime_s"]
+__all__ = ["PROLOGUE_FAILED", "Scripts", "dask_jobqueue", "lifetime_s"]
 
+PROLOGUE_FAILED = "A line of the prologue failed, so the worker does not start."
+"""What stands in the log of a job then."""
 HEADROOM = 0.05
 """Share of a job's memory that is not the workers': nannies and interpreters need some, too."""
 MARGIN = 0.1
@@ -130,8 +132,11 @@ class Scripts:
 
     def _prologue(self) -> Iterator[str]:
         """Yield what runs before the workers; the guards come last, so that nothing overrides them."""
-        yield from site_settings(self.kind.name).activation
-        yield from self.options.prologue
+        if lines := [*site_settings(self.kind.name).activation, *self.options.prologue]:
+            yield "set -e"
+            yield f"trap 'echo \"{PROLOGUE_FAILED}\" >&2' EXIT"
+            yield from lines
+            yield "trap - EXIT"
         settings = {**_changed_settings(), **memory_settings(self.options.worker_memory)}
         for key, value in settings.items():
             yield f"export {_variable(key)}={shlex.quote(str(value))}"
