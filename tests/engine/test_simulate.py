@@ -108,10 +108,13 @@ def test_what_a_hook_sets_after_run_step_is_saved(make_plan, run):
     assert run(plan) == [[50], [100]]
 
 
-def test_an_output_that_was_never_set_is_an_error(make_plan, run):
-    plan = make_plan(make(x=sh.variable(intent="out")), 1, {("p", "x"): (0,)})
+@pytest.mark.parametrize(("at", "moment"), [((0,), r"at t = 0\.0"), (None, "at the end")])
+def test_an_output_that_was_never_set_is_named(at, moment, make_plan, run):
+    plan = make_plan(make(x=sh.variable(intent="out")), 1, {("p", "x"): at})
 
-    with pytest.raises(UnsetVariableError, match="'x' of process 'p'"):
+    with pytest.raises(
+        UnsetVariableError, match=rf"'p__x' has no value {moment}: Variable 'x' of process 'p'"
+    ):
         run(plan)
 
 

@@ -232,10 +232,10 @@ class Table:
         return Server(self)
 
     def open(self) -> xr.Dataset:
-        """Open the store as a user does, where every warning is an error."""
+        """Open the store with integers as they are stored, where every warning is an error."""
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return xr.open_zarr(self.store)
+            return xr.open_zarr(self.store, mask_and_scale=False)
 
     def check(self) -> np.ndarray:
         """Check that the store opens, that what it calls done is there, and return the status.

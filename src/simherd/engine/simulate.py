@@ -17,7 +17,7 @@ from simherd.engine.plan import Array, Plan, Tap
 from simherd.engine.sized import FiniteSizedColumn, SizedColumn
 from simherd.engine.threaded import threaded_stages
 from simherd.engine.values import fill_value_for, texts_of
-from simherd.errors import ModelError, OutputError
+from simherd.errors import ModelError, OutputError, UnsetVariableError
 from simherd.model.graph import Key, join_name
 from simherd.model.model import Model
 from simherd.model.randomness import NO_GENERATORS, Generators
@@ -242,8 +242,11 @@ class Simulator:
             signal = run_step(context)
             if signal is RuntimeSignal.BREAK:
                 return True
-            for number, name, column, position in due:
-                columns[column].put(row, position, getattr(objects[number], name))
+            try:
+                for number, name, column, position in due:
+                    columns[column].put(row, position, getattr(objects[number], name))
+            except UnsetVariableError as error:
+                raise self._unset(error, column, position) from error
             if signal is RuntimeSignal.CONTINUE:
                 continue
             if finalize_step(context) is RuntimeSignal.BREAK:
@@ -257,7 +260,20 @@ class Simulator:
         """Save what is due at the end, each at the next free position of its clock."""
         objects = list(model.values())
         for number, name, column in self.last:
-            columns[column].put(row, columns[column].next_free(row), getattr(objects[number], name))
+            position = columns[column].next_free(row)
+            try:
+                value = getattr(objects[number], name)
+            except UnsetVariableError as error:
+                raise self._unset(error, column, position) from error
+            columns[column].put(row, position, value)
+
+    def _unset(self, error: UnsetVariableError, column: int, position: int) -> UnsetVariableError:
+        """Return the error of an output that cannot be saved, since a variable has no value."""
+        tap = self.plan.taps[column]
+        return UnsetVariableError(
+            f"Output {tap.name!r} has no value {self.plan.moment(tap, position)}: {error.message}",
+            fix="set it before it is saved, for instance in initialize to NaN or NaT.",
+        )
 
     def _finalize_after(self, error: BaseException, finalize: StageCall, context: RuntimeContext) -> None:
         """Let processes clean up after an error, which stays the one that the user sees."""
