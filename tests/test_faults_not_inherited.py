@@ -51,7 +51,7 @@ def recorder(*labels, **members):
 class Echo:
     """Sets its output to its input."""
 
-    given = sh.variable(default=0)
+    given = sh.variable(default=None)
     out = sh.variable(intent="out")
 
     def initialize(self):
@@ -199,7 +199,7 @@ def test_batch_size_is_right_in_a_batch_however_it_runs(parallel):
 
     run_model(
         make_model(p=cls), {"p__v": ("b", [1, 2])}, clock=[0, 1], batch_dim="b",
-        parallel=parallel, scheduler="threads", workers=1,
+        scheduler="threads" if parallel else "sync",
     )  # fmt: skip
 
     assert seen[-2:] == [(2, 0), (2, 1)]
