@@ -224,6 +224,8 @@ class _Run:
             with self.interrupts.leaving_at_the_end():
                 ended = tasks.finished(POLL_S)
             self._take(ended)
+            if self.marks is not None and not any(_got_on(result) for _, result in ended):
+                self.marks.check_running()
             if self.failure is not None:
                 self._take(tasks.finished(0.0))
                 raise raised(self.failure)
@@ -329,6 +331,11 @@ def _checkpoints(batch: Batch, store: Path) -> CheckpointFolder | None:
         return folder if batch.plan.checkpoint_every is not None else None
     folder.warn_of_others()
     return folder
+
+
+def _got_on(result: Any) -> bool:
+    """Return whether all simulations of a block came to their end."""
+    return isinstance(result, BlockReport) and result.unfinished is None
 
 
 def _ended_its_worker(number: int, lost: Lost, timeout_s: float | None) -> SimulationError:

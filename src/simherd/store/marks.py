@@ -75,6 +75,17 @@ class Marks:
         """Whether the run has not ended: a worker of one that has must not write any more."""
         return self._sign.exists()
 
+    def check_running(self) -> None:
+        """Raise an error if the sign of this run is gone: somebody removed the store, or moved it.
+
+        Raises
+        ------
+        StoreError
+            If so.
+        """
+        with os_errors_named("go on with", self.store):
+            self._sign.stat()
+
     @property
     def _sign(self) -> Path:
         return self.store / FOLDER / f"{SIGN}.{self.token}"
