@@ -16,6 +16,7 @@ __all__ = [
     "Event",
     "RunFinished",
     "RunStarted",
+    "RunStopping",
     "SimulationEnded",
     "Subscriber",
 ]
@@ -28,7 +29,7 @@ class RunStarted:
     simulations: int
     """Simulations that are to run."""
     blocks: int
-    """Chunks of the store that they make; a task runs one or several."""
+    """Blocks that they make, each of the size of a chunk of the store; a task runs one or several."""
     workers: int
     """Blocks that run at once."""
     where: str
@@ -72,6 +73,18 @@ class SimulationEnded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RunStopping:
+    """A signal came: blocks that run may finish, no others begin."""
+
+    signal: str
+    """Its name."""
+    blocks: int
+    """Blocks that are on their way."""
+    grace_s: float
+    """Time that they have, in s."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
     """The batch came to its end, or was interrupted."""
 
@@ -83,5 +96,5 @@ class RunFinished:
     """Wall time since `RunStarted`, in s."""
 
 
-Event: TypeAlias = RunStarted | BlockFinished | BlockLost | SimulationEnded | RunFinished
+Event: TypeAlias = RunStarted | BlockFinished | BlockLost | SimulationEnded | RunStopping | RunFinished
 Subscriber: TypeAlias = Callable[[Event], None]

@@ -100,7 +100,7 @@ def test_settings_replace_fields(simherd, experiment, tmp_path):
     done = simherd("run", experiment(), "--set", "inputs.walk__start=100.0", "--set", "run.block_size=3")
 
     assert done.code == 0
-    assert "in 2 chunks" in done.err
+    assert "in 2 blocks" in done.err
     assert xr.open_zarr(tmp_path / "out.zarr").walk__height[0, 0] == 101.0
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import io
+import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
-from simherd.events import BlockFinished, BlockLost, RunFinished, RunStarted
-from simherd.progress import headline, progress_on
+from simherd.events import BlockFinished, BlockLost, RunFinished, RunStarted, RunStopping, SimulationEnded
+from simherd.progress import headline, late, progress_on, showing
 from simherd.progress import rate as rate_module
 from simherd.progress.plain import PlainProgress
 from simherd.progress.rate import Tally
@@ -54,8 +57,8 @@ def test_a_terminal_gets_a_bar_and_all_else_lines():
 def test_the_headline_counts_in_words():
     one = RunStarted(simulations=1, blocks=1, workers=1, where="this process, one after another")
 
-    assert headline(START) == "100 simulations in 10 chunks on 2 worker processes"
-    assert headline(one) == "1 simulation in 1 chunk on this process, one after another"
+    assert headline(START) == "100 simulations in 10 blocks on 2 worker processes"
+    assert headline(one) == "1 simulation in 1 block on this process, one after another"
 
 
 def test_a_tally_counts_blocks_failures_and_workers():
@@ -196,7 +199,7 @@ def test_lines_come_now_and_then_and_at_the_end(clock):
     show.close()
 
     assert stream.getvalue().splitlines() == [
-        "100 simulations in 10 chunks on 2 worker processes",
+        "100 simulations in 10 blocks on 2 worker processes",
         "20/100 (20%), 1 failed, 10 per s on 1 worker, 8.0 s left",
         "50/100 (50%), 1 failed, 10 per s on 1 worker, 5.0 s left",
         "80/100 (80%), 1 failed, 10 per s on 1 worker, 2.0 s left",
@@ -230,7 +233,7 @@ def test_the_bar_shows_how_far_it_is_and_what_failed(monkeypatch):
     show.close()
 
     text = stream.getvalue()
-    assert "100 simulations in 10 chunks on 2 worker processes" in text
+    assert "100 simulations in 10 blocks on 2 worker processes" in text
     assert "20/100" in text
     assert "2 failed" in text
     assert "on 2 workers" in text
@@ -260,3 +263,52 @@ def test_nouns_follow_their_numbers():
     assert counted(1, "block") == "1 block"
     assert counted(0, "block") == "0 blocks"
     assert counted(2, "worker process", "worker processes") == "2 worker processes"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_a_signal_and_a_time_limit_do_is_said(is_terminal):
+    stream = Stream(is_terminal)
+    show = progress_on(stream)
+
+    show(START)
+    show(SimulationEnded(number=32, reason="Simulation 32 took longer than timeout_s=5 and was ended."))
+    show(RunStopping(signal="SIGINT", blocks=2, grace_s=30.0))
+    show.close()
+
+    assert "Simulation 32 took longer than timeout_s=5 and was ended." in stream.getvalue()
+    assert "SIGINT: finishing 2 blocks, up to 30 s; Ctrl-C again ends at once." in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("is_asked", "patience_s", "is_shown"),
+    [(None, 60.0, False), (None, 0.0, True), (True, 60.0, True), (False, 0.0, False)],
+)
+def test_runs_from_python_show_progress_when_asked_or_when_they_take_time(
+    monkeypatch, capsys, is_asked, patience_s, is_shown
+):
+    monkeypatch.setattr(late, "PATIENCE_S", patience_s)
+
+    with showing(is_asked) as subscribers:
+        for show in subscribers:
+            show(START)
+            show(block(0))
+            time.sleep(0.2 if patience_s == 0 else 0)
+            for start in range(10, 100, 10):
+                show(block(start))
+            show(RunFinished(done=100, failed=0, seconds=0.3))
+
+    lines = capsys.readouterr().err.splitlines()
+    assert bool(lines) == is_shown
+    if is_shown:
+        assert lines[0] == headline(START)
+        assert lines[-1].startswith("100/100 (100%), ")
+
+
+@pytest.mark.parametrize("has_widgets", [True, False])
+def test_a_notebook_gets_a_bar_where_it_has_widgets(monkeypatch, has_widgets):
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr("simherd.progress.find_spec", lambda name: object() if has_widgets else None)
+
+    with showing(True) as (show,):
+        assert isinstance(show, TerminalProgress if has_widgets else PlainProgress)

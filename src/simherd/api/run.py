@@ -23,6 +23,7 @@ from simherd.events import Subscriber
 from simherd.executors.base import Executor
 from simherd.executors.choose import choose_executor, threads_for_one
 from simherd.model.model import Model
+from simherd.progress import showing
 from simherd.resources import is_count, parse_bytes
 from simherd.setup.dataset import find_model
 from simherd.store.shares import Claim, Share, claimed_share
@@ -62,6 +63,7 @@ def run(
     overwrite: bool = False,
     grace_s: float = 30.0,
     memory_limit: int | str = "256 MiB",
+    progress: bool | None = None,
     subscribers: Iterable[Subscriber] = (),
 ) -> xr.Dataset:
     """Run one simulation, or a batch of them.
@@ -151,6 +153,9 @@ def run(
         Memory that the outputs of a single simulation may take before they are written to `store`; longer
         ones are written chunk by chunk along their clock while it runs. A batch is written block by
         block, so that each worker has the outputs of a block in memory.
+    progress : bool, optional
+        Show how a batch goes, on standard error: as a bar on a terminal and in a notebook (which needs
+        ipywidgets), else as lines. By default only of batches that take longer than a second.
     subscribers : iterable of callable, optional
         Called with each event of the run, see `simherd.events`.
 
@@ -223,7 +228,7 @@ def run(
             with threads_for_one(parallel, scheduler, workers) as pool:
                 simulator = Simulator(prepared.setup.plan, clones=safe_mode, pool=pool)
                 return run_one(prepared, simulator, target, decoding, parse_bytes(memory_limit), going)
-        with choose_executor(parallel, scheduler, workers) as executor:
+        with showing(progress) as shown, choose_executor(parallel, scheduler, workers) as executor:
             _warn_of_no_end(timeout_s, executor)
             batch = Batch(
                 plan=prepared.setup.plan,
@@ -233,7 +238,7 @@ def run(
                 retries=retries,
                 timeout_s=timeout_s,
                 rtol=prepared.rtol,
-                subscribers=tuple(subscribers),
+                subscribers=(*subscribers, *shown),
             )
             if target is None:
                 return run_in_memory(prepared, batch, decoding)

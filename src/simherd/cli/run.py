@@ -230,7 +230,7 @@ def _result(
     report = None if is_idle else performance_report
     with _place(assembled, report is not None, is_idle) as where, _report(where, report):
         dataset = assembled.dataset.assign_attrs(model_attrs(assembled.experiment.model))
-        result = run(dataset, **assembled.options, **where, **going, subscribers=[watcher])
+        result = run(dataset, **assembled.options, **where, **going, progress=False, subscribers=[watcher])
     if assembled.experiment.batch is None:
         watcher.tally.done = 1
     return result

@@ -29,6 +29,7 @@ from simherd.events import (
     Event,
     RunFinished,
     RunStarted,
+    RunStopping,
     SimulationEnded,
     Subscriber,
 )
@@ -176,6 +177,7 @@ class _Run:
         """How often a block lost its worker with the job or node that it was on, by first simulation."""
         self.failure: Failure | None = None
         """Why the run ends, where a failure ends it."""
+        self.has_told = False
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -224,11 +226,19 @@ class _Run:
             with self.interrupts.leaving_at_the_end():
                 ended = tasks.finished(POLL_S)
             self._take(ended)
+            self._tell_of_signal(tasks)
             if self.marks is not None and not any(_got_on(result) for _, result in ended):
                 self.marks.check_running()
             if self.failure is not None:
                 self._take(tasks.finished(0.0))
                 raise raised(self.failure)
+
+    def _tell_of_signal(self, tasks: Tasks) -> None:
+        """Say once what is still waited for."""
+        if self.interrupts.name is not None and tasks.running and not self.has_told:
+            self.has_told = True
+            blocks, grace_s = min(tasks.running, self.batch.executor.workers), self.interrupts.grace_s
+            self.batch.emit(RunStopping(signal=self.interrupts.name, blocks=blocks, grace_s=grace_s))
 
     def _submit(self, tasks: Tasks) -> None:
         """Give workers what they have room for; one that may end a worker is the only one at its time."""

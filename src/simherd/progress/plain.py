@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from simherd.events import BlockFinished, BlockLost, Event, RunStarted, SimulationEnded
-from simherd.progress import headline, loss
+from simherd.events import BlockFinished, BlockLost, Event, RunStarted, RunStopping, SimulationEnded
+from simherd.progress import headline, loss, stopping
 from simherd.progress.rate import Tally
 
 __all__ = ["PlainProgress"]
@@ -45,6 +45,8 @@ class PlainProgress:
             self._write(loss(event))
         elif isinstance(event, SimulationEnded):
             self._write(event.reason)
+        elif isinstance(event, RunStopping):
+            self._write(stopping(event))
 
     def close(self) -> None:
         """Nothing to leave: each line stands for itself."""

@@ -7,8 +7,16 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from simherd.events import BlockFinished, BlockLost, Event, RunFinished, RunStarted, SimulationEnded
-from simherd.progress import headline, loss
+from simherd.events import (
+    BlockFinished,
+    BlockLost,
+    Event,
+    RunFinished,
+    RunStarted,
+    RunStopping,
+    SimulationEnded,
+)
+from simherd.progress import headline, loss, stopping
 from simherd.progress.rate import Tally
 
 __all__ = ["TerminalProgress"]
@@ -19,11 +27,11 @@ class TerminalProgress:
 
     Parameters
     ----------
-    stream : text file
-        A terminal.
+    stream : text file, optional
+        A terminal; by default where rich draws, which knows notebooks.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         self.bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -49,6 +57,8 @@ class TerminalProgress:
             self.bar.console.print(loss(event), highlight=False, markup=False)
         elif isinstance(event, SimulationEnded):
             self.bar.console.print(event.reason, highlight=False, markup=False)
+        elif isinstance(event, RunStopping):
+            self.bar.console.print(stopping(event), highlight=False, markup=False)
         elif isinstance(event, RunFinished):
             self.close()
 
