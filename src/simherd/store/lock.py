@@ -1,9 +1,10 @@
 """One run at a time writes to a store, or several that share it.
 
 The lock is that of a file beside the store (``flock``), and ends with the process that holds it, however
-that ends. Some file systems lock no files, or only among the processes of one machine (Lustre mounted
-without ``flock``, NFS with ``nolock``). There the file itself is the lock: who makes it holds it, and it
-says which process that was, so that the lock of a process of this machine that has ended is taken over.
+that ends. Some file systems lock no files (Lustre mounted without ``flock``), or only among the processes of
+one machine (Lustre with ``localflock``, NFS with ``nolock``). There the file itself is the lock: who makes it
+holds it, and it says which process that was, so that the lock of a process of this machine that has ended is
+taken over.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class Lock:
         if is_locked is None and self._is_shared:
             raise StoreError(
                 f"Several runs cannot write the store {str(self._store)!r} at once: files cannot be locked "
-                "there.",
+                "there, or not between machines.",
                 fix="run the batch as one job, without shares, or put the store on another file system.",
             )
         return is_locked

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from simherd.errors import StoreError
 from simherd.store.durable import open_file
+from simherd.store.mounts import are_locks_local
 
 __all__ = ["closed_unless_kept", "is_same_file", "open_lock_file", "path_of", "try_lock"]
 
@@ -71,8 +72,11 @@ def closed_unless_kept(descriptor: int) -> Iterator[Callable[[], int]]:
 def try_lock(descriptor: int, mode: int, looks: int = LOOKS) -> bool | None:
     """Lock a file, also where someone who looks whether it is locked has it for a moment.
 
-    Returns whether nobody else has it locked; None if files cannot be locked there.
+    Returns whether nobody else has it locked; None if files cannot be locked there, or only among the
+    processes of this machine.
     """
+    if are_locks_local(os.fstat(descriptor).st_dev):
+        return None
     for look in range(looks):
         try:
             fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
