@@ -62,6 +62,7 @@ class Warden:
              str(os.getpid()), self.mark, str(shared), str(self._stacks)],
             stdin=asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             pass_fds=(shared, self._stacks), cwd="/",
+            start_new_session=True,  # it outlives also a signal to the worker's process group
         )  # fmt: skip
         os.close(asked)
         os.close(shared)
