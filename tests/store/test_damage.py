@@ -232,6 +232,13 @@ def test_a_file_in_place_of_a_folder_is_named_before_anything_runs(original, sto
     assert read_state(store).done == 5
 
 
+def test_a_folder_in_place_of_the_lock_is_named(original, store):
+    (store.parent / ".out.zarr.lock").mkdir()
+
+    with pytest.raises(StoreError, match=r"out\.zarr\.lock"):
+        resume(original, store)
+
+
 def test_a_folder_with_the_name_of_an_unfinished_file_is_left_alone(original, store):
     (store / "mine.partial").mkdir()
     (store / "mine.partial" / "results.csv").write_text("1, 2")
