@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import simherd as sh
 from simherd.errors import StoreError, StoreMismatchError
@@ -127,6 +128,17 @@ def test_damaged_status_chunk_is_named(original, store, name, damage):
 
     remove(store / name)
     assert (store / name).parent.is_dir()
+    resume(original, store)
+    assert is_as_before(original, store)
+
+
+def test_damaged_chunk_of_which_a_part_runs_again_is_named(original, store):
+    zarr.open_group(store)["simulation_status"][2] = 0
+    flip(store / "walk__height" / "c.1.0")
+
+    with pytest.raises(StoreError, match=f"Cannot read '{store}/walk__height/c.1.0'.*remove that file"):
+        resume(original, store)
+    (store / "walk__height" / "c.1.0").unlink()
     resume(original, store)
     assert is_as_before(original, store)
 

@@ -173,10 +173,26 @@ class ArrayWriter:
 
 def _assign(array: Any, numbers: Numbers, values: Array) -> None:
     rest = tuple(map(slice, values.shape[1:]))
-    if isinstance(numbers, range):
-        array[(slice(numbers.start, numbers.stop), *rest)] = values
-    else:
-        getattr(array, "oindex", array)[(numbers, *rest)] = values
+    try:
+        if isinstance(numbers, range):
+            array[(slice(numbers.start, numbers.stop), *rest)] = values
+        else:
+            getattr(array, "oindex", array)[(numbers, *rest)] = values
+    except (ValueError, RuntimeError) as error:  # what codecs raise of a chunk that is there already
+        _name_damaged_chunk(array, numbers, error)
+        raise
+
+
+def _name_damaged_chunk(array: Any, numbers: Numbers, error: Exception) -> None:
+    """Raise an error that names the chunk of an array which cannot be read, if there is one."""
+    from simherd.store.opening import chunk_path, damages, unreadable_chunk
+
+    if not hasattr(array, "cdata_shape"):
+        return
+    rows = np.unique(np.asarray(numbers) // array.chunks[0]).tolist()
+    places = ((row, *inner) for row in rows for inner in np.ndindex(array.cdata_shape[1:]))
+    for place, said in damages(array, places):
+        raise unreadable_chunk(chunk_path(array, place), said) from error
 
 
 def _with_a_chunk(values: Array, array: Any) -> Array:
