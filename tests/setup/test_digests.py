@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -104,6 +105,15 @@ def test_values_that_differ_have_different_digests():
 )
 def test_equal_values_have_equal_digests(value, other):
     assert digest_of(value) == digest_of(other)
+
+
+def test_what_tells_of_this_process_is_the_same_in_others(monkeypatch):
+    held = {"environment": os.environ, "arguments": sys.argv}
+    before = digest_of(held)
+    monkeypatch.setenv("SOME_VARIABLE", "1")
+    monkeypatch.setattr(sys, "argv", ["another", "command"])
+
+    assert digest_of({**held, "arguments": sys.argv}) == before
 
 
 def test_values_that_hold_themselves_have_a_digest():

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias
@@ -17,7 +19,7 @@ import xarray as xr
 from simherd.setup.file_modules import lasting_name
 from simherd.setup.references import instructions_of
 
-__all__ = ["code_of", "digest_of"]
+__all__ = ["code_of", "digest_of", "is_of_process"]
 
 Above: TypeAlias = tuple[int, ...]
 Named: TypeAlias = FunctionType | type | ModuleType
@@ -58,6 +60,11 @@ def code_of(function: FunctionType) -> tuple[Any, ...]:
     return instructions_of(function.__code__), function.__defaults__, function.__kwdefaults__, cells
 
 
+def is_of_process(value: Any) -> bool:
+    """Return whether an object tells of this process, such as its environment: it differs in each."""
+    return any(value is one for one in (os.environ, os.environb, sys.argv, sys.path, sys.modules))
+
+
 def _has_name(value: Named) -> bool:
     return not isinstance(value, FunctionType) or "<" not in value.__qualname__
 
@@ -93,6 +100,8 @@ class _Digest:
             self._feed_array(np.asarray(value))
         elif id(value) in above:
             self._say("again", str(above.index(id(value))))
+        elif is_of_process(value):
+            self._say("process", type(value).__name__)
         else:
             self._feed_parts(value, (*above, id(value)))
 

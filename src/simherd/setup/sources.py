@@ -21,7 +21,7 @@ import attr
 from simherd.model.access import PROCESS
 from simherd.model.process import converter_of, inspect_process
 from simherd.model.variables import Attribute
-from simherd.setup.digests import Named, code_of, digest_of
+from simherd.setup.digests import Named, code_of, digest_of, is_of_process
 from simherd.setup.file_modules import lasting_name
 from simherd.setup.ownership import compiled_file_of, imported, is_own, is_own_function, version_of
 from simherd.setup.references import references_of
@@ -201,7 +201,7 @@ class CodeWalk:
             self._put(given.key, given.kind, self._content(given.value))
 
     def _note_constant(self, module: str, name: str, value: Any) -> None:
-        if _is_plain(value) and not name.rpartition(".")[2].startswith("__"):
+        if _is_plain(value) and not is_of_process(value) and not name.rpartition(".")[2].startswith("__"):
             self._constants[f"{lasting_name(module)}:{name}"] = module, name, value
 
     def _put(self, key: str, kind: str, value: Any) -> None:
