@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 DEMO := demo
 ENVIRONMENT := scripts/environment $(PYTHON) $(VENV)
 WAITING := slurm or sge or mpi or tmux or docker
+QUICK := -n 2 --dist worksteal -m "not (cluster or slow or $(WAITING))"
 
-.PHONY: help demo test quick lint format bench bench-clusters faults clean
+.PHONY: help demo test test-versions quick lint format bench bench-clusters faults clean
 
 help:
 	@echo "make demo    run both examples on real data and draw their pictures (in $(DEMO)/)"
 	@echo "make test    run all tests"
 	@echo "make quick   run the tests that start no workers and no daemons"
+	@echo "make test-versions  run them on the lowest versions declared, and on other Pythons"
 	@echo "make lint    check style, types and who imports whom"
 	@echo "make format  format the code"
 	@echo "make bench   measure speed, side by side with bare loops"
@@ -46,7 +48,10 @@ test: $(VENV)/dev.stamp
 	exit $$((rest || waiting))
 
 quick: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not (cluster or slow or $(WAITING))"
+	$(BIN)/python -m pytest $(QUICK)
+
+test-versions: $(VENV)/dev.stamp
+	scripts/versions $(BIN)/uv $(VENV)/versions -q $(QUICK)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

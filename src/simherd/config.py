@@ -11,7 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -29,6 +29,7 @@ __all__ = [
     "configured_kinds",
     "files_read",
     "job_settings",
+    "naming_jobs",
     "site_settings",
     "using_file",
 ]
@@ -368,6 +369,18 @@ def using_file(path: str | Path | None) -> Iterator[None]:
             yield
     finally:
         _named_file.reset(token)
+
+
+@contextmanager
+def naming_jobs(kind: str, name: str) -> Iterator[None]:
+    """Give the jobs of a kind of cluster a name, where jobqueue.yaml gives none, while the context lasts."""
+    import dask
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SettingWarning)  # shown when the settings are used
+        given = job_settings(kind).get("name")
+    with dask.config.set({f"jobqueue.{kind}.name": name}) if given is None else nullcontext():
+        yield
 
 
 def as_unreadable(error: Exception) -> ClusterOptionError | None:

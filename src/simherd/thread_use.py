@@ -12,11 +12,12 @@ from typing import Any
 
 from simherd.resources import core_limits, usable_cores
 
-__all__ = ["ThreadUse", "first_use_of", "overused", "thread_use"]
+__all__ = ["JOB_VARIABLES", "ThreadUse", "first_use_of", "overused", "thread_use"]
 
 OF_ONE_TASK = ("SLURM_CPUS_PER_TASK",)
 """Limits that each process of a job has for itself; the others hold for all of them together."""
 JOB_VARIABLES = ("SLURM_JOB_ID", "JOB_ID", "PBS_JOBID", "LSB_JOBID", "OAR_JOB_ID")
+"""Variables in which batch schedulers tell a job its id."""
 GROUPS = Path("/proc/self/cgroup")
 
 

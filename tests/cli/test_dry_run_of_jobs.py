@@ -43,6 +43,20 @@ def test_script_resources_and_cost_are_shown_and_nobody_is_asked(simherd, experi
     assert not (tmp_path / "out.zarr").exists()
 
 
+@pytest.mark.parametrize(
+    ("configured", "option", "name"),
+    [({}, {}, "walk"), ({"name": "ours"}, {}, "ours"), ({}, {"name": "mine"}, "mine")],
+)
+def test_worker_jobs_are_named_after_the_experiment(simherd, experiment, configured, option, name):
+    cluster = {"kind": "slurm", "slurm": option}
+    path = experiment(cluster=cluster, run={"store": "out.zarr"})
+
+    with dask.config.set({"jobqueue": {"slurm": configured}}):
+        shown = simherd("run", path, "--dry-run")
+
+    assert f"  #SBATCH -J {name}\n" in shown.out
+
+
 def test_one_changed_option_shows_another_scheduler(simherd, experiment):
     cluster = {**SLURM, "sge": {"parallel_environment": "smp", "cores": 2}}
     path = experiment(cluster=cluster, run={"store": "out.zarr"})

@@ -25,10 +25,17 @@ LIMIT_S = 60
 def state(tmp_path, monkeypatch):
     """Give each test sessions of its own, which end with it."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("simherd.cli.session.EARLY_S", 0.0)
     yield
     for found in list_all():
         if found.state.is_live:
             kill(found, request_stop(found))
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Watch the beginning of sessions for as long as it takes on a busy machine."""
+    monkeypatch.setattr("simherd.cli.session.EARLY_S", LIMIT_S)
 
 
 def wait_for(holds):
@@ -40,6 +47,32 @@ def wait_for(holds):
 
 def is_over(name):
     return not find(name).state.is_live
+
+
+def test_command_that_fails_at_once_is_reported_with_its_last_lines(simherd, patient):
+    code = "print(*range(20), sep=chr(10)); raise SystemExit(3)"
+
+    started = simherd("session", "start", "bad", "--no-tmux", "--", sys.executable, "-c", code)
+
+    assert started.code == 1
+    assert started.err.splitlines()[:10] == [str(number) for number in range(10, 20)]
+    assert "Error: Session 'bad' has ended already: exit code 3, see above." in started.err
+
+
+def test_command_that_succeeds_at_once_is_no_error(simherd, patient):
+    started = simherd("session", "start", "quick", "--no-tmux", "--", sys.executable, "-c", "print('ok')")
+
+    assert started.code == 0
+    assert started.err == "ok\nSession 'quick' has ended already: exit code 0.\n"
+
+
+def test_following_a_log_says_how_the_session_ended(simherd):
+    simherd("session", "start", "bad", "--no-tmux", "--", sys.executable, "-c", "raise SystemExit(3)")
+
+    followed = simherd("session", "logs", "bad", "--follow")
+
+    assert followed.err == "Session 'bad' has ended: exit code 3.\n"
+    assert simherd("session", "logs", "bad").err == ""
 
 
 @pytest.mark.tmux

@@ -81,13 +81,13 @@ def command(
     simherd run experiment.yaml --resume
     """
     from simherd.clusters.entering import enter_ranks
-    from simherd.config import using_file
+    from simherd.config import naming_jobs, using_file
 
     enter_ranks(cluster, dry_run)
     ctx.with_resource(using_file(config))
     from simherd.cli.going import check_store, count_left
     from simherd.cli.run_options import check_sizes, refuse_copies, with_kind, with_sizes
-    from simherd.clusters import check_kind
+    from simherd.clusters import check_kind, is_of_jobs
     from simherd.experiment.assemble import assemble
     from simherd.experiment.document import (
         apply_overrides,
@@ -97,6 +97,7 @@ def command(
         with_values,
     )
     from simherd.experiment.schema import check
+    from simherd.jobs.quoting import safe_name
     from simherd.store.shares import parse_share
 
     document = apply_overrides(read_document(experiment), settings)
@@ -110,6 +111,8 @@ def command(
     refuse_copies(kind, share)
     checked = check(document)
     check_kind(checked.cluster.kind)
+    if is_of_jobs(checked.cluster.kind):
+        ctx.with_resource(naming_jobs(checked.cluster.kind, safe_name(Path(experiment).stem)))
     check_sizes(checked.cluster.kind, sizes)
     assembled = assemble(checked)
     going = {

@@ -20,6 +20,8 @@ __all__ = ["command"]
 
 STOP_S = 60.0
 """Time that a session has to end by itself: a run lets its blocks finish for ``run.grace_s``, 30 s."""
+EARLY_S = 2.0
+"""Time in which the command of a session is watched after its start: wrong options end it soon."""
 READY_S = 60.0
 """Time that is waited for a hosted cluster before one is left to look at the log."""
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -80,7 +82,13 @@ def start_session(
     simherd session start NAME -- COMMAND...
     simherd session start NAME --cluster KIND [options]
     """
-    from simherd.cli.session_start import cluster_request, command_request, started_lines, wait_for_cluster
+    from simherd.cli.session_start import (
+        cluster_request,
+        command_request,
+        started_lines,
+        wait_for_cluster,
+        watch_beginning,
+    )
     from simherd.sessions import start
     from simherd.sessions.tmux import is_installed
 
@@ -100,6 +108,8 @@ def start_session(
         say(line)
     if cluster is not None:
         wait_for_cluster(session, READY_S)
+    else:
+        watch_beginning(session, EARLY_S)
 
 
 @command.command("list")
@@ -142,6 +152,7 @@ def attach(ctx: click.Context, name: str) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on until the session ends, or Ctrl-C.")
 def logs(name: str, follow: bool) -> None:
     """Print what a session has printed, without control characters."""
+    from simherd.cli.session_text import ended
     from simherd.sessions import find
     from simherd.sessions.log import portions
 
@@ -149,6 +160,8 @@ def logs(name: str, follow: bool) -> None:
     with suppress(KeyboardInterrupt):
         for text in readable_portions(portions(name, follow)):
             say(text, nl=False)
+        if follow:
+            say(f"Session {name!r} has ended: {ended(find(name))}.", err=True)
 
 
 @command.command("stop")

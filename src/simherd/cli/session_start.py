@@ -15,17 +15,27 @@ from urllib.parse import urlsplit
 import click
 
 from simherd.cli.called import simherd_command
+from simherd.cli.exits import Exit
 from simherd.cli.output import say
+from simherd.cli.session_text import ended
 from simherd.clusters import KINDS, check_kind, is_given
 from simherd.errors import ClusterOptionError, SessionError, SimherdError, close_matches
 from simherd.experiment.sections import options_of
 from simherd.experiment.specs import is_class
-from simherd.sessions import Request, Session, find
+from simherd.sessions import Request, Session, SessionState, find
 from simherd.sessions.record import Hosted, log_of
 
-__all__ = ["cluster_request", "command_request", "started_lines", "store_of", "wait_for_cluster"]
+__all__ = [
+    "cluster_request",
+    "command_request",
+    "started_lines",
+    "store_of",
+    "wait_for_cluster",
+    "watch_beginning",
+]
 
 LOOK_S = 0.2
+LAST_LINES = 10
 UNHOSTED = ("mpi", "slurm-runner")
 HOSTED = tuple(kind for kind in KINDS if kind not in UNHOSTED)
 
@@ -143,6 +153,38 @@ def started_lines(session: Session) -> Iterator[str]:
         yield f"Attach      {simherd_command('session', 'attach', name)}   (Ctrl-b d detaches, it goes on)"
     yield f"Log         {simherd_command('session', 'logs', name, '--follow')}   ({log_of(name)})"
     yield f"Stop        {simherd_command('session', 'stop', name)}"
+
+
+def watch_beginning(session: Session, timeout_s: float) -> None:
+    """Watch a session that has just begun, and show its last lines if it ends meanwhile.
+
+    Raises
+    ------
+    SessionError
+        If it ends with another exit code than 0.
+    """
+    deadline = time.monotonic() + timeout_s
+    with suppress(KeyboardInterrupt):
+        while time.monotonic() < deadline:
+            found = find(session.name)
+            if not found.state.is_live:
+                _report_end(found)
+                return
+            time.sleep(LOOK_S)
+
+
+def _report_end(found: SessionState) -> None:
+    name = found.session.name
+    lines = log_of(name).read_text(errors="replace").splitlines()[-LAST_LINES:]
+    say("".join(f"{line}\n" for line in lines), err=True, nl=False)
+    said = f"Session {name!r} has ended already: {ended(found)}"
+    if found.ending is not None and found.ending.exit_code == Exit.DONE:
+        say(f"{said}.", err=True)
+        return
+    raise SessionError(
+        f"{said}, see above.",
+        fix=f"correct the command and start the session again; its log is {log_of(name)}.",
+    )
 
 
 def wait_for_cluster(session: Session, timeout_s: float) -> None:

@@ -60,6 +60,8 @@ def _run_lines(state: StoreState) -> Iterator[str]:
         since = datetime.fromtimestamp(note.started).strftime("%Y-%m-%d %H:%M:%S")
         yield f"Running     since {since} on {note.where}"
         yield f"            {_pace(state)}"
+        if note.jobs:
+            yield f"            in {'jobs' if len(note.jobs) > 1 else 'job'} {', '.join(note.jobs)}"
     if state.at_work:
         more = f" and {len(state.at_work) - SHOWN_AT_WORK} more" if len(state.at_work) > SHOWN_AT_WORK else ""
         yield f"Now at      {', '.join(map(str, state.at_work[:SHOWN_AT_WORK]))}{more}"

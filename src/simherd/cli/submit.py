@@ -160,7 +160,8 @@ def _submit(job: Job, scheduler: BatchScheduler) -> Iterator[str]:
                 raise
             raise _partly(job, path, submitted, error) from error
         yield submitted[-1]
-    say(f"Submitted {path}; its log comes into {job.plan.log_directory}/.", err=True)
+    jobs = f"job{'s' if len(submitted) > 1 else ''} {', '.join(submitted)}"
+    say(f"Submitted {path} as {jobs}; logs come into {job.plan.log_directory}/.", err=True)
 
 
 def _calls(job: Job) -> Iterator[tuple[Sequence[str], Sequence[str]]]:

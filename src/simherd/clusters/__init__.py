@@ -12,7 +12,7 @@ from simherd.errors import ClusterOptionError, close_matches
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["KINDS", "check_kind", "is_given", "job_script", "open_client", "split_options"]
+__all__ = ["KINDS", "check_kind", "is_given", "is_of_jobs", "job_script", "open_client", "split_options"]
 
 KINDS = {
     "local": "simherd.clusters.local",
@@ -65,6 +65,11 @@ def _options_of(kind: str) -> tuple[str, ...]:
         return () if kind.startswith(SESSION) else ("security",)
     module = import_module(KINDS[kind])
     return getattr(module, "OPTIONS", None) or tuple(inspect.signature(module.open).parameters)
+
+
+def is_of_jobs(kind: str) -> bool:
+    """Return whether the workers of a kind of cluster are jobs of a batch scheduler."""
+    return kind in KINDS and hasattr(import_module(KINDS[kind]), "KIND")
 
 
 def job_script(kind: str, **options: Any) -> str | None:

@@ -177,7 +177,8 @@ def _basin_borders(basin: IndexArray) -> tuple[IndexArray, IndexArray]:
 
 def _ways_out(passes: _Passes, basin: IndexArray, pits: int) -> tuple[IndexArray, IndexArray]:
     """Choose the pass of each pit's basin: its cell in the basin, and the one outside."""
-    near_basin, far_basin = basin[passes.near], basin[passes.far]
+    # SciPy's graphs have 32-bit indices, and older versions of it take no others.
+    near_basin, far_basin = basin[passes.near].astype(np.int32), basin[passes.far].astype(np.int32)
     rank = np.arange(1, near_basin.size + 1)
     shape = (pits + 1, pits + 1)
     graph = csr_array((rank, (near_basin, far_basin)), shape=shape)

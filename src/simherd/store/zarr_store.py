@@ -306,11 +306,12 @@ class ZarrStore:
                 drop_variables=[name for name in self.group.array_keys() if name not in names],
             )
         found = {name: decode_objects(stored).variables[name].values for name in names}
-        return {n: np.array(v.tolist(), str) if v.dtype.kind == "T" else v for n, v in found.items()}
+        is_text = {n: v.dtype.kind == "T" or n in self.texts for n, v in found.items()}
+        return {n: np.array(v.tolist(), str) if is_text[n] else v for n, v in found.items()}
 
     def _with_usual_texts(self, result: xr.Dataset) -> xr.Dataset:
-        """Return a result with texts of the types that they have in memory."""
-        texts = {n: v for n, v in result.variables.items() if v.dtype.kind == "T"}
+        """Return a result with texts of the types that they have in memory; older xarray reads objects."""
+        texts = {n: v for n, v in result.variables.items() if v.dtype.kind == "T" or n in self.texts}
         return result.assign({n: v.astype(self.texts.get(n, object)) for n, v in texts.items()})
 
 
