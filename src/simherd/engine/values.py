@@ -205,7 +205,7 @@ def _with_unit(name: str, array: Array) -> Array:
     """Return NaT and zeros without a unit as ones that have one."""
     is_nothing = np.isnat(array)
     if array.dtype.kind == "m":
-        is_nothing |= array == np.timedelta64(0)
+        is_nothing |= array.astype(np.int64) == 0  # NumPy deprecates comparing with np.timedelta64(0)
     if not is_nothing.all():
         raise OutputError(
             f"Output {name!r} has a duration without a unit.", fix="give one: np.timedelta64(5, 's')."
