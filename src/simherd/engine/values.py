@@ -222,9 +222,12 @@ def converted(array: Array, dtype: np.dtype[Any]) -> Array | None:
         return array
     if not _may_hold(array.dtype, dtype):
         return None
-    with np.errstate(all="ignore") if array.dtype.kind in "fc" else nullcontext():
-        cast = array.astype(dtype)
-    return cast if dtype.kind == "O" or _is_same(array, cast) else None
+    try:
+        with np.errstate(all="ignore") if array.dtype.kind in "fc" else nullcontext():
+            cast = array.astype(dtype)
+        return cast if dtype.kind == "O" or _is_same(array, cast) else None
+    except OverflowError:  # since NumPy 2.5, where older versions give dates that differ
+        return None
 
 
 @cache

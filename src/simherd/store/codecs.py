@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from simherd.errors import SetupError
 
@@ -18,7 +18,12 @@ ZARR_2_KEYS: Mapping[str, str] = {
 }
 """What only encodings for Zarr 2 have, and why nobody misses it."""
 
-_SHUFFLES = {-1: "bitshuffle", 0: "noshuffle", 1: "shuffle", 2: "bitshuffle"}
+_SHUFFLES: Mapping[int, Literal["noshuffle", "shuffle", "bitshuffle"]] = {
+    -1: "bitshuffle",
+    0: "noshuffle",
+    1: "shuffle",
+    2: "bitshuffle",
+}
 
 
 def in_zarr_3(name: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def _codec_of_numcodecs(config: Mapping[str, Any]) -> Any:
 
     kind = config["id"]
     if kind == "blosc":
-        shuffle = codecs.BloscShuffle(_SHUFFLES[config["shuffle"]])
+        shuffle = _SHUFFLES[config["shuffle"]]
         return codecs.BloscCodec(cname=config["cname"], clevel=config["clevel"], shuffle=shuffle)
     if kind in ("gzip", "zstd"):
         codec = codecs.GzipCodec if kind == "gzip" else codecs.ZstdCodec
