@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 DEMO := demo
 ENVIRONMENT := scripts/environment $(PYTHON) $(VENV)
 WAITING := slurm or sge or mpi or tmux or docker
+# Every worker process would compile the package anew where this is set.
+export PYTHONDONTWRITEBYTECODE :=
 QUICK := -n 2 --dist worksteal -m "not (cluster or slow or $(WAITING))"
 
 .PHONY: help demo test test-versions quick lint format bench bench-clusters faults clean

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+import simherd as sh
 from simherd.clusters.journal import FILE, FOLDER
 from simherd.private import private_folder
 
@@ -113,8 +114,9 @@ def test_a_wrong_option_is_exit_code_2(simherd, arguments, message):
 
 
 @pytest.mark.cluster
-def test_every_worker_of_a_cluster_is_checked(simherd, two_workers):
-    shown = simherd("doctor", "--client", two_workers.scheduler.address)
+def test_every_worker_of_a_cluster_is_checked(simherd):
+    with sh.open_client("local", workers=2, security="none") as client:
+        shown = simherd("doctor", "--client", client.scheduler.address)
 
     assert shown.code == 0
     assert shown.out.count("1 thread, ") == 2
