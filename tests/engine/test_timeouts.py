@@ -21,6 +21,9 @@ from simherd.engine.timeouts import TimeLimit
 from simherd.errors import SimherdError, SimulationTimeoutError
 from simherd.warden import MARK
 
+WITHOUT = "-Wignore::DeprecationWarning"
+"""Python 3.12 warns of forks beside threads."""
+
 
 def limit_of(seconds, may_end_process=False):
     return TimeLimit(seconds, may_end_process=may_end_process)
@@ -192,7 +195,11 @@ def run_script(body, timeout=30.0):
     with tempfile.TemporaryDirectory() as folder:
         sign = Path(folder, "sign")
         done = subprocess.run(
-            [sys.executable, "-c", code, sign], capture_output=True, text=True, timeout=timeout, check=False
+            [sys.executable, WITHOUT, "-c", code, sign],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         done.sign = sign.read_text() if sign.exists() else ""
     assert done.stderr == ""
@@ -280,8 +287,7 @@ def test_a_limit_of_errors_only_leaves_the_timer_of_the_user_alone():
     print("still here")
     """
     code = textwrap.dedent(code)
-    without = "-Wignore::DeprecationWarning"  # Python 3.12 warns of forks beside threads
-    done = subprocess.run([sys.executable, without, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "Timeout" in done.stderr
