@@ -184,7 +184,7 @@ def test_an_array_keeps_its_type(dtype, store):
     ],
 )
 def test_a_column_of_a_type_of_pandas_is_an_array_of_numpy(column, expected, store):
-    model, seen = spy()
+    model, seen = spy(default=None)
 
     result = run(model, store, value=("x", pd.Series(column)))
 
