@@ -9,6 +9,7 @@ __all__ = [
     "FINGERPRINT",
     "JOURNAL",
     "MODEL",
+    "NUMBER",
     "RUNNING",
     "SECONDS",
     "STATUS",
@@ -20,6 +21,7 @@ PREFIX = "simulation_"
 STATUS = f"{PREFIX}status"
 SECONDS = f"{PREFIX}seconds"
 MODEL = f"{PREFIX}model"
+NUMBER = f"{PREFIX}number"
 CHECKPOINTS = "checkpoints"
 JOURNAL = "journal"
 FINGERPRINT = "fingerprint.json"

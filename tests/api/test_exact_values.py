@@ -6,6 +6,7 @@ import sys
 
 import cloudpickle
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -28,9 +29,14 @@ class Event:
     lag = sh.variable(intent="out")
     days = sh.variable(dims="x", intent="out")
     counts = sh.variable(dims="x", intent="out", encoding={"fill_value": -1})
+    storm = sh.variable(intent="out")
+    gauges = sh.variable(dims="x", intent="out")
+    warning = sh.variable(intent="out", encoding={"dtype": str, "fill_value": "none yet"})
     end = sh.on_demand()
 
     def initialize(self):
+        self.storm, self.warning = None, np.nan
+        self.gauges = np.array(["north", None], object)
         self.onset, self.lag = np.datetime64("NaT"), np.timedelta64(0)
         self.seen = np.datetime64("2001-01-01")
         self.days = np.ma.masked_less([1.0, -9999.0], 0)
@@ -43,7 +49,11 @@ class Event:
             self.onset = np.datetime64("2001-01-01") + self.lag
             self.seen = self.onset + np.timedelta64(7, "m")
             self.days = np.array([1.0, 2.0])
+            self.storm, self.warning = "Egon", pd.NA
+            self.gauges = np.array([np.nan, "south"], object)
             self.counts = np.ma.masked_less([-9999, 2], 0)
+        if step == 2:
+            self.warning = "red"
 
     @end.compute
     def _end(self):
@@ -79,7 +89,7 @@ def test_events_and_masked_values_are_exact(way, tmp_path):
     if options.pop("store", False):
         options["store"] = tmp_path / "out.zarr"
     delays = ("member", [5, 6]) if "batch_dim" in options else 5
-    names = ("onset", "seen", "lag", "days", "counts", "end")
+    names = ("onset", "seen", "lag", "days", "counts", "end", "storm", "gauges", "warning")
     setup = sh.create_setup(
         events,
         clocks={"t": np.arange(STEPS)},
@@ -99,6 +109,9 @@ def test_events_and_masked_values_are_exact(way, tmp_path):
     assert (values["end"][1:] == onset + np.timedelta64(1, "ms")).all()
     np.testing.assert_array_equal(values["days"], [[1, np.nan], [1, 2], [1, 2], [1, 2]])
     assert values["counts"].tolist() == [[1, -1], [-1, 2], [-1, 2], [-1, 2]]
+    assert values["storm"].tolist() == ["", "Egon", "Egon", "Egon"]
+    assert values["gauges"].tolist() == [["north", ""], ["", "south"], ["", "south"], ["", "south"]]
+    assert values["warning"].tolist() == ["none yet", "none yet", "red", "red"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +142,32 @@ def test_a_value_that_the_type_found_does_not_hold_costs_its_simulation(first, v
     assert f"'p__value' has the value {value}" in entry["error"]
     helped = setup.simherd.run(later, "m", encoding={"p__value": {"dtype": helps}})
     assert helped.p__value[1] == value
+
+
+@pytest.mark.parametrize(
+    "encoding", [{}, {"dtype": str}, {"dtype": "U3"}, {"dtype": "S3", "fill_value": "n/a"}]
+)
+def test_texts_are_whole_and_missing_ones_equal_in_memory_and_in_a_store(encoding, tmp_path):
+    @sh.process
+    class Named:
+        number = sh.variable()
+        name = sh.variable(intent="out")
+
+        def initialize(self):
+            self.name = [None, "a name", np.str_("another name")][self.number]
+
+    named, encoding = sh.Model({"p": Named}), {"p__name": encoding}
+    setup = sh.create_setup(
+        named, input_vars={"p__number": ("m", [0, 1, 2, 3])}, output_vars={"p__name": None}
+    )
+    options = {"batch_dim": "m", "encoding": encoding, "on_error": "record", "block_size": 1}
+
+    kept, stored = (setup.simherd.run(named, store=path, **options) for path in (None, tmp_path / "out.zarr"))
+
+    missing = encoding["p__name"].get("fill_value", "")
+    for result in (kept, stored):
+        assert result.p__name.values.tolist() == [missing, "a name", "another name", missing]
+        assert result.simulation_status.values.tolist() == [1, 1, 1, 2]
 
 
 def test_a_finite_output_takes_no_masked_value():

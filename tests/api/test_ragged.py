@@ -258,6 +258,108 @@ def test_values_of_much_the_same_size_are_filled_up(tmp_path):
     assert run(counts, encoding={}, store=tmp_path / "a.zarr").events__depth.dims == ("b", "event")
 
 
+@pytest.fixture(scope="module", params=["store", "memory"])
+def several(request, tmp_path_factory):
+    """Six simulations in rows of two, an output without a clock and one with a clock."""
+    store = tmp_path_factory.mktemp("ragged") / "out.zarr" if request.param == "store" else None
+    outputs = {"events__depth": None, "events__seen": "t", "events__table": None}
+    encoding = {name: {"layout": "concatenated"} for name in outputs}
+    result = run(SEVERAL, outputs=outputs, encoding=encoding, store=store, block_size=2)
+    return result.assign_coords(b=list("abcdef"))
+
+
+SEVERAL = [4, 7, 1, 0, 9, 5]
+
+
+@pytest.mark.parametrize(
+    ("select", "numbers"),
+    [
+        (lambda ds: ds.isel(b=[5, 1, 3]), [5, 1, 3]),
+        (lambda ds: ds.isel(b=slice(3, None)), [3, 4, 5]),
+        (lambda ds: ds.isel(b=slice(None, None, -1)), [5, 4, 3, 2, 1, 0]),
+        (lambda ds: ds.sel(b=["f", "a"]), [5, 0]),
+        (lambda ds: ds.sortby("b", ascending=False).isel(b=[0]), [5]),
+        (lambda ds: ds.isel(b=ds.events__count.values > 4), [1, 4, 5]),
+        (lambda ds: ds.dropna("b").isel(b=[3]).transpose(), [3]),
+        (lambda ds: ds.isel(b=[]), []),
+    ],
+)
+def test_selected_simulations_have_their_own_values(several, select, numbers):
+    selected = select(several)
+    wanted = [depth(SEVERAL[number]) for number in numbers]
+
+    for position, values in enumerate(wanted):
+        np.testing.assert_array_equal(sh.read_ragged(selected, "events__depth", position), values)
+    found = sh.read_ragged(selected, "events__depth")
+    assert [values.tolist() for values in found] == [values.tolist() for values in wanted]
+    tables = sh.read_ragged(selected, "events__table")
+    assert [table[:, 0].tolist() for table in tables] == [values.tolist() for values in wanted]
+    flat = sh.contiguous_ragged(selected, "events__depth")
+    np.testing.assert_array_equal(flat.events__depth, np.concatenate([np.empty(0), *wanted]))
+    assert flat.row_size.values.tolist() == [len(values) for values in wanted]
+
+
+@pytest.mark.parametrize("labels", [[2, 3], [3, 0, 1], slice(None, None, -1), []])
+def test_selected_labels_of_a_clock_have_their_own_values(several, labels):
+    found = sh.read_ragged(several.isel(b=[4, 0], t=labels), "events__seen")
+
+    steps = np.arange(4)[labels].tolist()
+    for values, number in zip(found, [4, 0], strict=True):
+        wanted = [depth(SEVERAL[number])[: min(2 * step, 4)].tolist() for step in steps]
+        assert [one.tolist() for one in values] == wanted
+
+
+def test_one_simulation_or_label_leaves_out_its_list(several):
+    np.testing.assert_array_equal(sh.read_ragged(several.isel(b=4), "events__depth"), depth(9))
+    np.testing.assert_array_equal(sh.read_ragged(several.isel(b=4, t=1), "events__seen"), depth(9)[:2])
+    assert [len(values) for values in sh.read_ragged(several.isel(t=1), "events__seen")] == [2, 2, 1, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda ds: ds.where(ds.events__count > 4), "has dimensions"),
+        (lambda ds: ds.where((ds.events__count > 4).compute(), drop=True), "has dimensions"),
+        (lambda ds: ds.reindex(b=["a", "z"]), "'simulation_number' has values of type float64"),
+        (lambda ds: ds.drop_vars("events__depth__size"), "has no 'events__depth__size'"),
+        (lambda ds: ds.isel(events__depth__row=[0]), "cut along 'events__depth__row'"),
+        (lambda ds: ds.isel(events__depth__item=slice(3)), "cut along .* 'events__depth__item'"),
+        (lambda ds: ds.drop_vars("simulation_number"), "'simulation_number'.*assign_coords"),
+    ],
+)
+def test_what_does_not_tell_where_values_are_is_an_error(several, change, found):
+    with pytest.raises(SetupError, match=rf"(?s)where the values of 'events__depth' are: .*{found}"):
+        sh.read_ragged(change(several), "events__depth")
+
+
+@pytest.mark.parametrize(("batch", "number"), [([0, 1], 2), (0, 0)])
+def test_a_simulation_that_is_not_there_is_an_error(several, batch, number):
+    with pytest.raises(SetupError, match=f"Cannot read 'events__depth' of simulation {number}"):
+        sh.read_ragged(several.isel(b=batch), "events__depth", number)
+
+
+def test_a_store_of_an_earlier_version_is_read_once_its_simulations_are_numbered(several):
+    begins = several.events__seen__start.isel(t=0)
+    before = several.drop_vars("simulation_number").assign(events__seen__start=begins.drop_vars("t"))
+
+    numbered = before.assign_coords(simulation_number=("b", np.arange(6)))
+
+    found = sh.read_ragged(numbered.isel(b=[4]), "events__depth")
+    np.testing.assert_array_equal(found, [depth(9)])
+    with pytest.raises(SetupError, match="does not say where each value along its clock begins"):
+        sh.read_ragged(numbered, "events__seen")
+
+
+def test_a_selection_is_a_setup_that_numbers_its_simulations_anew(several):
+    names = ["events__depth", "events__seen", "events__table"]
+    encoding = {name: {"layout": "concatenated"} for name in names}
+
+    again = several.isel(b=[5, 1]).simherd.run(MODEL, "b", encoding=encoding)
+
+    assert again.simulation_number.values.tolist() == [0, 1]
+    np.testing.assert_array_equal(sh.read_ragged(again, "events__depth", 0), depth(5))
+
+
 def test_a_contiguous_ragged_array_of_cf(tmp_path):
     counts = [3, 0, 4]
     out = run(counts, store=tmp_path / "out.zarr", block_size=2)

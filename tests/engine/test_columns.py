@@ -6,6 +6,7 @@ import datetime
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -317,6 +318,40 @@ def test_the_mean_of_nothing_is_missing(before, missing):
     found = fill([*before, np.ma.masked])
 
     np.testing.assert_equal(found[-1], missing)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, np.float32("nan"), np.datetime64("NaT"), pd.NA, pd.NaT])
+@pytest.mark.parametrize("dtype", [None, str])
+def test_missing_texts_have_the_fill_value_of_the_output(missing, dtype):
+    texts = np.array(["a", missing], object)
+    given = {"dtype": dtype, "fill_value": "n/a"}
+
+    assert fill([texts, texts[::-1]], dtype=dtype).tolist() == [["a", ""], ["", "a"]]
+    assert fill([texts, texts[::-1]], **given).tolist() == [["a", "n/a"], ["n/a", "a"]]
+    if dtype is str:
+        assert fill([missing, "b", missing], **given).tolist() == ["n/a", "b", "n/a"]
+
+
+@pytest.mark.parametrize("before", [[None], [np.nan]])
+def test_a_missing_value_before_the_first_text_is_a_missing_text(before):
+    assert fill([*before, "b", *before, np.ma.masked]).tolist() == ["", "b", "", ""]
+
+
+def test_missing_texts_of_simulations_that_are_advanced_together():
+    column = Column("p__x", 2, 2)
+    for position, values in enumerate([["a", "b"], [None, "d"]]):
+        column.put_rows(0, position, np.array(values, object))
+
+    assert column.values.tolist() == [["a", ""], ["b", "d"]]
+
+
+def test_missing_texts_are_kept_in_a_checkpoint():
+    column, again = (Column("p__x", 1, 2, fill_value="n/a") for _ in range(2))
+    column.put(0, 0, np.array([None, "a"], object))
+
+    again.put_back(0, column.kept(0))
+
+    assert again.values[0, 0].tolist() == ["n/a", "a"]
 
 
 def test_masked_booleans_are_an_error():

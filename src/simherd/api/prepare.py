@@ -20,6 +20,7 @@ from simherd.errors import SetupError, UnknownNameError, close_matches, shown
 from simherd.model.graph import Graph, join_name
 from simherd.model.model import Model
 from simherd.model.names import INPUT_SUFFIX, flatten_keys
+from simherd.reserved import NUMBER, SECONDS, STATUS
 from simherd.resources import is_count
 from simherd.setup.fingerprint import fingerprint
 from simherd.setup.multi_index import MultiIndexes, join_levels, split_levels
@@ -34,7 +35,6 @@ from simherd.store.layout import (
     layout_output,
     required_multiple,
 )
-from simherd.store.writer import SECONDS, STATUS
 from simherd.threads import guard_threads
 
 __all__ = ["Prepared", "guess_schema", "prepare"]
@@ -142,18 +142,25 @@ class Prepared:
         return dataset
 
     def base(self, schema: Schema) -> xr.Dataset:
-        """Return inputs, clocks and index coordinates, with where they come from."""
-        coords = {}
+        """Return inputs, clocks and coordinates of indexes and simulations, with where they come from."""
+        coords: dict[str, xr.Variable] = {}
         for key, values in schema.indexes.items():
             variable = self.setup.plan.model.graph.variables[key]
             dims = _index_dims(variable.dims_on(self.setup.plan.clock), values)
             dtype = self.index_dtypes.get(join_name(key), values.dtype)
             coords[key[1]] = xr.Variable(dims, values.astype(dtype), variable.attrs)
         base = self._without_outputs(self.setup.dataset)
+        if any(output.is_concatenated for output in schema.outputs):
+            coords[NUMBER] = self._numbers()
         base = base.drop_vars([n for n in coords if n in base.variables]).assign_coords(coords)
         seed = self.setup.plan.seed
         seeded = {} if seed is None else {"seed": seed}
         return base.assign_attrs({**_provenance(), "threads_per_simulation": guard_threads(), **seeded})
+
+    def _numbers(self) -> xr.Variable:
+        """Return the number of each simulation, from which its row of concatenated values follows."""
+        attrs = {"description": "position of each simulation in the whole batch"}
+        return xr.Variable(self.setup.batch_dim, np.arange(self.setup.simulations), attrs)
 
 
 @cache

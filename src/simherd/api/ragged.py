@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import xarray as xr
 
 from simherd.engine.plan import Array
 from simherd.errors import SetupError, close_matches
-from simherd.store.concatenated import LAYOUT, OWN_DIMS, PER_ROW, size_name, start_name
+from simherd.reserved import NUMBER
+from simherd.store.concatenated import LAYOUT, OWN_DIMS, PER_ROW, item_dim, row_dim, size_name, start_name
 
 __all__ = ["contiguous_ragged", "read_ragged"]
 
@@ -22,38 +24,31 @@ def read_ragged(dataset: xr.Dataset, name: str, number: int | None = None) -> An
     Parameters
     ----------
     dataset : Dataset
-        A result: of a run, or a store opened with `xarray.open_zarr`.
+        A result: of a run, or a store opened with `xarray.open_zarr`; or what `isel`, `sel` and the like
+        select of it along the batch or a clock.
     name : str
         Name of the output.
     number : int, optional
-        Position of a simulation in the batch; all of them by default.
+        Position of a simulation in the dataset; all of them by default.
 
     Returns
     -------
     ndarray, or list of ndarray, or list of these
         The value of the simulation in its own shape, or a list of them where the output has a clock, one for
         each label; nothing was saved where they are empty. A list of that, one for each simulation, if no
-        number is given.
+        number is given and the dataset has the dimension of the batch.
 
     Raises
     ------
     SetupError
-        If there is no such output, or it is stored in another way.
+        If there is no such output or simulation, the output is stored in another way, or the dataset does
+        not tell any more where its values are.
     """
-    values, starts, sizes = _arrays(dataset, name)
-    per_row = int(values.attrs[PER_ROW])
+    ragged = _find(dataset, name)
     if number is not None:
-        position = range(len(starts))[number]
-        row, begin, shapes = position // per_row, int(starts[position]), np.asarray(sizes[position])
-        end = begin + _count(shapes, values)
-        return _cut(np.asarray(values[row, begin:end]), shapes, values)
-    found = []
-    begins, all_shapes = np.asarray(starts), np.asarray(sizes)
-    for simulations, flat in _rows(values, begins, all_shapes):
-        for one in simulations:
-            begin, shapes = begins[one], all_shapes[one]
-            found.append(_cut(flat[begin : begin + _count(shapes, values)], shapes, values))
-    return found
+        ragged = ragged.only(number)
+    found = _values_of(ragged)
+    return found if ragged.has_batch else found[0]
 
 
 def contiguous_ragged(dataset: xr.Dataset, name: str) -> xr.Dataset:
@@ -62,7 +57,7 @@ def contiguous_ragged(dataset: xr.Dataset, name: str) -> xr.Dataset:
     Parameters
     ----------
     dataset : Dataset
-        A result: of a run, or a store opened with `xarray.open_zarr`.
+        A result: of a run, or a store opened with `xarray.open_zarr`; or a selection of it along the batch.
     name : str
         Name of an output with one dimension and no clock, in the layout "concatenated".
 
@@ -74,26 +69,68 @@ def contiguous_ragged(dataset: xr.Dataset, name: str) -> xr.Dataset:
     Raises
     ------
     SetupError
-        If there is no such output, or it is stored in another way, or has more dimensions or a clock.
+        As `read_ragged` does, or if the output has more dimensions or a clock, or there is no batch.
 
     References
     ----------
     .. [1] CF conventions 1.11, 9.3.3 "Contiguous ragged array representation".
     """
-    values, _, sizes = _arrays(dataset, name)
-    if sizes.ndim > 1:
+    ragged = _find(dataset, name)
+    sizes = ragged.sizes
+    if sizes.ndim != 1 or not ragged.has_batch:
         raise SetupError(
-            f"{name!r} has a clock or several dimensions, which a contiguous ragged array cannot say.",
+            f"{name!r} has a clock, several dimensions or no batch: no contiguous ragged array.",
             fix="read it with read_ragged.",
         )
-    parts = read_ragged(dataset, name)
-    attrs = {key: value for key, value in values.attrs.items() if key not in (LAYOUT, PER_ROW, OWN_DIMS)}
-    flat = np.concatenate(parts) if parts else np.empty(0, values.dtype)
+    parts = _values_of(ragged)
+    attrs = {k: value for k, value in ragged.values.attrs.items() if k not in (LAYOUT, PER_ROW, OWN_DIMS)}
+    flat = np.concatenate(parts) if parts else np.empty(0, ragged.values.dtype)
     row_size = xr.Variable(sizes.dims, np.asarray(sizes), {"sample_dimension": "obs"})
     return xr.Dataset({name: ("obs", flat, attrs), "row_size": row_size})
 
 
-def _arrays(dataset: xr.Dataset, name: str) -> tuple[xr.Variable, xr.Variable, xr.Variable]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ragged:
+    """An output whose values are concatenated, as a dataset has it."""
+
+    name: str
+    """Name of the output."""
+    values: xr.Variable
+    """Shape (rows, items)."""
+    numbers: xr.Variable
+    """Position of each simulation in the whole batch, shape ([simulations])."""
+    starts: xr.Variable
+    """Where each value begins in its row, shape ([simulations][, saves])."""
+    sizes: xr.Variable
+    """How large each value is, shape ([simulations][, saves][, dimensions])."""
+
+    @property
+    def has_batch(self) -> bool:
+        """Whether there is a dimension of the batch."""
+        return self.numbers.ndim > 0
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether there is a dimension of a clock."""
+        return self.starts.ndim > self.numbers.ndim
+
+    def only(self, position: int) -> _Ragged:
+        """Return the values of one simulation."""
+        count = self.numbers.size
+        if not self.has_batch or not -count <= position < count:
+            found = f"{count} simulations" if self.has_batch else "one simulation and no batch"
+            raise SetupError(
+                f"Cannot read {self.name!r} of simulation {position}: the dataset has {found}.",
+                fix=f"give a position below {count}." if self.has_batch else "leave the number out.",
+            )
+        numbers, starts, sizes = (
+            one.isel({self.numbers.dims[0]: position}) for one in (self.numbers, self.starts, self.sizes)
+        )
+        return replace(self, numbers=numbers, starts=starts, sizes=sizes)
+
+
+def _find(dataset: xr.Dataset, name: str) -> _Ragged:
+    """Return an output of a dataset and what says where its values are, its dimensions in one order."""
     if name not in dataset.variables:
         raise SetupError(f"There is no output {name!r}. {close_matches(name, map(str, dataset.variables))}")
     values = dataset.variables[name]
@@ -102,31 +139,86 @@ def _arrays(dataset: xr.Dataset, name: str) -> tuple[xr.Variable, xr.Variable, x
             f"{name!r} is not concatenated: it has dimensions {values.dims}.",
             fix="index it, as any other variable.",
         )
-    return values, dataset.variables[start_name(name)], dataset.variables[size_name(name)]
+    if set(values.dims) != {row_dim(name), item_dim(name)}:
+        raise _lost(name, f"it has dimensions {values.dims}")
+    numbers, starts, sizes = (
+        _part(dataset, name, part) for part in (NUMBER, start_name(name), size_name(name))
+    )
+    if numbers.ndim > 1 or not {*numbers.dims} <= {*starts.dims}:
+        raise _lost(name, f"{NUMBER!r} has dimensions {numbers.dims}")
+    several = len(values.attrs[OWN_DIMS]) > 1
+    if sizes.ndim != starts.ndim + several:
+        raise _made_before(name, "it does not say where each value along its clock begins", _RUN_AGAIN)
+    return _Ragged(
+        name=name,
+        values=values.transpose(row_dim(name), item_dim(name)),
+        numbers=numbers,
+        starts=starts.transpose(*numbers.dims, ...),
+        sizes=sizes.transpose(*starts.transpose(*numbers.dims, ...).dims, ...),
+    )
 
 
-def _rows(values: xr.Variable, starts: Array, sizes: Array) -> Iterator[tuple[range, Array]]:
-    """Yield the simulations of each row and its values as far as any of them has some."""
-    per_row = int(values.attrs[PER_ROW])
-    for row in range(math.ceil(len(starts) / per_row)):
-        simulations = range(row * per_row, min((row + 1) * per_row, len(starts)))
-        ends = [int(starts[one]) + _count(sizes[one], values) for one in simulations]
-        yield simulations, np.asarray(values[row, : max(ends)])
+def _part(dataset: xr.Dataset, name: str, part: str) -> xr.Variable:
+    if part not in dataset.variables:
+        if part == NUMBER:
+            raise _made_before(name, f"the dataset has no {NUMBER!r}", _SAY_NUMBERS)
+        raise _lost(name, f"the dataset has no {part!r}")
+    variable = dataset.variables[part]
+    if variable.dtype.kind not in "iu":
+        raise _lost(name, f"{part!r} has values of type {variable.dtype}")
+    return variable
 
 
-def _shapes(sizes: Array, values: xr.Variable) -> list[tuple[int, ...]]:
-    return [tuple(shape) for shape in sizes.reshape(-1, len(values.attrs[OWN_DIMS])).tolist()]
+_RUN_AGAIN = "read it with the version of simherd that its attributes name, or run it again."
+_SAY_NUMBERS = (
+    f"open the store anew and, before you select anything, assign_coords({NUMBER}=(batch_dim, "
+    "np.arange(dataset.sizes[batch_dim])))."
+)
 
 
-def _count(sizes: Array, values: xr.Variable) -> int:
-    return sum(map(math.prod, _shapes(sizes, values)))
+def _made_before(name: str, found: str, fix: str) -> SetupError:
+    return SetupError(
+        f"Cannot tell where the values of {name!r} are: {found}, as in stores of earlier versions.", fix=fix
+    )
 
 
-def _cut(flat: Array, sizes: Array, values: xr.Variable) -> Any:
-    """Return the values of one simulation: one, or one for each label of its clock."""
-    shapes = _shapes(sizes, values)
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
-    parts = np.split(flat, ends[:-1])
-    found = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-    has_clock = sizes.ndim > (len(values.attrs[OWN_DIMS]) > 1)
-    return found if has_clock else found[0]
+def _lost(name: str, found: str) -> SetupError:
+    return SetupError(
+        f"Cannot tell where the values of {name!r} are: {found}.",
+        fix="select with isel or sel along the batch or a clock only, and keep all variables of the output.",
+    )
+
+
+def _values_of(ragged: _Ragged) -> list[Any]:
+    """Return the values of each simulation, reading each row once."""
+    numbers = np.atleast_1d(np.asarray(ragged.numbers))
+    saves = ragged.starts.shape[-1] if ragged.has_clock else 1
+    starts = np.asarray(ragged.starts).reshape(len(numbers), saves)
+    sizes = np.asarray(ragged.sizes).reshape(len(numbers), saves, len(ragged.values.attrs[OWN_DIMS]))
+    found: list[Any] = [None] * len(numbers)
+    for members, begin, flat in _rows(ragged, numbers, starts, starts + sizes.prod(axis=2)):
+        for member in members:
+            parts = [
+                flat[start : start + math.prod(shape)].reshape(shape)
+                for start, shape in zip(
+                    (starts[member] - begin).tolist(), sizes[member].tolist(), strict=True
+                )
+            ]
+            found[member] = parts if ragged.has_clock else parts[0]
+    return found
+
+
+def _rows(
+    ragged: _Ragged, numbers: Array, starts: Array, ends: Array
+) -> Iterator[tuple[list[int], int, Array]]:
+    """Yield the simulations of each row, where their first value begins, and the values from there."""
+    rows = numbers // int(ragged.values.attrs[PER_ROW])
+    for row in np.unique(rows).tolist():
+        members = np.flatnonzero(rows == row)
+        is_full = ends[members] > starts[members]
+        end = int(ends[members].max(initial=0, where=is_full))
+        begin = int(starts[members].min(initial=end, where=is_full))
+        if end and (row >= ragged.values.shape[0] or end > ragged.values.shape[1]):
+            raise _lost(ragged.name, f"it was cut along {' or '.join(map(repr, ragged.values.dims))}")
+        flat = np.asarray(ragged.values[row, begin:end]) if end else np.empty(0, ragged.values.dtype)
+        yield members.tolist(), begin, flat

@@ -17,6 +17,7 @@ from simherd.engine.schema import hold_to, schema_of
 from simherd.engine.simulate import Simulator
 from simherd.errors import SetupError, StoreError
 from simherd.model.model import Model
+from simherd.reserved import MODEL, NUMBER, SECONDS, STATUS
 from simherd.setup.dataset import find_model, update_vars
 from simherd.setup.digests import digest_of
 from simherd.store.batch_store import FINGERPRINT, read_fingerprint, reopen_batch_store
@@ -24,7 +25,6 @@ from simherd.store.checking import naming_damaged_inputs
 from simherd.store.memory import MemoryStore, values_of
 from simherd.store.places import as_folder
 from simherd.store.reading import open_store
-from simherd.store.writer import MODEL, SECONDS, STATUS
 from simherd.threads import guarded_here
 
 __all__ = ["replay_with"]
@@ -66,7 +66,7 @@ def _fingerprint_of(folder: Path) -> dict[str, Any]:
 
 def _inputs_of(folder: Path, stored: Mapping[str, Any], number: int) -> xr.Dataset:
     """Return the setup of one simulation, as it was given."""
-    options: dict[str, Any] = {"chunks": None, "drop_variables": [STATUS, SECONDS, MODEL]}
+    options: dict[str, Any] = {"chunks": None, "drop_variables": [STATUS, SECONDS, MODEL, NUMBER]}
     raw = xr.open_zarr(folder, decode_times=False, **options)
     decoded = xr.open_zarr(folder, **options)
     numbers = {

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from simherd.engine.plan import Array
-from simherd.engine.values import as_array, common_types, converted, fill_value_for, rounded
+from simherd.engine.values import (
+    as_array,
+    as_kept,
+    common_types,
+    converted,
+    fill_value_for,
+    missing_in,
+    rounded,
+)
 from simherd.errors import OutputError
 
 __all__ = ["Column"]
@@ -24,9 +32,9 @@ def _shown(shapes: Sequence[tuple[int | None, ...]]) -> str:
     return " or ".join(texts).replace("'", "")
 
 
-def _as_kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which values of a declared one are kept: texts are objects."""
-    return np.dtype(object) if dtype.kind in "UST" else dtype
+def _missing_among(values: Array) -> Any:
+    """Return where texts and other objects are missing; values of other types say so themselves."""
+    return missing_in(values) if values.dtype.kind == "O" else False
 
 
 def _first_unfitting(array: Array, column: Column) -> Any:
@@ -98,7 +106,7 @@ class Column:
         self.name = name
         self.size = size
         self.saves = saves
-        self.known = None if dtype is None else _as_kept(np.dtype(dtype))
+        self.known = None if dtype is None else as_kept(dtype)
         self.rounds = rounds
         self.filled = [0] * size
         self.values: Array | None = None
@@ -140,6 +148,7 @@ class Column:
         if (
             self.values is not None
             and values.dtype is self.dtype
+            and values.dtype.kind != "O"
             and values.shape[1:] == self.shape
             and values.__class__ is np.ndarray
         ):
@@ -166,7 +175,9 @@ class Column:
         """Let the next value like this one take the quick way, if it fits as it is."""
         cls = type(value)
         is_plain = cls in _PLAIN or (isinstance(value, np.generic) and value.dtype.kind not in "mM")
-        self.kind = cls if is_plain and np.asarray(value).dtype == self.dtype else None
+        self.kind = (
+            cls if is_plain and self.dtype != object and np.asarray(value).dtype == self.dtype else None
+        )
         if self.kind is np.ndarray:
             self.dtype = value.dtype
 
@@ -180,7 +191,8 @@ class Column:
         fitting = self._fitting(values)
         if fitting is None:
             fitting = self._widen(values)
-        return fitting if values is array else self._with_fill(fitting, array)
+        is_missing = np.ma.getmask(array) | _missing_among(fitting)
+        return self._with_fill(fitting, is_missing) if np.any(is_missing) else fitting
 
     def _fitting(self, array: Array) -> Array | None:
         """Return values in the type of the column, if it holds them."""
@@ -189,16 +201,16 @@ class Column:
             return rounded(array, self.dtype)
         return converted(array, self.dtype)
 
-    def _with_fill(self, values: Array, masked: Any) -> Array:
-        """Return values that have no missing one, with the fill value where they are masked."""
+    def _with_fill(self, values: Array, is_missing: Array) -> Array:
+        """Return values of a type that has no missing one, with the fill value where they are missing."""
         if self.dtype == bool:
             raise OutputError(
                 f"Output {self.name!r} has masked values of type bool, which has no missing value.",
                 fix=f"declare a type that has one: {self._encoding(np.dtype('f4'))}.",
             )
-        self.has_gaps = True
+        self.has_gaps |= values.dtype.kind in "iu"
         values = np.array(values)
-        values[np.ma.getmaskarray(masked)] = self._fill(values.dtype)
+        values[is_missing] = self._fill(values.dtype)
         return values
 
     def _fit(self, shape: tuple[int, ...]) -> None:
@@ -286,7 +298,7 @@ class Column:
         is_missing = self._is_missing(old)
         moved = converted(np.where(is_missing, np.zeros((), old.dtype), old), dtype)
         if moved is not None:
-            moved[is_missing] = self._fill(dtype)
+            moved[is_missing | _missing_among(moved)] = self._fill(dtype)
         return moved
 
     def _is_missing(self, old: Array) -> Array:

@@ -29,6 +29,13 @@ class Sized:
         counts: Array = self.sizes.prod(axis=2).sum(axis=1)
         return counts
 
+    @property
+    def offsets(self) -> Array:
+        """Numbers of each simulation that come before each of its values, shape (simulations, saves)."""
+        counts = self.sizes.prod(axis=2)
+        offsets: Array = counts.cumsum(axis=1) - counts
+        return offsets
+
     def flat(self, rows: Array) -> Array:
         """Return the values of some simulations, one after another."""
         return np.concatenate(

@@ -13,7 +13,17 @@ import numpy as np
 from simherd.engine.plan import Array
 from simherd.errors import OutputError
 
-__all__ = ["as_array", "common_types", "converted", "fill_value_for", "is_plain_float", "rounded", "texts_of"]
+__all__ = [
+    "as_array",
+    "as_kept",
+    "common_types",
+    "converted",
+    "fill_value_for",
+    "is_plain_float",
+    "missing_in",
+    "rounded",
+    "texts_of",
+]
 
 NO_UNIT = "generic"
 UNITS = ("ns", "us", "ms", "s")
@@ -22,6 +32,7 @@ UNIT_OF_NONE = "us"
 """Unit of NaT and zero where they have none: holds all that Python's datetime holds."""
 COARSE = frozenset("YMWDhm")
 _PYTHON_DATES = (datetime.date, datetime.timedelta)
+_UNEQUAL_IF_MISSING = (float, complex, np.number, np.datetime64, datetime.datetime)
 _NUMBERS = frozenset("?bhilqBHILQefdFD")
 """Characters of the types of numbers that outputs have."""
 
@@ -165,6 +176,23 @@ def texts_of(name: str, array: Array) -> Array:
             f"Output {name!r} has byte strings that are no texts: {error}.",
             fix="save them as an array of integers, np.frombuffer(data, 'u1').",
         ) from error
+
+
+def as_kept(dtype: Any) -> np.dtype[Any]:
+    """Return the type in which values of a declared one are kept: texts are objects, of any length."""
+    found: np.dtype[Any] = np.dtype(dtype)
+    return np.dtype(object) if found.kind in "UST" else found
+
+
+def missing_in(objects: Array) -> Array:
+    """Return where objects are None, NaN, NaT, masked or the NA of pandas: a missing text."""
+    return np.fromiter(map(_is_missing, objects.ravel()), bool, objects.size).reshape(objects.shape)
+
+
+def _is_missing(one: Any) -> bool:
+    if isinstance(one, _UNEQUAL_IF_MISSING):
+        return bool(one != one)
+    return one is None or one is np.ma.masked or type(one).__name__ == "NAType"
 
 
 def is_plain_float(dtype: np.dtype[Any]) -> bool:

@@ -19,7 +19,7 @@ from simherd.model.model import Model
 from simherd.model.names import INPUT_SUFFIX, as_key
 from simherd.model.randomness import fresh_seed
 from simherd.model.variables import VarIntent
-from simherd.reserved import MODEL, SECONDS, STATUS, check_name
+from simherd.reserved import MODEL, NUMBER, SECONDS, STATUS, check_name
 from simherd.resources import is_count
 from simherd.setup.clocks import clock_names, main_clock, positions_on, without_marks
 from simherd.setup.dataset import output_clocks
@@ -143,7 +143,10 @@ def _seed(model: Model, given: int | None) -> int | None:
 
 def _with_original_inputs(dataset: xr.Dataset, graph: Graph) -> xr.Dataset:
     """Return a setup that was a result with its inputs in place of the outputs of the same name."""
-    dataset = dataset.drop_vars([name for name in (STATUS, SECONDS, MODEL) if name in dataset.data_vars])
+    of_results = {STATUS, SECONDS, MODEL}.intersection(dataset.data_vars) | {NUMBER}.intersection(
+        dataset.coords
+    )
+    dataset = dataset.drop_vars(of_results)
     for name in map(join_name, graph.inputs):
         if name + INPUT_SUFFIX in dataset.variables:
             dataset = dataset.drop_vars(name, errors="ignore").rename({name + INPUT_SUFFIX: name})

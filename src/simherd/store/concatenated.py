@@ -1,8 +1,9 @@
 """Outputs whose values differ in size, stored one after another: no place is lost on filling them up.
 
 The simulations of a chunk have a row of a 2-D array: their values, one simulation after another. So a block
-that owns its chunks owns its row, and writers never meet. Where the values of a simulation begin, and how
-large each of them is, stands in two arrays along the batch.
+that owns its chunks owns its row, and writers never meet. Two arrays along the batch, and along the clock if
+the output has one, say where each value begins in its row and how large it is. The row follows from the
+number of the simulation, a coordinate along the batch. So readers find the values of any selection.
 
 A row is declared far longer than it is expected to get: what nobody writes has no file, so that costs
 nothing. A block that needs more comes back to the client, which declares more; after the run rows are as
@@ -22,7 +23,17 @@ from simherd.engine.block import Numbers
 from simherd.engine.plan import Array
 from simherd.engine.sized import Sized
 
-__all__ = ["LAYOUT", "OWN_DIMS", "PER_ROW", "ROOM", "ConcatenatedArray", "size_name", "start_name"]
+__all__ = [
+    "LAYOUT",
+    "OWN_DIMS",
+    "PER_ROW",
+    "ROOM",
+    "ConcatenatedArray",
+    "item_dim",
+    "row_dim",
+    "size_name",
+    "start_name",
+]
 
 LAYOUT = "layout"
 """Attribute that says how the values of an output lie; only those that are concatenated have it."""
@@ -36,8 +47,18 @@ GROWTH = 1.5
 
 
 def start_name(name: str) -> str:
-    """Return the name of the array that says where the values of each simulation begin in their row."""
+    """Return the name of the array that says where each value begins in the row of its simulation."""
     return f"{name}__start"
+
+
+def row_dim(name: str) -> str:
+    """Return the dimension of the rows of an output."""
+    return f"{name}__row"
+
+
+def item_dim(name: str) -> str:
+    """Return the dimension of the values in a row."""
+    return f"{name}__item"
 
 
 def size_name(name: str) -> str:
@@ -52,7 +73,8 @@ class ConcatenatedArray:
     values: Any
     """Its values, shape (rows, items)."""
     start: Any
-    """Where those of a simulation begin, shape (simulations,)."""
+    """Where each value begins in its row, shape (simulations[, saves]); in stores of earlier versions where
+    the first one does, shape (simulations,)."""
     size: Any
     """How large each value is, shape (simulations[, saves][, dimensions])."""
     per_row: int
@@ -75,7 +97,7 @@ class ConcatenatedArray:
     def resize(self, shape: tuple[int, ...]) -> None:
         """Make place for more simulations."""
         self.values.resize((-(-shape[0] // self.per_row), self.items))
-        self.start.resize(shape)
+        self.start.resize((*shape, *self.start.shape[1:]))
         self.size.resize((*shape, *self.size.shape[1:]))
 
     def needed(self, numbers: Numbers, sized: Sized) -> int:
@@ -106,13 +128,14 @@ class ConcatenatedArray:
 
     def write(self, numbers: Numbers, sized: Sized) -> list[Any]:
         """Write values, where they begin and their sizes, and return the arrays; there is room for them."""
-        starts = np.zeros(len(numbers), np.int64)
+        firsts = np.zeros(len(numbers), np.int64)
         counts = sized.counts
         for row, members, begin, end in self._places(numbers, counts):
-            starts[members] = begin + np.cumsum(counts[members]) - counts[members]
+            firsts[members] = begin + np.cumsum(counts[members]) - counts[members]
             if end > begin:
                 self._write_row(row, begin, sized.flat(members))
         where = slice(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
+        starts = firsts if self.start.ndim == 1 else firsts[:, None] + sized.offsets
         for array, values in ((self.start, starts), (self.size, sized.sizes)):
             target = array if isinstance(where, slice) else getattr(array, "oindex", array)
             target[where] = values.reshape(len(numbers), *array.shape[1:])
@@ -146,4 +169,5 @@ class ConcatenatedArray:
         """Return where the values of each simulation end in its row; 0 for those without values."""
         starts, sizes = np.asarray(self.start[simulations]), np.asarray(self.size[simulations])
         counts = sizes.reshape(len(starts), -1, self.dimensions).prod(axis=2).sum(axis=1)
-        return np.where(counts > 0, starts + counts, 0)
+        firsts = starts if starts.ndim == 1 else starts[:, 0]
+        return np.where(counts > 0, firsts + counts, 0)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simherd.engine.schema import OutputSchema
-from simherd.engine.values import fill_value_for
+from simherd.engine.values import as_kept, fill_value_for
 from simherd.errors import SetupError, close_matches
 from simherd.store.concatenated import (
     LAYOUT,
@@ -22,6 +22,8 @@ from simherd.store.concatenated import (
     PER_ROW,
     ROOM,
     ConcatenatedArray,
+    item_dim,
+    row_dim,
     size_name,
     start_name,
 )
@@ -223,7 +225,7 @@ def layout_output(
     clock = () if output.tap.clock is None else (output.tap.saves,)
     front = () if batch is None else (batch[1],)
     shape = (*front, *clock, *output.shape)
-    dtype = np.dtype(encoding.get("dtype", output.dtype))
+    dtype = as_kept(encoding.get("dtype", output.dtype))
     chunks = encoding.get("chunks") or _chunks(shape, dtype.itemsize, batch)
     if isinstance(chunks, list | tuple) and len(chunks) > len(shape):
         raise SetupError(
@@ -254,13 +256,13 @@ def _layout_concatenated(
     items = min(max(expected + expected // 4, MIN_ITEMS), max(TARGET_BYTES // dtype.itemsize, 1))
     clock = () if output.tap.clock is None else ((output.tap.clock, output.tap.saves),)
     axes = () if len(output.shape) == 1 else ((f"{name}__axis", len(output.shape)),)
-    start = _along_batch(batch, start_name(name), f"where its values begin in their row of {name}")
+    start = _along_batch(batch, start_name(name), f"where each value begins in its row of {name}", clock)
     size = _along_batch(
         batch, size_name(name), f"size of {name} along {', '.join(output.dims)}", (*clock, *axes)
     )
     return ArrayLayout(
         name=name,
-        dims=(f"{name}__row", f"{name}__item"),
+        dims=(row_dim(name), item_dim(name)),
         shape=(math.ceil(simulations / per_row), math.ceil(ROOM * expected / items) * items),
         chunks=(1, items),
         dtype=dtype,

@@ -412,7 +412,7 @@ def _create_one(group: zarr.Group, layout: ArrayLayout) -> Any:
         dtype=str if is_text else layout.dtype,
         chunks=layout.chunks,
         compressors=compressors,
-        fill_value="" if is_text else layout.fill_value,
+        fill_value=str(layout.fill_value) if is_text else layout.fill_value,
         dimension_names=layout.dims,
         attributes=json_attrs(layout.name, layout.attrs),
         chunk_key_encoding=_chunk_keys(group.store),
