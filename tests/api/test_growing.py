@@ -97,6 +97,37 @@ def test_an_output_of_a_batch_is_as_long_as_the_longest_of_all(tmp_path, options
 
 
 @sh.process
+class Herd:
+    """Two outputs along one dimension, of which one alone becomes longer."""
+
+    size = sh.variable()
+    weight = sh.variable(dims="bird", intent="out")
+    height = sh.variable(dims=("bird", "side"), intent="out")
+    leader = sh.variable(dims="bird", intent="out")
+
+    def initialize(self):
+        self.weight = np.arange(float(self.size))
+        self.height = np.ones((int(self.size) // 2, 2))
+        self.leader = np.full(2, 7)
+
+
+@pytest.mark.parametrize("store", [None, "out.zarr"])
+def test_outputs_along_one_dimension_grow_together(tmp_path, store):
+    herd, sizes = sh.Model({"herd": Herd}), [2, 6, 4]
+    names = ["herd__weight", "herd__height", "herd__leader"]
+    batch = sh.create_setup(
+        herd, input_vars={"herd__size": ("member", sizes)}, output_vars=dict.fromkeys(names)
+    )
+
+    result = batch.simherd.run(herd, "member", store=store and tmp_path / store, block_size=1)
+
+    assert dict(result.sizes) == {"member": 3, "bird": 6, "side": 2}
+    assert result.herd__weight.count("bird").values.tolist() == sizes
+    assert result.herd__height.count(["bird", "side"]).values.tolist() == sizes
+    assert (result.herd__leader == 7).sum("bird").values.tolist() == [2, 2, 2]
+
+
+@sh.process
 class Labelled:
     """An output that has other sizes than the labels of its dimensions."""
 

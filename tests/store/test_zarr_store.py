@@ -12,6 +12,7 @@ import zarr
 import simherd as sh
 from simherd.errors import SetupError, StoreError, StoreExistsError, UnknownNameError
 from simherd.store.journal import read_journal
+from simherd.store.leftovers import clean_up
 from simherd.store.places import as_folder, check_writable, store_size
 
 GAINS = np.array([1.0, 2.0, 0.0, 3.0, 0.5, 0.0, 1.5])
@@ -324,6 +325,18 @@ def test_looking_for_a_place_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "deep" / "out.zarr")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_writable_though_another_share_cleans_up(tmp_path, monkeypatch):
+    make = Path.mkdir
+
+    def make_and_clean_up(path, *args, **options):
+        make(path, *args, **options)
+        clean_up(tmp_path / "out.zarr")
+
+    monkeypatch.setattr(Path, "mkdir", make_and_clean_up)
+
+    check_writable(tmp_path / "out.zarr")
 
 
 def test_addresses_are_refused(tmp_path):

@@ -7,7 +7,7 @@ ever write the same chunk, and nobody needs a lock.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ __all__ = [
     "concatenated",
     "layout_output",
     "required_multiple",
+    "with_common_sizes",
 ]
 
 TARGET_BYTES = 4 * 2**20
@@ -272,6 +273,34 @@ def _layout_concatenated(
         compressors=encoding.get("compressors", encoding.get("compressor", "default")),
         parts=(start, size),
     )
+
+
+def with_common_sizes(
+    layouts: Sequence[ArrayLayout], arrays: Sequence[Any], longer: Mapping[int, tuple[int, ...]]
+) -> dict[int, tuple[int, ...]]:
+    """Return the shapes of arrays that become longer, with those of others that share a dimension.
+
+    Parameters
+    ----------
+    layouts : sequence of ArrayLayout
+        The arrays of a store.
+    arrays : sequence of array
+        As they are now.
+    longer : mapping of int to tuple of int
+        The shapes that some of them need, by number.
+    """
+    padded = {number: one.dims for number, one in enumerate(layouts) if not one.parts}
+    sizes: dict[str, int] = {}
+    for number in longer.keys() & padded.keys():
+        for dim, size in zip(padded[number], longer[number], strict=True):
+            sizes[dim] = max(size, sizes.get(dim, 0))
+    shapes = {number: shape for number, shape in longer.items() if number not in padded}
+    for number, dims in padded.items():
+        now = tuple(arrays[number].shape)
+        shape = tuple(max(size, sizes.get(dim, 0)) for dim, size in zip(dims, now, strict=True))
+        if shape != now:
+            shapes[number] = shape
+    return shapes
 
 
 def concatenated(layout: ArrayLayout, values: Any, start: Any, size: Any) -> ConcatenatedArray:

@@ -14,7 +14,7 @@ from simherd.engine.block import BlockResult
 from simherd.engine.columns import Column
 from simherd.engine.plan import Array
 from simherd.store.concatenated import ConcatenatedArray
-from simherd.store.layout import ArrayLayout, concatenated
+from simherd.store.layout import ArrayLayout, concatenated, with_common_sizes
 from simherd.store.masks import FILL_ATTR, masks_of
 from simherd.store.writer import SECONDS, ArrayWriter
 
@@ -57,7 +57,8 @@ class MemoryStore:
 
     def settle(self, result: BlockResult) -> None:
         """Write a block, after making room for it."""
-        for number, shape in self.writer().longer(result).items():
+        longer = with_common_sizes(self.layouts, self.arrays, self.writer().longer(result))
+        for number, shape in longer.items():
             array = self.arrays[number]
             if isinstance(array, ConcatenatedArray):
                 array.make_room(shape[1])

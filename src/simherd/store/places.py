@@ -90,7 +90,8 @@ def _check_folder(path: Path, parent: Path) -> None:
         # Making one is the only proof: permissions say nothing of a read-only file system
         probe = name_beside(parent / path.name, UNBORN)
         probe.mkdir()
-        probe.rmdir()
+        with suppress(FileNotFoundError):  # a share that cleans up has removed it
+            probe.rmdir()
     except OSError as error:
         raise StoreError(
             f"Cannot write the store {str(path)!r}: no folder can be made in {str(parent)!r} "

@@ -30,7 +30,7 @@ from simherd.store.concatenated import ROOM, ConcatenatedArray
 from simherd.store.durable import sync_folder
 from simherd.store.durable_store import as_durable
 from simherd.store.inputs import aligned, without_huge
-from simherd.store.layout import ArrayLayout, concatenated
+from simherd.store.layout import ArrayLayout, concatenated, with_common_sizes
 from simherd.store.masks import FILL_ATTR, masks_of
 from simherd.store.os_errors import os_errors_named
 from simherd.store.places import check_writable
@@ -161,7 +161,8 @@ class ZarrStore:
     def _make_longer(self, result: BlockResult) -> None:
         """Let arrays have room for a block; another run may have made them longer meanwhile."""
         self.arrays = [_opened(self.group, one) for one in self.layouts]
-        for number, shape in self.writer().longer(result).items():
+        longer = with_common_sizes(self.layouts, self.arrays, self.writer().longer(result))
+        for number, shape in longer.items():
             array = self.arrays[number]
             if isinstance(array, ConcatenatedArray):
                 array.make_room(shape[1])
