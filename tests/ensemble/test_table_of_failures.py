@@ -502,8 +502,7 @@ def experiment(request, table):
         },
         "run": {
             "store": str(table.store),
-            "parallel": request.param,
-            "scheduler": "processes",
+            **({"scheduler": "processes"} if request.param else {"parallel": False}),
             "block_size": 2,
         },
         "cluster": {"kind": "local", "workers": 2},
