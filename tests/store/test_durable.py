@@ -14,8 +14,9 @@ import zarr
 from simherd.engine.failures import as_failure
 from simherd.errors import StoreError
 from simherd.store.batch_store import create_batch_store
+from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.durable import append_lines, make_folders, replace_file
-from simherd.store.durable_store import open_durable
+from simherd.store.durable_store import as_durable, open_durable
 from simherd.store.journal import read_journal, record_failures
 from simherd.store.layout import ArrayLayout
 from simherd.store.leftovers import clean_up
@@ -33,10 +34,10 @@ class Calls:
             monkeypatch.setattr(os, name, self._noting(name, getattr(os, name), path))
 
     def _noting(self, name, call, position):
-        def noted(*arguments):
+        def noted(*arguments, **options):
             path = os.readlink(f"/proc/self/fd/{arguments[0]}") if position is None else arguments[position]
             self.names.append((name, Path(path).name.partition(".0")[0]))
-            return call(*arguments)
+            return call(*arguments, **options)
 
         return noted
 
@@ -188,6 +189,53 @@ def test_no_file_of_a_run_is_written_through_a_link(tmp_path, write, name):
         write(store)
 
     assert victim.read_text() == "precious"
+
+
+def _checkpoint_of(store):
+    with pytest.warns(RuntimeWarning, match="symbolic link"):
+        CheckpointFolder(store, b"key").save(3, b"state")
+    CheckpointFolder(store, b"key").remove([3])
+
+
+def _chunk(store):
+    open_durable(store)["x"][:] = 1
+
+
+@pytest.mark.parametrize(
+    ("act", "folder", "name"),
+    [
+        (_journal, "journal", ""),
+        (_sign, ".running", "run.t"),
+        (lambda store: Marks(store).take(range(3)), ".running", "0-2"),
+        (_checkpoint_of, "checkpoints", "3.pkl"),
+        (_chunk, "x", "c.0"),
+    ],
+    ids=["journal", "sign", "mark", "checkpoint", "chunk"],
+)
+def test_nothing_is_written_or_removed_in_a_folder_that_is_a_link(tmp_path, act, folder, name):
+    victim, store = tmp_path / "victim", tmp_path / "out.zarr"
+    flat = {"name": "default", "separator": "."}
+    zarr.create_array(store, name="x", shape=(3,), dtype="f8", chunk_key_encoding=flat)
+    (store / "x").rename(victim)
+    (victim / (name or "other")).write_bytes(b"precious")
+    before = {path.name: path.read_bytes() for path in victim.iterdir() if path.is_file()}
+    for link in {folder, "x"}:
+        (store / link).symlink_to(victim)
+
+    with pytest.raises((OSError, StoreError), match=f"symbolic link.*{folder}'"):
+        act(store)
+
+    assert {path.name: path.read_bytes() for path in victim.iterdir() if path.is_file()} == before
+
+
+def test_array_is_written_through_a_link_of_the_user_to_its_store(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", name="x", shape=(3,), dtype="f8")
+    (tmp_path / "link.zarr").symlink_to("a.zarr")
+
+    as_durable(zarr.open_group(tmp_path / "link.zarr"))["x"][:] = 1
+    as_durable(zarr.open_group(tmp_path / "link.zarr")).attrs["a"] = 1
+
+    assert dict(zarr.open_group(tmp_path / "a.zarr").attrs) == {"a": 1}
 
 
 def test_file_that_replaces_a_link_leaves_its_target(tmp_path):

@@ -13,6 +13,7 @@ from simherd.errors import StoreError, StoreLockedError
 from simherd.store.lock import locked
 from simherd.store.places import as_folder
 from simherd.store.reading import read_state
+from simherd.store.shares import Share, claimed_share
 
 GAINS = np.array([1.0, 2.0, 0.0])
 
@@ -91,6 +92,44 @@ def test_a_simulation_runs_again_where_loading_its_model_goes_elsewhere(walk, he
     monkeypatch.setattr("simherd.experiment.replay._load", load)
 
     assert sh.replay("out.zarr", 1).walk__height[-1] == 6.0
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_dim"),
+    [
+        ("checkpoints", "member"),
+        ("checkpoints", None),
+        (".running", "member"),
+        ("journal", "member"),
+        ("walk__height", "member"),
+        ("dangling", "member"),
+    ],
+)
+def test_a_folder_of_a_store_that_is_a_link_is_refused(walk, here, name, batch_dim):
+    setup = walk.setup(GAINS) if batch_dim else walk.setup(GAINS).isel(member=0)
+    setup.simherd.run(walk.model, batch_dim, store="out.zarr")
+    victim = here.parent / "elsewhere"
+    (victim / "0.pkl").write_text("precious")
+    if name == "walk__height":
+        (here / "out.zarr" / name).rename(here / "moved")
+    (here / "out.zarr" / name).symlink_to(victim if name != "dangling" else "nothing")
+    before = sorted(here.rglob("*"))
+
+    for options in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(StoreError, match=f"/{name}' is a symbolic link"):
+            setup.simherd.run(walk.model, batch_dim, store="out.zarr", **options)
+
+    assert (sorted(here.rglob("*")), os.listdir(victim)) == (before, ["0.pkl"])
+
+
+def test_a_share_refuses_a_folder_that_is_a_link(walk, here):
+    run(walk, "out.zarr")
+    with claimed_share(here / "out.zarr", Share(1, 2)) as claim:
+        claim.let_others_in()
+        (here / "out.zarr" / "checkpoints").symlink_to("../../elsewhere")
+
+        with pytest.raises(StoreError, match="/checkpoints' is a symbolic link"):
+            run(walk, "out.zarr", resume=True, share=(2, 2))
 
 
 @pytest.mark.parametrize("root", ["/", "//", "/.."])

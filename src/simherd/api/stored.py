@@ -122,9 +122,10 @@ def _begun(
 ) -> tuple[Any, Schema, Numbers]:
     """Return the store of a run, made or opened, what its outputs look like, and what is to run."""
     from simherd.store.leftovers import clean_up
+    from simherd.store.opening import check_own_folders
 
-    if claim is not None and claim.is_alone:
-        clean_up(target)
+    if claim is not None:
+        (clean_up if claim.is_alone else check_own_folders)(target)
     is_alone = claim is None or claim.is_alone
     opened = _reopened(prepared, batch, target, going, is_alone) if going.resume else None
     store, schema, numbers = opened or _created(prepared, batch, target, going)

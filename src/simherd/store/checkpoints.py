@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simherd.reserved import CHECKPOINTS
-from simherd.store.durable import make_folders, open_file, replace_file, sync_folder
+from simherd.store.durable import make_folders, open_inside, remove_inside, replace_file, sync_folder
 from simherd.store.os_errors import os_errors_named
 from simherd.store.signing import signature_of
 
@@ -105,7 +105,7 @@ class CheckpointFolder:
         """
         with os_errors_named("remove checkpoints from", self.store):
             for number in numbers:
-                self._path(int(number)).unlink(missing_ok=True)
+                remove_inside(self._path(int(number)))
 
     def clear(self) -> None:
         """Remove all."""
@@ -127,7 +127,7 @@ class CheckpointFolder:
 def _read(path: Path, size: int = -1) -> bytes | None:
     """Return what is in a file, up to a number of bytes; None where there is no file of that name."""
     try:
-        descriptor = open_file(path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = open_inside(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
     with os.fdopen(descriptor, "rb") as file:

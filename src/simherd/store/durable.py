@@ -10,10 +10,11 @@ References
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "append_lines",
     "make_folders",
     "open_file",
+    "open_inside",
+    "remove_inside",
     "remove_leftovers",
     "replace_file",
     "sync_files",
@@ -37,6 +40,40 @@ def open_file(path: Path, flags: int, mode: int = 0o666) -> int:
     In a folder that others may write, a link leads to whatever file of this user they choose.
     """
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+
+
+@contextmanager
+def _real_folder(path: Path) -> Iterator[int]:
+    """Give the descriptor of a folder, unless its name is a symbolic link.
+
+    What is opened, renamed or removed relative to it is in that folder, whatever takes its name meanwhile.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError as error:  # what Linux says of a link
+        if not path.is_symlink():
+            raise
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+    try:
+        yield descriptor
+    except OSError as error:
+        if error.filename is not None:  # relative to the folder
+            error.filename = str(path / error.filename)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def open_inside(path: Path, flags: int) -> int:
+    """Open a file in a folder of a store, unless the name of either is a symbolic link."""
+    with _real_folder(path.parent) as folder:
+        return os.open(path.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
+
+
+def remove_inside(path: Path) -> None:
+    """Remove a file in a folder of a store, if it is there, unless the folder's name is a symbolic link."""
+    with suppress(FileNotFoundError), _real_folder(path.parent) as folder:
+        os.unlink(path.name, dir_fd=folder)
 
 
 def replace_file(path: Path, data: bytes | memoryview, *, is_durable: bool = True) -> None:
@@ -57,20 +94,22 @@ def replace_file(path: Path, data: bytes | memoryview, *, is_durable: bool = Tru
     OSError
         If the file system does not take it; the old file is as before.
     """
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
-    try:
-        descriptor = open_file(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    partial = f"{path.name}.{uuid.uuid4().hex}{PARTIAL}"
+    with _real_folder(path.parent) as folder:
         try:
-            write_all(descriptor, data)
-            if is_durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(partial, flags, 0o666, dir_fd=folder)
+            try:
+                write_all(descriptor, data)
+                if is_durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(partial, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(partial, dir_fd=folder)
+            raise
 
 
 def append_lines(path: Path, data: bytes) -> None:
@@ -83,7 +122,7 @@ def append_lines(path: Path, data: bytes) -> None:
     OSError
         If the file system does not take all of them; the file is as long as before.
     """
-    descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    descriptor = open_inside(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         size = os.fstat(descriptor).st_size
         is_cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

@@ -55,7 +55,7 @@ def as_durable(group: zarr.Group) -> zarr.Group:
     """Return a group that is in a folder as one of a `DurableStore`, others as they are."""
     if not isinstance(group.store, LocalStore):
         return group
-    return open_durable(Path(group.store.root), group.path)
+    return open_durable(Path(os.path.realpath(group.store.root)), group.path)  # may be a link of the user's
 
 
 def open_durable(folder: Path, path: str = "") -> zarr.Group:

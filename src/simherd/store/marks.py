@@ -16,7 +16,7 @@ from pathlib import Path
 
 from simherd.engine.block import Numbers
 from simherd.reserved import RUNNING as FOLDER
-from simherd.store.durable import open_file
+from simherd.store.durable import open_inside, remove_inside
 from simherd.store.os_errors import os_errors_named
 
 __all__ = ["FOLDER", "LastSeen", "Mark", "Marks", "read_marks", "remove_marks"]
@@ -57,7 +57,7 @@ class Marks:
             while True:
                 (self.store / FOLDER).mkdir(exist_ok=True)
                 try:
-                    os.close(open_file(self._sign, os.O_WRONLY | os.O_CREAT))
+                    os.close(open_inside(self._sign, os.O_WRONLY | os.O_CREAT))
                 except FileNotFoundError:  # another one has just removed the folder, which was empty
                     if not self.store.exists():
                         raise
@@ -128,7 +128,7 @@ class Mark:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        self._file = open_inside(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     def move(self, number: int) -> None:
         """Say that a simulation begins."""
@@ -137,7 +137,7 @@ class Mark:
     def close(self) -> None:
         """Remove the mark: the block ended as it should."""
         os.close(self._file)
-        self._path.unlink(missing_ok=True)
+        remove_inside(self._path)
 
 
 def _taken(path: Path) -> bytes | None:
@@ -145,7 +145,7 @@ def _taken(path: Path) -> bytes | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    path.unlink(missing_ok=True)
+    remove_inside(path)
     return data
 
 

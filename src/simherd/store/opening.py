@@ -174,15 +174,26 @@ def _unreadable(path: Path | str, said: str) -> StoreError:
 
 
 def check_own_folders(store: Path) -> None:
-    """Raise an error if something else has the name of a folder that a run needs in its store.
+    """Raise an error if a folder that a run needs in its store is a symbolic link, or something else.
+
+    A link that another user has planted would lead the run to files of this user. The store itself, and the
+    folders above it, may be links.
 
     Raises
     ------
     StoreError
         If so.
     """
-    for path in (store / name for name in (FOLDER, CHECKPOINTS, JOURNAL)):
-        if path.exists() and not path.is_dir():
+    for path in sorted(store.iterdir()):
+        is_own = path.name in (FOLDER, CHECKPOINTS, JOURNAL)
+        if path.is_symlink() and (is_own or not path.is_file()):
+            raise StoreError(
+                f"Cannot write the store {str(store)!r}: {str(path)!r} is a symbolic link, and no folder in "
+                "a store may be one.",
+                fix="remove that link, which another user may have planted. To keep results elsewhere, let "
+                "the path of the whole store be a link.",
+            )
+        if is_own and not path.is_dir():
             raise StoreError(
                 f"Cannot write the store {str(store)!r}: {str(path)!r} has to be a folder, it is a file.",
                 fix="move that file elsewhere.",
