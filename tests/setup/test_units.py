@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+import dask.array
 import numpy as np
 import pytest
 import xarray as xr
@@ -128,3 +129,68 @@ def test_units_of_a_quantity_count_without_pint_too(no_package):
     with pytest.raises(SetupError, match="Input p__speed is in 'km / h'"):
         setup(Scaled(3.6, "km / h"))
     assert setup(Scaled(np.array([1.0, 2.0]), "m s-1")).p__speed.values.tolist() == [1.0, 2.0]
+
+
+@sh.process
+class Warms:
+    heat = sh.variable(dims=[(), "x"], attrs={"units": "K"})
+
+
+def heat(values, units):
+    given = ("x", values, {"units": units})
+    return sh.create_setup(sh.Model({"p": Warms}), input_vars={"p__heat": given}).p__heat
+
+
+def warmed(values, units="degC"):
+    """Return an input in degC, in K."""
+    with pytest.warns(UserWarning, match="is converted"):
+        return heat(values, units)
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("u1", "f8"), ("i2", "f8"), ("i8", "f8"), ("f2", "f4"), ("f4", "f4"), ("f8", "f8")],
+)
+def test_converted_type_depends_on_the_given_one_only(package, given, expected, is_lazy):
+    values = np.array([10, 20, 3], given)
+    want = (values.astype("f8") + 273.15).astype(expected)
+
+    made = warmed(dask.array.from_array(values, chunks=2) if is_lazy else values)
+
+    assert made.dtype == made.values.dtype == expected
+    np.testing.assert_allclose(made.values, want, rtol=1e-15 if expected == "f8" else 0)
+
+
+def test_numbers_among_objects_are_converted(package):
+    rows = np.empty(4, object)
+    rows[:] = [10, 20.5, None, np.array([1, 2], "i2")]
+
+    made = warmed(rows).values
+
+    assert made[:3].tolist() == [283.15, 293.65, None]
+    np.testing.assert_allclose(made[3], [274.15, 275.15], rtol=1e-15)
+
+
+def test_complex_numbers_are_converted_where_units_share_their_zero(package):
+    assert warmed([1 + 2j], "kK").values.tolist() == [1000 + 2000j]
+    with pytest.raises(SetupError, match="complex numbers are converted only between"):
+        heat([1 + 2j], "degC")
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([True], "cannot convert values of type bool"),
+        (np.array([True], object), "cannot convert True"),
+        (np.array([object], object), "cannot convert <class 'object'>"),
+        (np.array([10**30], object), "cannot convert 10{30}"),
+        (np.float32([1, 1e36]), "type float32 does not hold 1e[+]36 after"),
+        (np.float32([1e-38]), "type float32 does not hold 1e-38 after"),
+        (np.array([1e303]), "type float64 does not hold 1e[+]303 after"),
+    ],
+)
+def test_values_that_cannot_be_converted_are_an_error(package, values, found):
+    units = "nK" if "e-38" in found else "MK"
+    with pytest.raises(SetupError, match=f"in '{units}', its variable in 'K': {found}"):
+        heat(values, units)

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from simherd.errors import InputWarning, SetupError
+from simherd.setup.conversion import Conversion
 
 __all__ = ["Quantity", "in_units_of", "without_units"]
 
@@ -81,7 +82,7 @@ def in_units_of(declared: Any, name: str, given: xr.Variable, registry: Any = No
     Raises
     ------
     SetupError
-        If the units differ and values cannot be converted.
+        If the units differ and values cannot be converted, or do not fit their type afterwards.
 
     Warns
     -----
@@ -89,22 +90,23 @@ def in_units_of(declared: Any, name: str, given: xr.Variable, registry: Any = No
         If values are converted, or the units are not known.
     """
     own, wanted = (" ".join(str(units or "").split()) for units in (given.attrs.get(UNITS), declared))
-    if own == wanted or not own or not wanted or given.dtype.kind not in "iuf":
+    if own == wanted or not own or not wanted:
         return given
     pair = f"Input {name} is in {own!r}, its variable in {wanted!r}"
-    convert = _converter(own, wanted, registry, pair)
-    if convert is None:
+    scale = _scale(own, wanted, registry, pair)
+    if scale is None:
         _warn(f"{pair}: these units are not known, so they are not compared.")
         return given
     converted = given.copy(deep=False)
     converted.attrs[UNITS] = wanted
-    if not np.allclose(convert(np.array([0.0, 1.0])), [0.0, 1.0], rtol=1e-12, atol=0.0):
-        converted = _mapped(convert, converted)
+    conversion = Conversion(pair=pair, scale=scale)
+    if not conversion.is_identity:
+        converted = conversion.apply(converted)
         _warn(f"Input {name} is converted from {own!r} to {wanted!r}.")
     return converted
 
 
-def _converter(own: str, wanted: str, registry: Any, pair: str) -> Callable[[Any], Any] | None:
+def _scale(own: str, wanted: str, registry: Any, pair: str) -> Callable[[Any], Any] | None:
     """Return what converts values; None where no installed package knows the units."""
     found = [partial(_by_pint, registry=registry)] if registry is not None else _installed()
     for convert in found:
@@ -125,14 +127,6 @@ def _converter(own: str, wanted: str, registry: Any, pair: str) -> Callable[[Any
 
 def _convert_by(convert: Convert, own: str, wanted: str, values: Any) -> Any:
     return convert(values, own, wanted)
-
-
-def _mapped(convert: Callable[[Any], Any], given: xr.Variable) -> xr.Variable:
-    """Return converted values: those that are not in memory when they are read."""
-    if given._in_memory:
-        return given.copy(data=convert(given.values.astype(np.result_type(given.dtype, np.float32))))
-    lazy = given if given.chunks is not None else given.chunk("auto")
-    return lazy.copy(data=lazy.data.map_blocks(convert, dtype=np.result_type(given.dtype, np.float32)))
 
 
 def _installed() -> list[Convert]:
