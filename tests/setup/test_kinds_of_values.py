@@ -181,6 +181,7 @@ def test_an_array_keeps_its_type(dtype, store):
         (pd.array([True, False], dtype="boolean"), np.array([True, False])),
         (pd.Categorical(["b", "a"]), np.array(["b", "a"], object)),
         (pd.Categorical([3, 1]), np.array([3, 1])),
+        (pd.arrays.SparseArray([1.5, 2.0]), np.array([1.5, 2.0])),
     ],
 )
 def test_a_column_of_a_type_of_pandas_is_an_array_of_numpy(column, expected, store):

@@ -6,6 +6,7 @@ import importlib.util
 
 import dask.array
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -160,6 +161,11 @@ def test_converted_type_depends_on_the_given_one_only(package, given, expected, 
 
     assert made.dtype == made.values.dtype == expected
     np.testing.assert_allclose(made.values, want, rtol=1e-15 if expected == "f8" else 0)
+
+
+def test_nullable_numbers_of_pandas_are_converted(package):
+    assert np.allclose(warmed(pd.array([10, None], dtype="Int64")), [283.15, np.nan], equal_nan=True)
+    assert warmed(pd.arrays.SparseArray([1.0, 2.0]), "kK").values.tolist() == [1000.0, 2000.0]
 
 
 def test_numbers_among_objects_are_converted(package):

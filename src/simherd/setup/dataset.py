@@ -17,6 +17,7 @@ from simherd.reserved import check_name
 from simherd.setup.clocks import OUTPUTS_ATTR, add_clocks, clock_names, without_marks
 from simherd.setup.labels import check_clocks, check_labels, with_labels, without_labels
 from simherd.setup.objects import mark_none
+from simherd.setup.pandas_types import in_numpy_type
 from simherd.setup.units import in_units_of, without_units
 
 __all__ = [
@@ -260,7 +261,7 @@ def _no_input(graph: Graph, variable: Variable) -> UnknownNameError:
 def _as_variable(variable: Variable, value: Any) -> xr.Variable:
     """Return a value as a labelled variable with description, in the units of its declaration."""
     value, quantity = without_units(value)
-    made = _labelled(variable, value)
+    made = in_numpy_type(_labelled(variable, value))
     _check_is_number(variable, made)
     made.attrs = without_marks(made.attrs)
     if quantity is not None:

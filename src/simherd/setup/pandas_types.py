@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-__all__ = ["in_numpy_types"]
+__all__ = ["in_numpy_type", "in_numpy_types"]
 
 
 def in_numpy_types(dataset: xr.Dataset) -> xr.Dataset:
@@ -17,18 +17,22 @@ def in_numpy_types(dataset: xr.Dataset) -> xr.Dataset:
     Nullable integers and booleans become plain ones, or floats with NaN where a value is missing; categories
     become what they stand for.
     """
-    found = {
-        name: variable.copy(data=_in_numpy_type(variable.data))
-        for name, variable in dataset.variables.items()
-        if not isinstance(variable.dtype, np.dtype)
-    }
+    made = {name: in_numpy_type(variable) for name, variable in dataset.variables.items()}
+    found = {name: variable for name, variable in made.items() if variable is not dataset.variables[name]}
     return dataset.assign(found) if found else dataset
 
 
-def _in_numpy_type(values: Any) -> Any:
+def in_numpy_type(variable: xr.Variable) -> xr.Variable:
+    """Return a variable with a type of NumPy, as `in_numpy_types` does for a dataset."""
+    if isinstance(variable.dtype, np.dtype):
+        return variable
+    return variable.copy(data=_as_numpy(variable.data))
+
+
+def _as_numpy(values: Any) -> Any:
     column = pd.Series(values)
     if not pd.api.types.is_numeric_dtype(column.dtype):
         return np.asarray(values)
     if column.isna().any():
         return column.to_numpy(float, na_value=np.nan)
-    return column.to_numpy(column.dtype.numpy_dtype)
+    return column.to_numpy(getattr(column.dtype, "numpy_dtype", None))
