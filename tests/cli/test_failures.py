@@ -6,8 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from itertools import islice
 
 import pytest
+
+from simherd.cli.failures_text import describe_groups
+from simherd.store.failures import FailedSimulation
 
 GAINS = [1.0, -1.0, 2.0, -2.0, 7.0, -3.0]
 
@@ -44,9 +48,9 @@ def test_equal_errors_are_shown_together(simherd, store, monkeypatch):
     assert shown.code == 0
     assert shown.out.startswith(
         f"""\
-out.zarr: 4 simulations failed, with 2 different errors
+out.zarr: 4 simulations failed with 2 kinds of errors
 
-3 x ValueError('gain -1.0 is negative')
+3 x ValueError('gain -1.0 is negative') (first message shown; numbers differ)
     in process 'walk', stage run_step
     simulations 1, 3, 5
     simulation 1 has walk__gain = -1.0, walk__start = 0.5
@@ -64,7 +68,33 @@ Traceback (most recent call last):
     assert "in run_step\n    raise ValueError" in shown.out
     assert "site-packages" not in shown.out
     assert "simherd/engine" not in shown.out
-    assert shown.out.endswith("Others: simherd failures out.zarr --simulation 4\n")
+    assert shown.out.endswith("Another failed simulation: simherd failures out.zarr --simulation 4\n")
+
+
+@pytest.mark.parametrize(
+    ("errors", "headline", "first"),
+    [
+        (["E('a')"], "1 simulation failed", "1 x E('a')"),
+        (["E('a')"] * 2, "2 simulations failed with the same kind of error", "2 x E('a')"),
+        (
+            ["E(1)", "E(2)"],
+            "2 simulations failed with the same kind of error",
+            "2 x E(1) (first message shown; numbers differ)",
+        ),
+        (["E('a')", "E('b')"], "2 simulations failed with 2 kinds of errors", "1 x E('a')"),
+    ],
+)
+def test_the_headline_counts_kinds_of_errors(tmp_path, errors, headline, first):
+    failures = [
+        FailedSimulation(
+            number=number, error=error, where="", process=None, stage=None, step=None, traceback="", time=None
+        )
+        for number, error in enumerate(errors)
+    ]
+
+    summary = islice(describe_groups(tmp_path, failures), 3)
+
+    assert list(summary) == [f"{tmp_path}: {headline}", "", first]
 
 
 def test_one_simulation_can_be_shown(simherd, store):
@@ -202,7 +232,7 @@ def test_many_errors_are_a_short_list(simherd, experiment, tmp_path):
 
     shown = simherd("failures", tmp_path / "out.zarr")
 
-    assert "45 simulations failed, with 15 different errors" in shown.out
+    assert "45 simulations failed with 15 kinds of errors" in shown.out
     assert shown.out.count("\n3 x ") == 10
     assert "and 5 other errors: see --all" in shown.out
     assert done.out.count("  3 x ValueError('the gain is ") == 3

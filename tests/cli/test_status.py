@@ -256,7 +256,7 @@ Checked     walk__pause: 1 chunk, all can be read
 Checked     walk__shape: 1 chunk, all can be read
 Checked     walk__start: 1 chunk, all can be read
 Result      2 of 10 chunks damaged, with 1 finished simulation
-Remove      the files that cannot be read: a run that goes on makes what is missing again
+Remove      the unreadable files, then resume the run: it writes missing chunks again
 Go on with  simherd run EXPERIMENT --store out.zarr --resume
 """
     )

@@ -15,15 +15,15 @@ from simherd.errors import SimherdError
 __all__ = ["main"]
 
 COMMANDS = {
-    "doctor": "Show what this machine offers and what is wrong.",
+    "doctor": "Show the resources of this machine and any problems.",
     "failures": "Show the failed simulations of a store: inputs, error, traceback.",
     "graph": "Draw a model, or the tasks of an experiment.",
     "info": "Show the processes, variables and inputs of a model.",
-    "new": "Write a commented starting file.",
+    "new": "Write a commented template: model, experiment or configuration.",
     "run": "Run an experiment file.",
     "script": "Print the job script of an experiment.",
-    "session": "Keep runs, or a cluster for them, going after a logout.",
-    "status": "Show how far the simulations of a store are.",
+    "session": "Keep runs or a cluster alive after a logout.",
+    "status": "Show how many simulations of a store are done, failed and pending.",
     "submit": "Submit the job script of an experiment.",
 }
 

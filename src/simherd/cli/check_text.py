@@ -42,7 +42,7 @@ def summary_lines(state: StoreState, arrays: Sequence[CheckedArray]) -> Iterator
     lost = len({number for damage in damages for number in damage.simulations})
     yield f"Result      {len(damages)} of {chunks} damaged, with {counted(lost, 'finished simulation')}"
     if any(damage.is_there for damage in damages):
-        yield "Remove      the files that cannot be read: a run that goes on makes what is missing again"
+        yield "Remove      the unreadable files, then resume the run: it writes missing chunks again"
     yield f"Go on with  {resuming_command(state)}"
 
 

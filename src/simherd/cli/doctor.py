@@ -26,7 +26,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def command(ctx: click.Context, address: str | None, orphans: bool, yes: bool, as_json: bool) -> None:
-    r"""Show what this machine offers and what is wrong.
+    r"""Show the resources of this machine and any problems.
 
     \b
     simherd doctor

@@ -19,14 +19,14 @@ __all__ = ["command"]
 
 @click.command()
 @click.argument("store")
-@click.option("--simulation", type=int, metavar="N", help="Show this one only.")
-@click.option("--all", "show_all", is_flag=True, help="Show each one with its traceback.")
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.option("--simulation", type=int, metavar="N", help="Show only simulation N.")
+@click.option("--all", "show_all", is_flag=True, help="Show each failed simulation with its traceback.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(store: str, simulation: int | None, show_all: bool, as_json: bool) -> None:
     r"""Show the failed simulations of a store: inputs, error, traceback.
 
-    Equal errors are shown together, the most frequent first, with the traceback of one of them and the lines
-    of Python that run it again in a debugger.
+    Simulations with the same kind of error are shown together, the most frequent error first. One of them is
+    shown with its traceback and the Python code that runs it again in a debugger.
 
     \b
     simherd failures out.zarr
@@ -50,7 +50,7 @@ def command(store: str, simulation: int | None, show_all: bool, as_json: bool) -
     describe = describe_each if show_all or simulation is not None else describe_groups
     say("\n".join(describe(folder, failures)))
     if odd_lines := read_whole_journal(folder).odd_lines:
-        say(f"Left out: {counted(odd_lines, 'line')} of the journal that cannot be read.", err=True)
+        say(f"Skipped {counted(odd_lines, 'unreadable line')} of the journal.", err=True)
 
 
 def _only(failures: list[FailedSimulation], number: int) -> FailedSimulation:

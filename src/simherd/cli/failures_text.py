@@ -34,17 +34,17 @@ def error_lines(groups: Sequence[SameError], count: int) -> Iterator[str]:
 
 
 def describe_groups(store: Path, failures: Sequence[FailedSimulation]) -> Iterator[str]:
-    """Yield what failed, equal errors together, with one in full."""
+    """Yield the failed simulations grouped by error, and the first one in full."""
     if not failures:
         yield f"{shown(str(store))}: no simulation has failed."
         return
     groups = group_errors(failures)
-    errors = counted(len(groups), "different error")
-    yield f"{shown(str(store))}: {counted(len(failures), 'simulation')} failed, with {errors}"
+    yield f"{shown(str(store))}: {counted(len(failures), 'simulation')} failed{_kinds(failures, groups)}"
     inputs = read_batch_inputs(store, [group.first.number for group in groups[:GROUPS]])
     for row, group in enumerate(groups[:GROUPS]):
         yield ""
-        yield f"{len(group.numbers)} x {_short(group.first.error)}"
+        note = " (first message shown; numbers differ)" if group.messages_differ else ""
+        yield f"{len(group.numbers)} x {_short(group.first.error)}{note}"
         yield from _group_lines(group, {name: values[row] for name, values in inputs.items()})
     if len(groups) > GROUPS:
         yield ""
@@ -57,7 +57,8 @@ def describe_groups(store: Path, failures: Sequence[FailedSimulation]) -> Iterat
     if len(failures) > 1:
         yield ""
         other = groups[1].first if len(groups) > 1 else failures[-1]
-        yield f"Others: {simherd_command('failures', shown(str(store)), '--simulation', str(other.number))}"
+        again = simherd_command("failures", shown(str(store)), "--simulation", str(other.number))
+        yield f"Another failed simulation: {again}"
 
 
 def describe_each(store: Path, failures: Sequence[FailedSimulation]) -> Iterator[str]:
@@ -71,6 +72,12 @@ def describe_each(store: Path, failures: Sequence[FailedSimulation]) -> Iterator
         yield from _input_lines({name: values[row] for name, values in inputs.items()})
         yield from ["", _traceback(one), ""]
     yield from _again(store, failures[-1])
+
+
+def _kinds(failures: Sequence[FailedSimulation], groups: Sequence[SameError]) -> str:
+    if len(failures) == 1:
+        return ""
+    return f" with {len(groups)} kinds of errors" if len(groups) > 1 else " with the same kind of error"
 
 
 def _group_lines(group: SameError, inputs: dict[str, Any]) -> Iterator[str]:
@@ -103,7 +110,7 @@ def _again(store: Path, one: FailedSimulation) -> Iterator[str]:
         yield f"    {line}" if line else ""
     if not one.traceback:
         yield ""
-        yield "It ended its worker process, so it may end this one: python -X faulthandler says where."
+        yield "It ended its worker process, so it may end this one: python -X faulthandler shows where."
 
 
 def replay_lines(store: Path, number: int) -> Iterator[str]:

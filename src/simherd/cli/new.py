@@ -24,7 +24,7 @@ NEXT = {
 @click.argument("what", type=click.Choice(sorted(TEMPLATES)))
 @click.argument("path", required=False)
 def command(what: str, path: str | None) -> None:
-    r"""Write a commented starting file.
+    r"""Write a commented template: model, experiment or configuration.
 
     \b
     simherd new model          writes model.py

@@ -32,28 +32,31 @@ SEED_FIX = "Fix: set batch.seed, here or with --set batch.seed=1."
 
 @click.command()
 @click.argument("experiment")
-@click.option("--cluster", metavar="KIND", help="Where it runs: local, slurm, sge, mpi, session:NAME ...")
-@click.option("--jobs", type=int, metavar="N", help="Number of jobs of a batch scheduler.")
+@click.option(
+    "--cluster", metavar="KIND", help="Where the experiment runs: local, slurm, sge, mpi, session:NAME ..."
+)
+@click.option("--jobs", type=int, metavar="N", help="Number of worker jobs in the batch scheduler.")
 @click.option("--workers", type=int, metavar="N", help="Number of worker processes.")
-@click.option("--store", metavar="PATH", help="Folder of the results.")
+@click.option("--store", metavar="PATH", help="Folder for the results.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any field; repeatable.")
-@click.option("--resume", is_flag=True, help="Go on with the batch in the store: run what is pending.")
+@click.option("--resume", is_flag=True, help="Continue the batch in the store: run the pending simulations.")
 @click.option(
     "--rerun",
     type=click.Choice(["missing", "failed", "all"]),
-    help="What to run in the store: what is pending, also what failed, or everything.",
+    help="Simulations of the store to run: pending ones, failed ones too, or all.",
 )
 @click.option(
     "--accept-changed-model",
     is_flag=True,
-    help="Go on in the store although the model has changed; it tells which simulations ran with which.",
+    help="Continue although the model has changed. The store records which version of the model each "
+    "simulation ran with.",
 )
+@click.option("--share", metavar="K/N", help="Run the K-th of N shares of the batch; other runs do the rest.")
 @click.option(
-    "--share", metavar="K/N", help="Run the K-th of N shares of the batch, while others run the rest."
+    "--overwrite", is_flag=True, help="Replace the store, if simherd made it and no run is writing it."
 )
-@click.option("--overwrite", is_flag=True, help="Replace the store, if simherd made it and no run writes it.")
-@click.option("--dry-run", is_flag=True, help="Check all, print the plan, compute nothing.")
-@click.option("--config", metavar="FILE", help="Settings of clusters and sites, as in jobqueue.yaml.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print the plan, but run no simulation.")
+@click.option("--config", metavar="FILE", help="File with cluster and site settings, such as jobqueue.yaml.")
 @click.option("--performance-report", metavar="FILE", help="Write Dask's performance report (HTML).")
 @click.pass_context
 def command(

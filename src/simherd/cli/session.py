@@ -29,7 +29,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    r"""Keep runs, or a cluster for them, going after a logout.
+    r"""Keep runs or a cluster alive after a logout.
 
     \b
     simherd session start night -- simherd run experiment.yaml --resume

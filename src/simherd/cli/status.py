@@ -30,14 +30,14 @@ BAR_WIDTH = 60
 
 @click.command()
 @click.argument("store")
-@click.option("--watch", is_flag=True, help="Show it anew until the run ends.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON; with --watch, an object per line.")
-@click.option("--check", is_flag=True, help="Read every chunk of the inputs and of what is done.")
+@click.option("--watch", is_flag=True, help="Update the output until the run ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one object per line.")
+@click.option("--check", is_flag=True, help="Read every chunk of the inputs and of the results.")
 @click.pass_context
 def command(ctx: click.Context, store: str, watch: bool, as_json: bool, check: bool) -> None:
-    r"""Show how far the simulations of a store are.
+    r"""Show how many simulations of a store are done, failed and pending.
 
-    Nothing is written, and a run that writes the store is not disturbed.
+    Reads only: a run that is writing the store is not affected.
 
     \b
     Exit codes: 0 all done, 3 finished but some failed, 4 incomplete or damaged, 1 not a store.

@@ -48,12 +48,14 @@ class FailedSimulation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SameError:
-    """Simulations that failed in the same way."""
+    """Simulations that failed with the same kind of error."""
 
     first: FailedSimulation
     """The first of them in the batch."""
     numbers: tuple[int, ...]
     """All of them, in the order of the batch."""
+    messages_differ: bool
+    """Whether their messages differ in numbers."""
 
 
 def read_failures(path: Path) -> list[FailedSimulation]:
@@ -91,8 +93,15 @@ def group_errors(failures: Sequence[FailedSimulation]) -> list[SameError]:
     groups: dict[Any, list[FailedSimulation]] = {}
     for one in failures:
         groups.setdefault((NUMBER.sub("#", one.error), one.process, one.stage), []).append(one)
-    same = [SameError(first=ones[0], numbers=tuple(one.number for one in ones)) for ones in groups.values()]
-    return sorted(same, key=lambda group: -len(group.numbers))
+    return sorted(map(_same_error, groups.values()), key=lambda group: -len(group.numbers))
+
+
+def _same_error(ones: Sequence[FailedSimulation]) -> SameError:
+    return SameError(
+        first=ones[0],
+        numbers=tuple(one.number for one in ones),
+        messages_differ=len({one.error for one in ones}) > 1,
+    )
 
 
 def read_batch_inputs(path: Path, numbers: Sequence[int]) -> dict[str, Any]:
