@@ -59,7 +59,7 @@ def test_numbers_of_the_command_line_are_not_arguments_of_a_class(simherd, exper
     done = simherd("run", experiment(), "--cluster", "distributed.LocalCluster", option, 2)
 
     assert done.code == 2
-    assert f"{option} says nothing to the cluster class distributed.LocalCluster" in done.err
+    assert f"{option} has no effect for the cluster class distributed.LocalCluster" in done.err
     assert "--set cluster.n_workers=2" in done.err
 
 

@@ -40,7 +40,7 @@ def test_a_number_of_jobs_is_refused_where_there_are_none(simherd, experiment, k
     done = simherd("run", experiment(), "--cluster", kind, "--jobs", "2", "--dry-run")
 
     assert done.code == 2
-    assert f"Error: --jobs says nothing to a cluster of kind {kind!r}." in done.err
+    assert f"Error: --jobs has no effect for cluster kind {kind!r}." in done.err
 
 
 def test_a_number_of_the_command_line_counts_more_than_all_in_the_file(simherd, experiment):

@@ -1,4 +1,4 @@
-"""What the options of ``simherd run`` say of the cluster, and whether that makes sense."""
+"""Apply the options ``--cluster``, ``--jobs`` and ``--workers`` of ``simherd run``, and check them."""
 
 from __future__ import annotations
 
@@ -57,25 +57,25 @@ def _section(document: Document, kind: str | None) -> tuple[str, Mapping[str, ob
 
 
 def check_sizes(kind: str, sizes: Mapping[str, int]) -> None:
-    """Raise an error if a number of the command line says nothing to a kind of cluster.
+    """Raise an error if ``--jobs`` or ``--workers`` has no effect for the kind of cluster.
 
     Raises
     ------
     ClusterOptionError
-        If so.
+        If one has no effect.
     """
     if is_class(kind):
         for name, value in sizes.items():
             raise ClusterOptionError(
-                f"--{name} says nothing to the cluster class {kind}: its arguments have names of their own.",
-                fix=f"give them with --set, such as --set cluster.n_workers={value}.",
+                f"--{name} has no effect for the cluster class {kind}: its arguments have other names.",
+                fix=f"set an argument of the class, such as --set cluster.n_workers={value}.",
             )
     for name in split_options(kind, sizes)[1]:
         can_have, _ = split_options(kind, dict.fromkeys(SIZES))
         others = " or ".join(f"--{other}" for other in can_have)
         raise ClusterOptionError(
-            f"--{name} says nothing to a cluster of kind {kind!r}.",
-            fix=f"leave it out, or give {others} in its place." if others else "leave it out.",
+            f"--{name} has no effect for cluster kind {kind!r}.",
+            fix=f"leave it out, or use {others}." if others else "leave it out.",
         )
 
 

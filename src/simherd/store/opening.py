@@ -63,7 +63,7 @@ def _no_group(folder: Path, error: Exception) -> StoreError:
         return _unreadable(path, _said_of_json(path) or str(error))
     if any(folder.glob(f"*/{METADATA}")):
         return _unreadable(path, "it is missing")
-    there = "it is not a Zarr group" if folder.exists() else "there is nothing"
+    there = "it is not a Zarr group" if folder.exists() else "no such folder"
     return StoreError(
         f"Cannot read the store {str(folder)!r}: {there}.",
         fix="give the folder that a run wrote (run.store of its experiment, or --store).",
