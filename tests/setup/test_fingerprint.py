@@ -271,7 +271,10 @@ def test_labelled_inputs_count_with_their_labels():
         return fingerprint(make_setup(dataset, model), encoding={}, seed=None, vectorize=False)
 
     assert differences(of_labels([0, 1]), of_labels([0, 1])) == []
-    assert differences(of_labels([0, 1]), of_labels([0, 2])) == ["input taker__value has another value"]
+    assert differences(of_labels([0, 1]), of_labels([0, 2])) == [
+        "coordinate 'x' has other values",
+        "input taker__value has another value",
+    ]
 
 
 def test_a_million_simulations_take_little_time(walk):

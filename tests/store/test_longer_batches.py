@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 
@@ -11,6 +12,7 @@ import pytest
 import xarray as xr
 
 import simherd as sh
+from simherd.errors import StoreMismatchError
 from simherd.store.batch_store import reopen_batch_store, set_pending
 from simherd.store.leftovers import clean_up
 from simherd.store.zarr_store import ZarrStore
@@ -134,6 +136,57 @@ def test_a_run_goes_on_with_the_labels_that_its_model_sets(tmp_path, kind):
     np.testing.assert_array_equal(out.x.values, LABELS[kind])
 
 
+def beside(size, x=(10, 20), crs="EPSG:1", lon=0.0):
+    """Return a setup with coordinates across the batch and beside it."""
+    place = {"x": list(x), "crs": crs, "lon": (("b", "x"), lon + np.arange(size * 2.0).reshape(size, 2))}
+    return setup(size).assign_coords(place)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("other", [{"x": (1, 2)}, {"crs": "EPSG:2"}, {"lon": 100.0}])
+def test_other_coordinates_are_refused(tmp_path, size, other):
+    run(beside(2), tmp_path / "out.zarr")
+
+    with pytest.raises(StoreMismatchError, match=f"coordinate '{next(iter(other))}' has other values"):
+        run(beside(size, **other), tmp_path / "out.zarr")
+
+    with xr.open_zarr(tmp_path / "out.zarr") as ds:
+        assert ds.lon.values.tolist() == [[0.0, 1.0], [2.0, 3.0]]
+
+
+def test_longer_batch_has_all_its_coordinates(tmp_path):
+    run(beside(2), tmp_path / "out.zarr")
+
+    longer = run(beside(4), tmp_path / "out.zarr")
+
+    whole = run(beside(4), tmp_path / "whole.zarr")
+    xr.testing.assert_identical(*(ds.drop_vars("simulation_seconds") for ds in (longer, whole)))
+
+
+def test_opened_store_goes_on_as_its_own_setup(tmp_path):
+    made = run(beside(2), tmp_path / "out.zarr")
+
+    for given in (made, xr.open_zarr(tmp_path / "out.zarr")):
+        assert run(given, tmp_path / "out.zarr").crs == "EPSG:1"
+
+
+@pytest.mark.parametrize("chunks", [None, 3])
+def test_store_that_notes_no_coordinates_gets_new_rows_alone(tmp_path, chunks):
+    def given(size, lon):
+        made = beside(size, lon=lon)
+        return made if chunks is None else made.assign(lon=made.lon.chunk({"b": chunks}))
+
+    run(given(4, 0.0), tmp_path / "out.zarr")
+    path = tmp_path / "out.zarr" / "fingerprint.json"
+    noted = json.loads(path.read_text())
+    del noted["coordinates"]
+    path.write_text(json.dumps(noted))
+
+    longer = run(given(9, 100.0), tmp_path / "out.zarr")
+
+    assert longer.lon.values[:, 0].tolist() == [0.0, 2.0, 4.0, 6.0, 108.0, 110.0, 112.0, 114.0, 116.0]
+
+
 def test_reader_finds_the_old_or_the_new_batch_at_every_moment(tmp_path, monkeypatch):
     run(setup(2), tmp_path / "out.zarr")
     seen, replace = [], os.replace
@@ -180,7 +233,7 @@ def test_a_store_that_was_to_become_longer_goes_on_as_it_was(tmp_path, monkeypat
 def test_store_whose_inputs_alone_became_longer_goes_on_as_it_was(tmp_path, monkeypatch):
     run(setup(2), tmp_path / "out.zarr")
     with monkeypatch.context() as patched:
-        patched.setattr(ZarrStore, "write_region", _cut_off)
+        patched.setattr(ZarrStore, "write_rows", _cut_off)
         with pytest.raises(KeyboardInterrupt):
             run(setup(5), tmp_path / "out.zarr")
 

@@ -2,25 +2,27 @@
 
 The model counts by the classes of its processes, their order, and by all functions, classes and constants
 that they refer to, in whichever module of the user's own; of installed packages by name and version (see
-`simherd.setup.sources`). The run counts by clocks, inputs, outputs, encoding, seed and how simulations are
-advanced. Files that processes read do not count, nor do hooks.
+`simherd.setup.sources`). The run counts by clocks, inputs, coordinates, outputs, encoding, seed and how
+simulations are advanced. Files that processes read do not count, nor do hooks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import NoneType
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from dask.base import tokenize
 
 from simherd.model.graph import join_name
 from simherd.setup.clocks import clock_names
 from simherd.setup.digests import digest_of
+from simherd.setup.lazy import stays_lazy
 from simherd.setup.planning import Setup
 from simherd.setup.sources import CodeWalk, python_of_code
 
@@ -78,6 +80,7 @@ def fingerprint(
             for name, coord in dataset.coords.items()
             if coord.dims == (setup.batch_dim,)
         },
+        "coordinates": _coordinates(setup, counted),
         "simulations": setup.simulations,
         "inputs": {join_name(k): _shared(value, k in plan.varying) for k, value in plan.shared.items()},
         "batch_inputs": {
@@ -89,6 +92,33 @@ def fingerprint(
         "seed": seed,
         "vectorize": vectorize,
     }
+
+
+def _coordinates(setup: Setup, simulations: int) -> dict[str, tuple[list[str], str]]:
+    """Return dimensions and digests of coordinates other than clocks, batch labels and those of the model."""
+    graph, dataset = setup.plan.model.graph, setup.dataset
+    elsewhere = {*clock_names(dataset), *map(join_name, graph.inputs), *(name for _, name in graph.indexes)}
+    found = {}
+    for name, coord in dataset.coords.items():
+        if name not in elsewhere and coord.dims != (setup.batch_dim,):
+            values = _rows_first(coord.variable, setup.batch_dim)
+            is_batched = setup.batch_dim in coord.dims
+            digest = _batched(values, False, simulations) if is_batched else _shared(values, False)
+            found[str(name)] = [*map(str, coord.dims)], digest
+    return found
+
+
+def _rows_first(variable: xr.Variable, batch_dim: str | None) -> Any:
+    """Return values with simulations along the first axis, loaded unless they are large; texts as NumPy's."""
+    ordered = variable.transpose(batch_dim, ..., missing_dims="ignore")
+    if stays_lazy(ordered):
+        return ordered.data
+    values = ordered.values
+    if values.dtype.kind in "OT":
+        texts = values.astype(object)
+        if all(isinstance(text, str) for text in texts.flat):
+            return texts.astype("U")
+    return values
 
 
 def _identity_of_model(setup: Setup, simulations: int) -> dict[str, Any]:
@@ -186,8 +216,15 @@ def is_fingerprint(found: Any) -> bool:
         and found["simulations"] >= 0
         and all(isinstance(text, str) for text in (*found["order"], *found["batch_inputs"].values()))
         and all(isinstance(output, list) and len(output) == 2 for output in found["outputs"].values())
+        and _are_coordinates(found.get("coordinates", {}))
         and isinstance(found.get("model_versions", []), list)
         and all(isinstance(version, dict) for version in found.get("model_versions", []))
+    )
+
+
+def _are_coordinates(found: Any) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(one, list) and [*map(type, one)] == [list, str] for one in found.values()
     )
 
 
@@ -332,7 +369,23 @@ def _compare_batch(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differe
         yield f"the batch has {now['simulations']} simulations, the store {stored['simulations']}"
     else:
         labels = (stored["batch_labels"], now["batch_labels"])
-        yield from _compare(*labels, "coordinate {!r}", lambda *_: "has other labels")
+        yield from _compare(
+            *labels, "coordinate {!r}", lambda _, *both: "" if _may_be_same(*both) else "has other labels"
+        )
+
+
+def _compare_coordinates(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
+    """Yield which coordinates differ; a store may be older than the note of them, and then none does."""
+    is_shorter = now["simulations"] < stored["simulations"]
+
+    def differ(name: str, was: Sequence[Any], is_now: Sequence[Any]) -> str:
+        if list(was[0]) != list(is_now[0]):
+            return f"is along {tuple(is_now[0])}, was along {tuple(was[0])}"
+        is_cut = is_shorter and now["batch_dim"] in is_now[0]
+        return "" if is_cut or _may_be_same(was[1], is_now[1]) else "has other values"
+
+    if "coordinates" in stored:
+        yield from _compare(stored["coordinates"], now["coordinates"], "coordinate {!r}", differ)
 
 
 def _compare_inputs(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
@@ -354,7 +407,7 @@ def _compare_inputs(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differ
 def _may_be_same(was: str, is_now: str) -> bool:
     """Return whether arrays that were not loaded are the same as far as can be told."""
     known = [text.rpartition(" ") for text in (was, is_now)]
-    return known[0][0] == known[1][0] and ANY in (known[0][2], known[1][2])
+    return was == is_now or (known[0][0] == known[1][0] and ANY in (known[0][2], known[1][2]))
 
 
 def _compare_outputs(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
@@ -400,6 +453,7 @@ _COMPARED_OF_MODEL = (_compare_model, _compare_packages)
 _COMPARED = (
     _compare_clocks,
     _compare_batch,
+    _compare_coordinates,
     _compare_inputs,
     _compare_outputs,
     _compare_options,

@@ -235,22 +235,19 @@ def lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[
 
 
 def _lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping[str, Any]) -> None:
-    size = base.sizes[dim]
+    size, folder = base.sizes[dim], store.folder
+    assert folder is not None
     others = [n for n, v in base.variables.items() if dim not in v.dims or str(n) not in store.group]
     along = base.drop_vars(others)
     for name, variable in along.variables.items():
         array: Any = store.group[str(name)]
         array.resize(variable.shape)
-        if variable.chunks is not None:
-            along[name] = variable.chunk(dict(zip(variable.dims, array.chunks, strict=True)))
-    store.write_region(along.drop_attrs(deep=False), dim)
+    store.write_rows(along.drop_attrs(deep=False), dim, int(read_fingerprint(folder)["simulations"]))
     for array in store.arrays[:-2] + store.arrays[:-3:-1]:
         array.resize((size, *array.shape[1:]))
     versions: Any = store.group.get(MODEL)
     if versions is not None:
         versions.resize((size,))
-    folder = store.folder
-    assert folder is not None
     for path in folder.glob("*/zarr.json"):
         sync_folder(path.parent)
     store.publish({**store.group.attrs, **without_huge(base).attrs})

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -236,17 +236,26 @@ class ZarrStore:
         dims = [array.metadata.dimension_names or () for array in arrays]
         return {a.shape[names.index(dim)] for a, names in zip(arrays, dims, strict=True) if dim in names}
 
-    def write_region(self, dataset: xr.Dataset, dim: str) -> None:
-        """Write all rows of variables whose arrays exist."""
+    def write_rows(self, dataset: xr.Dataset, dim: str, first: int) -> None:
+        """Write the rows from `first` on of variables along a dimension whose arrays exist."""
+        size = dataset.sizes[dim]
+        if first >= size:
+            return
         with _quiet_zarr():
-            stored = _storable(dataset)
+            stored = _storable(dataset.isel({dim: slice(first, None)}))
+            lazy = {
+                name: _in_chunks_of(cast(Any, self.group[str(name)]), variable, dim, first)
+                for name, variable in stored.variables.items()
+                if variable.chunks is not None
+            }
             # Of a region xarray leaves out what has an index
-            stored.drop_indexes(list(stored.indexes)).to_zarr(
+            stored.assign(lazy).drop_indexes(list(stored.indexes)).to_zarr(
                 self.group.store,
                 group=self.group.path or None,
-                region={dim: slice(0, dataset.sizes[dim])},
+                region={dim: slice(first, size)},
                 consolidated=False,
                 write_empty_chunks=True,
+                safe_chunks=False,  # xarray refuses a first chunk that is in part there already
             )
 
     def write_again(self, base: xr.Dataset, names: Collection[str]) -> None:
@@ -439,6 +448,14 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
     for name, variable in stored.variables.items():
         variable.attrs = json_attrs(str(name), variable.attrs)
     return stored.assign_attrs(json_attrs("the setup", stored.attrs))
+
+
+def _in_chunks_of(array: zarr.Array[Any], variable: xr.Variable, dim: str, first: int) -> xr.Variable:
+    """Return rows from `first` on in chunks none of which shares a chunk of the array with another."""
+    chunks: dict[Any, Any] = dict(zip(variable.dims, array.chunks, strict=True))
+    size, rows = chunks[dim], variable.sizes[dim]
+    edges = [0, *range(size - first % size, rows, size), rows]
+    return variable.chunk({**chunks, dim: tuple(np.diff(edges).tolist())})
 
 
 def _chunk_keys(store: Store) -> Any:
