@@ -448,9 +448,10 @@ def test_a_second_client_is_refused(table, uninterrupted, first, second):
     run = table.start(first, resume=True)
     table.until_done(run, 4)
 
-    other = table.start(second, resume=True)
-    told = other.ends(1)
+    table.order(pause=2.0)
+    told = table.start(second, resume=True).ends(1)
     assert run.is_running, "the test was too slow to tell anything"
+    table.order()
     run.ends(0)
 
     assert {"StoreLockedError", "StoreError"} <= set(told["kinds"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import threading
 import time
 
 import numpy as np
@@ -118,13 +117,13 @@ def test_a_store_that_is_being_prepared_has_no_simulations_yet(tmp_path):
     assert state.simulations == state.pending == 0
 
 
-def test_who_only_looks_keeps_no_run_from_writing(tmp_path):
+def test_who_only_looks_keeps_no_run_from_writing(tmp_path, monkeypatch):
     lock = tmp_path / ".out.zarr.lock"
     lock.touch()
 
     with lock.open() as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
-        threading.Timer(0.015, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(looking, fcntl.LOCK_UN))
         with locked(tmp_path / "out.zarr"):
             pass
 

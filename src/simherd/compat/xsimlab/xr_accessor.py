@@ -106,6 +106,7 @@ class SimlabAccessor(SetupView):
             parallel=parallel,
             scheduler=scheduler_of(parallel, scheduler, is_batch=batch_dim is not None),
             safe_mode=safe_mode,
+            progress=False,
         )
         result = self._as_result(result, model)
         return self._transposed_back(result) if check_dims == "transpose" else result
