@@ -213,21 +213,43 @@ def test_no_worker_is_dropped_because_a_simulation_holds_pythons_lock():
         assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.worker_ttl) is None
 
 
-@pytest.mark.cluster
-@pytest.mark.parametrize("after_s", [0.3, 0.6])
-def test_an_interrupted_start_ends_without_a_word_of_dask(after_s):
-    program = f"""
-import os, signal, threading, time, simherd
-import simherd.clusters.local
-threading.Timer({after_s}, os.kill, (os.getpid(), signal.SIGINT)).start()
+CTRL_C_WHILE_WORKERS_START = """
+import os, signal, threading, time, psutil, simherd
+import simherd.clusters.local, simherd.executors.processes
+
+def interrupt():
+    while not any("spawn_main" in str(child.cmdline()) for child in psutil.Process().children()):
+        time.sleep(0.01)
+    time.sleep({after_s})
+    os.killpg(0, signal.SIGINT)  # as a terminal does it
+
+threading.Thread(target=interrupt).start()
 try:
-    simherd.open_client("local", workers=4)
+    {start}
     time.sleep(30)
 except KeyboardInterrupt:
     print("interrupted")
 """
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("after_s", [0.1, 0.4])
+@pytest.mark.parametrize(
+    "start",
+    [
+        'simherd.open_client("local", workers=2)',
+        "[*simherd.executors.processes.ProcessExecutor(2).map(max, 1, [2, 3])]; time.sleep(30)",
+    ],
+    ids=["cluster", "processes"],
+)
+def test_ctrl_c_while_workers_start_prints_nothing_of_them(start, after_s):
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", CTRL_C_WHILE_WORKERS_START.format(start=start, after_s=after_s)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")

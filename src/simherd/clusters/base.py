@@ -14,6 +14,7 @@ from typing import Any
 from distributed import Client, Nanny
 
 from simherd.executors.mainless import without_main
+from simherd.executors.signals import starting_with_blocked
 from simherd.threads import guard_environment, lent_environment
 
 __all__ = ["GuardedNanny", "OwningClient", "ended_by_signals"]
@@ -124,5 +125,5 @@ class GuardedNanny(Nanny):
 
     async def instantiate(self) -> Any:
         """Start the worker process, also when it starts again after a crash."""
-        with without_main(), lent_environment(self.pre_spawn_env):
+        with without_main(), lent_environment(self.pre_spawn_env), starting_with_blocked("SIGINT"):
             return await super().instantiate()

@@ -17,7 +17,7 @@ from typing import Any
 from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
 from simherd.executors.payload import KEPT, Payload, call_packed, pack, seal
 from simherd.executors.pool import AHEAD, starting_workers
-from simherd.executors.signals import leave_signals_to_client
+from simherd.executors.signals import leave_signals_to_client, starting_with_blocked
 from simherd.progress.words import counted
 from simherd.warden import warden
 
@@ -26,6 +26,8 @@ __all__ = ["ProcessExecutor"]
 WORTH_A_WORKER_S = 1.0
 EXIT_S = 1.0
 KILL_S = 5.0
+LEFT_TO_CLIENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+"""Signals that a terminal or a batch scheduler sends to all processes of a run."""
 
 
 class ProcessExecutor(Executor):
@@ -102,7 +104,7 @@ class _Worker:
             context = multiprocessing.get_context("spawn")
             self._pool = futures.ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
         sent = replace(payload, data=None, origin=None) if payload.digest in self._known else payload
-        with starting_workers():
+        with starting_workers(), starting_with_blocked(*LEFT_TO_CLIENT):
             future = self._pool.submit(call_packed, function, sent, seal(item))
         if sent is payload:
             self._known.append(payload.digest)
@@ -194,7 +196,7 @@ class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
 def _start_worker() -> None:
     """Leave signals to the parent, which ends its workers, and end when it is gone."""
     warden()
-    leave_signals_to_client("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    leave_signals_to_client(*LEFT_TO_CLIENT)
     threading.Thread(target=_end_with_parent, name="simherd-parent", daemon=True).start()
 
 
