@@ -42,3 +42,20 @@ def test_dry_run_replaces_nothing(simherd, path, tmp_path):
 
     assert simherd("run", path, "--overwrite", "--dry-run").code == 0
     assert (tmp_path / "out.zarr" / "zarr.json").read_bytes() == before
+
+
+def test_interrupted_overwrite_without_results_keeps_the_store(simherd, path, tmp_path, monkeypatch):
+    before = xr.open_zarr(tmp_path / "out.zarr").load()
+
+    def press_ctrl_c(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", press_ctrl_c)
+    done = simherd("run", path, "--overwrite")
+
+    assert (done.code, done.out) == (4, "")
+    assert done.err.splitlines()[-2:] == [
+        "Interrupted: no simulation has finished, and the store is as it was.",
+        f"Run again with: simherd run {path} --overwrite",
+    ]
+    xr.testing.assert_identical(xr.open_zarr(tmp_path / "out.zarr").load(), before)

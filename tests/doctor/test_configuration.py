@@ -49,6 +49,12 @@ def test_each_fault_is_a_finding_once(configured, text, parts):
     assert all(part in one.text and one.fix for one, part in zip(found, parts, strict=True))
 
 
+def test_without_files_there_is_no_word_of_errors(monkeypatch):
+    monkeypatch.setattr("dask.config.paths", [])
+    with dask.config.set({"jobqueue": None, "simherd": None}):
+        assert list(look()) == []
+
+
 def test_an_old_name_works_and_is_a_note(configured):
     (found,) = configured("jobqueue: {slurm: {env-extra: [a]}}")
 

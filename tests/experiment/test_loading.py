@@ -115,7 +115,7 @@ BROKEN = {
         ("grow", ["does not name an object", "module:attribute"]),
         ("grow.py:", ["does not name an object"]),
         (":model", ["does not name an object"]),
-        ("grwo.py:model", ["Cannot read", "No such file", "Did you mean 'grow.py'"]),
+        ("grwo.py:model", ["Cannot read", "No such file", "Did you mean 'grow.py'", "'simherd new model'"]),
         ("models/grow.py:model", ["there is no folder"]),
         ("grow.py:modell", ["'grow.py' has no 'modell'. Did you mean 'model'"]),
         ("grow:model", ["There is no module 'grow'", "write 'grow.py' for the file"]),

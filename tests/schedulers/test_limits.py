@@ -105,6 +105,8 @@ def test_what_is_impossible_is_one_problem_that_says_what_is_possible(case):
 
     assert len(problems) == 1
     assert all(text in str(caught.value) for text in texts), str(caught.value)
+    is_unknown = "does not exist" in problems[0]
+    assert str(caught.value.fix).startswith("choose one that exists;" if is_unknown else "ask for less;")
 
 
 def test_all_problems_stand_in_one_error():

@@ -103,7 +103,7 @@ def run_in_store(
         except Stopped:
             raise RunInterruptedError(
                 f"The run was interrupted by {interrupts.name} before its first block.",
-                fix="run it again with resume=True, which starts it too.",
+                fix=f"run it again with {'overwrite' if going.overwrite else 'resume'}=True.",
             ) from None
         with _tidied(store, claim):
             outcome = Outcome()

@@ -85,7 +85,8 @@ def group() -> None:
     r"""Run simulation models once on a laptop, or a million times on a cluster.
 
     \b
-    Start with:  simherd new experiment
+    Start with:  simherd new model
+                 simherd new experiment
     Then:        simherd run experiment.yaml --dry-run
     """
 

@@ -161,6 +161,12 @@ class _Watcher:
         self.store = store
         self.has_begun = False
         self.rehearsal = rehearsal
+        self._store_before = _identity(store)
+
+    @property
+    def has_kept_store(self) -> bool:
+        """Whether the store is the one that was there before the run."""
+        return self._store_before is not None and _identity(self.store) == self._store_before
 
     def __call__(self, event: Event) -> None:
         from simherd.events import BlockFinished, RunStarted
@@ -181,6 +187,15 @@ class _Watcher:
             failed = f", {before.failed} failed" if before.failed else ""
             total = before.settled + before.pending
             say(f"{before.done} of {total} done before{failed}; running {simulations}", err=True)
+
+
+def _identity(store: str | None) -> tuple[int, int] | None:
+    """Return what tells a store from one that replaces it; None if there is none."""
+    try:
+        found = os.stat(store or "")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _run(assembled: Assembled, performance_report: str | None, going: dict[str, Any]) -> Exit:
@@ -216,6 +231,10 @@ def _needs_seed(assembled: Assembled) -> bool:
 
 def _end_early(watcher: _Watcher, assembled: Assembled, going: dict[str, Any], what: str) -> Exit:
     """Say what there is and how to go on after an interruption, or an error that ended the run."""
+    if going["overwrite"] and watcher.has_kept_store:
+        say(f"{what}: no simulation has finished, and the store is as it was.", err=True)
+        say(f"Run again with: {command_again()}", err=True)
+        return Exit.INCOMPLETE
     summarize(watcher.tally, watcher.store)
     say(f"{what}: simulations that are not done stay pending.", err=True)
     if watcher.store is not None and not _needs_seed(assembled):

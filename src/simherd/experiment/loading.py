@@ -200,4 +200,7 @@ def _no_file(path: Path, error: OSError) -> ExperimentError:
         return ExperimentError(f"No such file: '{path}': there is no folder '{folder}'.")
     names = [file.name for file in folder.glob("*.py")]
     hint = f" {close_matches(path.name, names)}" if names else ""
-    return ExperimentError(f"Cannot read '{path}': {error.strerror}.{hint}")
+    return ExperimentError(
+        f"Cannot read '{path}': {error.strerror}.{hint}",
+        fix="correct the path; 'simherd new model' writes a first model.",
+    )

@@ -33,7 +33,7 @@ def find_problems(request: JobRequest, site: Site, scheduler: str | BatchSchedul
         Empty if nothing is wrong.
     """
     words = (find(scheduler) if isinstance(scheduler, str) else scheduler).words
-    return [*_of_queue(request, site, words), *_of_environment(request, site), *_of_array(request, site)]
+    return [*_unknown_names(request, site, words), *_exceeded_limits(request, site, words)]
 
 
 def check_request(request: JobRequest, site: Site, scheduler: str | BatchScheduler) -> None:
@@ -45,24 +45,35 @@ def check_request(request: JobRequest, site: Site, scheduler: str | BatchSchedul
         If there is something.
     """
     found = find(scheduler) if isinstance(scheduler, str) else scheduler
-    problems = find_problems(request, site, found)
-    if problems:
-        words = found.words
+    words = found.words
+    unknown, exceeded = _unknown_names(request, site, words), _exceeded_limits(request, site, words)
+    if unknown or exceeded:
+        fixes = ["choose one that exists"] if unknown else []
+        fixes += ["ask for less"] if exceeded else []
         raise ClusterOptionError(
-            f"{words.scheduler} can never start this job: {' '.join(problems)}",
-            fix=f"ask for less; see '{words.look}', '{words.look_limits}' and '{words.look_nodes}'.",
+            f"{words.scheduler} can never start this job: {' '.join([*unknown, *exceeded])}",
+            fix=f"{' and '.join(fixes)}; see '{words.look}', '{words.look_limits}' and '{words.look_nodes}'.",
         )
 
 
-def _of_queue(request: JobRequest, site: Site, words: Words) -> list[str]:
-    if not site.partitions:
-        return []
-    candidates = _candidates(request, site)
-    if not candidates:
+def _unknown_names(request: JobRequest, site: Site, words: Words) -> list[str]:
+    problems = []
+    if site.partitions and not _candidates(request, site):
         names = [partition.name for partition in site.partitions]
-        return [f"The {words.queue} {_missing(request.queue or '', names)}"]
-    fits = [list(_misfits(request, partition, site, words)) for partition in candidates]
-    return min(fits, key=len)
+        problems.append(f"The {words.queue} {_missing(request.queue or '', names)}")
+    if request.parallel_environment is not None and _environment(request, site) is None:
+        names = [environment.name for environment in site.parallel_environments]
+        problems.append(f"The parallel environment {_missing(request.parallel_environment, names)}")
+    return problems
+
+
+def _exceeded_limits(request: JobRequest, site: Site, words: Words) -> list[str]:
+    return [*_of_queue(request, site, words), *_of_environment(request, site), *_of_array(request, site)]
+
+
+def _of_queue(request: JobRequest, site: Site, words: Words) -> list[str]:
+    fits = [list(_misfits(request, partition, site, words)) for partition in _candidates(request, site)]
+    return min(fits, key=len, default=[])
 
 
 def _candidates(request: JobRequest, site: Site) -> list[Partition]:
@@ -122,9 +133,7 @@ def _of_environment(request: JobRequest, site: Site) -> Iterator[str]:
     if request.parallel_environment is None:
         if names and request.cores > 1:
             yield _without_environment(request, names)
-    elif environment is None:
-        yield f"The parallel environment {_missing(request.parallel_environment, names)}"
-    else:
+    elif environment is not None:
         yield from _misfits_of_environment(request, environment, site)
 
 
