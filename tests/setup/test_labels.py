@@ -113,6 +113,19 @@ def test_conflicting_coordinates_are_an_error_that_names_both_inputs(other, labe
         update_vars(setup(**first), MODEL, {"p__b": other}) if is_later else setup(**first, b=other)
 
 
+@pytest.mark.parametrize(
+    ("coords", "message"),
+    [
+        ({"p__out": ("x", ["u", "v", "w"])}, "'p__out' of input p__a would be replaced by output 'p__out'"),
+        ({"p__out": 1.0}, "'p__out' of input p__a would be replaced by output 'p__out'"),
+        ({"p__a__input": 1.0}, "'p__a__input' of input p__a would be replaced by the name that input 'p__a'"),
+    ],
+)
+def test_a_coordinate_that_the_result_would_replace_is_an_error(coords, message):
+    with pytest.raises(SetupError, match=message):
+        setup(a=line(**coords)).simherd.run(MODEL)
+
+
 def test_labels_that_differ_from_the_clock_are_an_error():
     rain = xr.DataArray([1.0, 2.0], dims="t", coords={"t": [1.0, 2.0]})
 

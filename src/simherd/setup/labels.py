@@ -12,7 +12,7 @@ from simherd.errors import InputWarning, SetupError
 from simherd.reserved import check_name
 from simherd.setup.clocks import clock_names, without_marks
 
-__all__ = ["check_clocks", "check_labels", "with_labels", "without_labels"]
+__all__ = ["OWNERS", "check_clocks", "check_labels", "with_labels", "without_labels"]
 
 OWNERS = "simherd_inputs"
 """Key of a coordinate's encoding: the inputs that brought it, so that it leaves a setup with them."""

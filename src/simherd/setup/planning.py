@@ -23,6 +23,7 @@ from simherd.reserved import MODEL, NUMBER, SECONDS, STATUS, check_name
 from simherd.resources import is_count
 from simherd.setup.clocks import clock_names, main_clock, positions_on, without_marks
 from simherd.setup.dataset import output_clocks
+from simherd.setup.labels import OWNERS
 from simherd.setup.lazy import labelled_rows, stays_lazy, with_chunks
 from simherd.setup.objects import decode_objects
 from simherd.setup.units import in_units_of
@@ -92,6 +93,7 @@ def make_setup(
     """
     _check_choice("check_dims", check_dims, ("strict", "transpose", None))
     _check_choice("validate", validate, ("inputs", "all", None))
+    _check_coordinates(model.graph, dataset)
     dataset = decode_objects(_with_original_inputs(dataset, model.graph))
     dataset = _in_declared_units(_without_stray_marks(dataset, model.graph), model.graph)
     clock = main_clock(dataset)
@@ -215,6 +217,22 @@ def _check_names(graph: Graph, dataset: xr.Dataset) -> None:
     for what, names in named.items():
         for name in names:
             check_name(what, name)
+
+
+def _check_coordinates(graph: Graph, dataset: xr.Dataset) -> None:
+    """Raise an error if an output, or an input of a result, would replace a coordinate."""
+    inputs = {*map(join_name, graph.inputs)}
+    replaced = {name: f"output {name!r}" for name in output_clocks(dataset) if name not in inputs}
+    replaced |= {
+        name + INPUT_SUFFIX: f"the name that input {name!r} has in a result"
+        for name in inputs.intersection(dataset.data_vars)
+    }
+    for label in sorted(replaced.keys() & {*map(str, dataset.coords)}):
+        owners = ", ".join(dataset.coords[label].variable.encoding.get(OWNERS, ()))
+        raise SetupError(
+            f"Coordinate {label!r}{owners and f' of input {owners}'} would be replaced by {replaced[label]}.",
+            fix=f"drop the coordinate with .drop_vars({label!r}), or rename it.",
+        )
 
 
 def _check_indexes(graph: Graph, dataset: xr.Dataset) -> None:
