@@ -12,6 +12,7 @@ import xarray as xr
 import simherd as sh
 from simherd.errors import SetupError
 from simherd.events import RunStarted
+from simherd.executors.serial import SerialExecutor
 
 
 def test_one_simulation_has_no_batch_in_its_result(walk):
@@ -115,7 +116,26 @@ def test_scheduler_or_workers_imply_parallel(walk, implied):
     assert "thread" in next(event.where for event in events if isinstance(event, RunStarted))
 
 
-@pytest.mark.parametrize("option", [{"scheduler": "threads"}, {"workers": 2}, {"scheduler": "sync"}])
+@pytest.mark.parametrize("scheduler", ["sync", "Synchronous", "single-threaded", SerialExecutor(), None])
+def test_serial_scheduler_agrees_with_parallel_false(walk, scheduler):
+    events = []
+
+    walk.setup([1.0, 2.0]).simherd.run(
+        walk.model,
+        batch_dim="member",
+        parallel=False,
+        scheduler=scheduler,
+        workers=1,
+        subscribers=[events.append],
+    )
+
+    started = next(event for event in events if isinstance(event, RunStarted))
+    assert started.where == SerialExecutor.description
+
+
+@pytest.mark.parametrize(
+    "option", [{"scheduler": "threads"}, {"workers": 2}, {"scheduler": "sync", "workers": 2}]
+)
 def test_scheduler_with_parallel_false_is_an_error(walk, option):
     with pytest.raises(SetupError, match=r"parallel=False runs in this process, but .* is given"):
         walk.setup([1.0, 2.0]).simherd.run(walk.model, batch_dim="member", parallel=False, **option)

@@ -164,6 +164,9 @@ def test_listed_values_are_written_in_two_ways(tmp_path, sampling):
 def test_scheduler_without_parallel_is_an_error(tmp_path):
     with pytest.raises(ExperimentError, match="'threads' runs simulations at once, but 'parallel' is false"):
         checked("model: m:model\nrun: {scheduler: threads, parallel: false}", tmp_path)
+    assert (
+        checked("model: m:model\nrun: {scheduler: sync, parallel: false}", tmp_path).run.scheduler == "sync"
+    )
 
 
 @pytest.mark.parametrize("kind", ["tls://host:8786", "session:night", "scheduler.json", "sge"])

@@ -21,7 +21,7 @@ from simherd.ensemble.run import Batch
 from simherd.errors import SetupError, close_matches
 from simherd.events import Subscriber
 from simherd.executors.base import Executor
-from simherd.executors.choose import choose_executor, threads_for_one
+from simherd.executors.choose import choose_executor, runs_serially, threads_for_one
 from simherd.model.model import Model
 from simherd.progress import showing
 from simherd.resources import is_count, parse_bytes
@@ -256,9 +256,11 @@ def _is_parallel(parallel: Any, scheduler: Any, workers: int | None) -> bool:
             f"parallel={parallel!r} is not available.",
             fix="say True: a batch runs its simulations at once, one simulation its processes.",
         )
-    if named and not parallel:
+    is_serial = {"scheduler": scheduler is None or runs_serially(scheduler), "workers": workers in (None, 1)}
+    contradicting = [f"{name}={given[name]!r}" for name, agrees in is_serial.items() if not agrees]
+    if contradicting and not parallel:
         raise SetupError(
-            f"parallel=False runs in this process, but {' and '.join(named)} is given.",
+            f"parallel=False runs in this process, but {' and '.join(contradicting)} is given.",
             fix="leave out parallel, or leave out what it contradicts.",
         )
     return parallel

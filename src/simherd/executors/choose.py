@@ -17,7 +17,7 @@ from simherd.executors.processes import ProcessExecutor
 from simherd.executors.serial import SerialExecutor
 from simherd.resources import usable_cores
 
-__all__ = ["choose_executor", "default_scheduler", "threads_for_one"]
+__all__ = ["choose_executor", "default_scheduler", "runs_serially", "threads_for_one"]
 
 ALIASES = {
     "threads": "threads",
@@ -67,6 +67,13 @@ def choose_executor(parallel: bool, scheduler: Any = None, workers: int | None =
     return ClientExecutor(found)
 
 
+def runs_serially(scheduler: Any) -> bool:
+    """Return whether a given scheduler runs all simulations sequentially in this process."""
+    if isinstance(scheduler, str):
+        return ALIASES.get(scheduler.lower()) == "serial"
+    return isinstance(scheduler, SerialExecutor)
+
+
 def _check_scheduler(found: Any) -> None:
     if isinstance(found, str):
         if found.lower() not in (*ALIASES, *_CLIENT):
@@ -102,10 +109,10 @@ def threads_for_one(
     if isinstance(found, futures.ThreadPoolExecutor):
         yield found
         return
-    kind = ALIASES.get(found.lower()) if isinstance(found, str) else None
-    if kind == "serial":
+    if runs_serially(found):
         yield None
         return
+    kind = ALIASES.get(found.lower()) if isinstance(found, str) else None
     if kind != "threads":
         _check_scheduler(found)
         where = f"scheduler={found!r}" if scheduler is not None else f"The default scheduler, {found!r},"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simherd.errors import ExperimentError, close_matches
+from simherd.executors.choose import runs_serially
 from simherd.experiment.document import Document
 from simherd.experiment.rules import (
     Node,
@@ -182,11 +183,12 @@ def _batch_fits(experiment: Experiment) -> None:
 
 
 def _scheduler_fits(experiment: Experiment) -> None:
-    if experiment.run.scheduler is not None and not experiment.run.parallel:
+    scheduler = experiment.run.scheduler
+    if scheduler is not None and not experiment.run.parallel and not runs_serially(scheduler):
         raise experiment.fault(
             "run",
             "scheduler",
-            message=f"{experiment.run.scheduler!r} runs simulations at once, but 'parallel' is false.",
+            message=f"{scheduler!r} runs simulations at once, but 'parallel' is false.",
             fix="leave out one of them.",
         )
 
