@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import zarr
 
+import simherd as sh
 from simherd.errors import StoreError
 from simherd.store import signing
+from simherd.store.batch_store import read_fingerprint
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.signing import checkpoint_key, is_signed, make_key, sign_text
 
@@ -67,6 +70,55 @@ def test_checkpoint_of_another_model_is_not_read(folder, other):
     assert changed.load(1) is None
     with pytest.warns(RuntimeWarning, match="begin anew"):
         changed.warn_of_others()
+
+
+def checkpoints_of(store):
+    return CheckpointFolder(store, checkpoint_key(read_fingerprint(store)))
+
+
+def test_checkpoint_of_another_store_is_not_read(walk, tmp_path):
+    def run(store, simulations, **options):
+        setup = walk.setup(np.arange(float(simulations)))
+        setup.simherd.run(walk.model, batch_dim="member", store=tmp_path / store, **options)
+        return checkpoints_of(tmp_path / store)
+
+    make_key()
+    run("a.zarr", 2).save(1, b"a state")
+    shutil.copytree(tmp_path / "a.zarr", tmp_path / "moved.zarr")
+
+    other = run("b.zarr", 2)
+    shutil.copytree(tmp_path / "a.zarr" / "checkpoints", other.folder)
+
+    assert other.load(1) is None
+    assert checkpoints_of(tmp_path / "moved.zarr").load(1) == b"a state"
+    assert run("moved.zarr", 3, resume=True).key == checkpoints_of(tmp_path / "a.zarr").key
+    assert run("moved.zarr", 3, overwrite=True).key != checkpoints_of(tmp_path / "a.zarr").key
+
+
+def test_single_simulation_goes_on_from_its_own_checkpoint_alone(walk, tmp_path):
+    class Stop(Exception):
+        pass
+
+    @sh.runtime_hook("run_step")
+    def stop(model, context, state):
+        if context["step"] == 2:
+            raise Stop
+
+    def run(gain, store, hooks):
+        return walk.setup(gain).simherd.run(
+            walk.model, store=tmp_path / store, checkpoint_every=1, hooks=hooks, resume=True
+        )
+
+    for gain, store in ((1.0, "a.zarr"), (2.0, "b.zarr")):
+        with pytest.raises(Stop):
+            run(gain, store, [stop])
+    expected = walk.setup(2.0).simherd.run(walk.model).walk__height
+    shutil.copy(tmp_path / "a.zarr" / "checkpoints" / "0.pkl", tmp_path / "b.zarr" / "checkpoints")
+
+    with pytest.warns(RuntimeWarning, match="not written by a run of yours in this store"):
+        result = run(2.0, "b.zarr", [])
+
+    np.testing.assert_array_equal(result.walk__height, expected)
 
 
 def test_without_a_key_no_checkpoint_is_read(folder, state):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,11 +104,12 @@ def _is_complete(prepared: Prepared, target: Path, going: Going) -> bool:
     if not target.exists() or not any(target.iterdir()):
         return False
     stored = read_fingerprint(target)
-    check_is_same(target, stored, prepared.fingerprint(), going.accepts_changed_model)
+    now = prepared.fingerprint()
+    check_is_same(target, stored, now, going.accepts_changed_model)
     if going.rerun != "all":
         if is_complete(target):
             return True
-        checkpoints = CheckpointFolder(target, checkpoint_key(prepared.fingerprint()))
+        checkpoints = _checkpoints_in(target, now)
         if checkpoints.load(0) is not None:
             return False
         checkpoints.warn_of_others()
@@ -120,8 +121,9 @@ def _run_in_folder(
     prepared: Prepared, simulator: Simulator, target: Path, result: StreamedResult, going: Going
 ) -> ZarrStore:
     """Run the simulation to its end, from its checkpoint on if there is one."""
-    checkpoints = _Checkpoints(target, checkpoint_key(prepared.fingerprint()), result)
-    if goes_on := going.resume and checkpoints.exists():
+    kept = CheckpointFolder(target, None)
+    checkpoints = _Checkpoints(target, prepared.fingerprint(), result)
+    if goes_on := going.resume and kept.exists():
         result.reopen()
     every = prepared.setup.plan.checkpoint_every
     if every is None:
@@ -141,28 +143,42 @@ def _run_in_folder(
             if keeper is not None:
                 raise _interrupted(interrupts, checkpoints)
     store = result.finish(simulator)
-    checkpoints.clear()
+    kept.clear()
     return store
 
 
-@dataclass(frozen=True, slots=True)
-class _Checkpoints(CheckpointFolder):
-    """The checkpoints of a simulation whose outputs are written while it runs."""
+def _checkpoints_in(target: Path, fingerprint: Mapping[str, Any]) -> CheckpointFolder:
+    """Return the checkpoints of a run in a store that is there."""
+    from simherd.store.batch_store import identity_of
 
+    return CheckpointFolder(target, checkpoint_key({**fingerprint, **identity_of(target)}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoints:
+    """The checkpoints of a simulation whose outputs are written, and whose store is made, while it runs."""
+
+    store: Path
+    fingerprint: Mapping[str, Any]
     result: StreamedResult
 
     def load(self, number: int) -> bytes | None:
         """Return the newest checkpoint of this run, not one in a store that is to be replaced."""
-        return None if self.result.store is None else CheckpointFolder.load(self, number)
+        is_there = self.result.store is not None
+        return _checkpoints_in(self.store, self.fingerprint).load(number) if is_there else None
 
     def save(self, number: int, data: bytes) -> None:
         """Keep a checkpoint, after all that was written before is on the disk."""
         self.result.begin()
         self.result.sync()
-        CheckpointFolder.save(self, number, data)
+        _checkpoints_in(self.store, self.fingerprint).save(number, data)
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove the checkpoints of simulations."""
+        CheckpointFolder(self.store, None).remove(numbers)
 
 
-def _interrupted(interrupts: Interrupts, checkpoints: CheckpointFolder) -> RunInterruptedError:
+def _interrupted(interrupts: Interrupts, checkpoints: _Checkpoints) -> RunInterruptedError:
     if checkpoints.load(0) is None:
         return RunInterruptedError(
             f"The run was interrupted by {interrupts.name} before its first checkpoint."

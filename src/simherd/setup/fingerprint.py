@@ -217,6 +217,7 @@ def is_fingerprint(found: Any) -> bool:
         and all(isinstance(text, str) for text in (*found["order"], *found["batch_inputs"].values()))
         and all(isinstance(output, list) and len(output) == 2 for output in found["outputs"].values())
         and _are_coordinates(found.get("coordinates", {}))
+        and isinstance(found.get("store", ""), str)
         and isinstance(found.get("model_versions", []), list)
         and all(isinstance(version, dict) for version in found.get("model_versions", []))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from simherd.store.layout import ArrayLayout
 from simherd.store.opening import open_array, open_folder, read_array
 from simherd.store.os_errors import os_errors_named
 from simherd.store.replacing import put_back, set_aside
+from simherd.store.signing import IDENTITY
 from simherd.store.writer import FINGERPRINT, MODEL, SECONDS, STATUS
 from simherd.store.zarr_store import ZarrStore
 
@@ -33,6 +35,7 @@ __all__ = [
     "FINGERPRINT",
     "bear_store",
     "create_batch_store",
+    "identity_of",
     "is_begun",
     "lengthen",
     "open_as_written",
@@ -144,8 +147,17 @@ def _unknown_run(folder: Path, said: str) -> StoreMismatchError:
 
 
 def write_fingerprint(folder: Path, fingerprint: Mapping[str, Any], *, is_durable: bool = True) -> None:
-    """Let a store say what run it is of."""
-    replace_file(folder / FINGERPRINT, json.dumps(fingerprint).encode(), is_durable=is_durable)
+    """Let a store say what run it is of. It keeps its identity; one that says nothing yet gets one."""
+    is_new = not (folder / FINGERPRINT).exists()
+    identity = {IDENTITY: secrets.token_hex(16)} if is_new else identity_of(folder)
+    said = json.dumps({**fingerprint, **identity})
+    replace_file(folder / FINGERPRINT, said.encode(), is_durable=is_durable)
+
+
+def identity_of(folder: Path) -> dict[str, str]:
+    """Return the part of the fingerprint of a store that is its identity, empty where it has none."""
+    stored = read_fingerprint(folder)
+    return {IDENTITY: stored[IDENTITY]} if IDENTITY in stored else {}
 
 
 def reopen_batch_store(folder: Path, base: xr.Dataset, has_clock: Mapping[str, bool]) -> ZarrStore:

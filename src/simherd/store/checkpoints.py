@@ -1,7 +1,7 @@
 """Checkpoints of simulations, one file each, in the store that their results go to.
 
 A checkpoint is a pickle, which can run anything when it is read. So each is signed, and only those that runs
-of this user have signed for the same model are read.
+of this user have signed for the same store and model are read.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CheckpointFolder:
         return self.folder.exists()
 
     def warn_of_others(self) -> None:
-        """Warn of checkpoints that are not read, because they are of others or of another model."""
+        """Warn of checkpoints that are not read, because they are of others, of another model or store."""
         numbers = sorted(
             int(path.stem)
             for path in self.folder.glob("*.pkl")
@@ -62,7 +62,7 @@ class CheckpointFolder:
             warnings.warn(
                 f"The checkpoints of simulations {', '.join(map(str, numbers[:8]))}"
                 f"{' ...' if len(numbers) > 8 else ''} in {str(self.folder)!r} were not written by a run of "
-                "yours with this model, so they begin anew. See docs/security.md.",
+                "yours in this store with this model, so they begin anew. See docs/security.md.",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -24,8 +24,10 @@ from simherd.errors import ClusterError, StoreError
 from simherd.private import private_folder, state_folder
 from simherd.store.durable import open_file, write_all
 
-__all__ = ["checkpoint_key", "is_signed", "make_key", "sign_text", "signature_of"]
+__all__ = ["IDENTITY", "checkpoint_key", "is_signed", "make_key", "sign_text", "signature_of"]
 
+IDENTITY = "store"
+"""Key of the fingerprint: what tells a store from all others; stores of earlier versions have none."""
 KEY = "signing.key"
 KEY_BYTES = 32
 _OF_MODEL = ("python", "processes", "order", "code", "packages")
@@ -41,18 +43,20 @@ def signature_of(key: bytes, *parts: bytes) -> bytes:
 
 
 def checkpoint_key(fingerprint: Mapping[str, Any]) -> bytes | None:
-    """Return what signs the checkpoints of a model; None if this user has never signed anything here.
+    """Return what signs the checkpoints of a model in a store; None if this user never signed anything here.
 
     It is derived from the user's key, which therefore does not travel to workers.
 
     Parameters
     ----------
     fingerprint : mapping
-        Fingerprint of the run: checkpoints of another version of the model have another key.
+        Fingerprint of the run with the identity of its store: checkpoints of another version of the model,
+        and those of another store, which has other inputs or another seed, have another key.
     """
     key = _own_key()
     model = json.dumps([fingerprint.get(name) for name in _OF_MODEL], sort_keys=True)
-    return None if key is None else signature_of(key, b"checkpoints", model.encode())
+    of_store = [fingerprint[IDENTITY].encode()] if IDENTITY in fingerprint else []
+    return None if key is None else signature_of(key, b"checkpoints", model.encode(), *of_store)
 
 
 def sign_text(purpose: str, text: str) -> str | None:
