@@ -191,8 +191,8 @@ def test_reader_finds_the_old_or_the_new_batch_at_every_moment(tmp_path, monkeyp
     run(setup(2), tmp_path / "out.zarr")
     seen, replace = [], os.replace
 
-    def replaced(*paths):
-        replace(*paths)
+    def replaced(*paths, **folders):
+        replace(*paths, **folders)
         with warnings.catch_warnings(), xr.open_zarr(tmp_path / "out.zarr") as ds:
             warnings.simplefilter("error")  # such as one about metadata that is not consolidated
             seen.append((len(ds.load().p__y), ds.p__x.values[:2].tolist(), ds.p__y.values[:2].tolist()))
