@@ -217,7 +217,9 @@ def test_dates_of_python_are_dates():
 )
 @pytest.mark.parametrize("make", [np.asarray, lambda value: np.asarray([value])])
 def test_a_type_that_was_found_changes_no_value(dtype, value, helps, make):
-    with pytest.raises(OutputError, match=rf"has the value .* \(found in .*'dtype': '{re.escape(helps)}'"):
+    with pytest.raises(
+        OutputError, match=rf"has the value .* \(taken from its first values.*'dtype': '{re.escape(helps)}'"
+    ):
         fill([make(value)], dtype=dtype, rounds=False)
 
 

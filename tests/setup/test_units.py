@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import simherd as sh
-from simherd.errors import SetupError
+from simherd.errors import InputWarning, SetupError
 
 
 @sh.process
@@ -98,13 +98,16 @@ def test_other_dimensions_are_an_error(package):
         setup(((), 1.0, {"units": "kg"}))
 
 
-def test_unknown_units_only_warn(package):
-    with pytest.warns(
-        UserWarning, match="'fish per net', its variable in 'm s-1': these units are not known"
-    ):
-        made = setup(((), 2.0, {"units": "fish per net"}))
+def test_unknown_units_are_one_warning_when_the_setup_runs(package, recwarn):
+    made = setup(((), 2.0, {"units": "fish per net"}))
+    assert not recwarn
 
-    assert made.p__speed == 2.0
+    result = made.simherd.run(MODEL)
+
+    known = [str(one.message) for one in recwarn if issubclass(one.category, InputWarning)]
+    assert len(known) == 1
+    assert "'fish per net', its variable in 'm s-1': these units are not known" in known[0]
+    assert result.p__out == 2.0
 
 
 class Scaled:

@@ -266,7 +266,7 @@ class Column:
     def _unfitting(self, array: Array) -> OutputError:
         """Return the error of values that the known type does not hold."""
         assert self.known is not None
-        origin = "declared" if self.rounds else "found in the first simulation"
+        origin = "declared" if self.rounds else "taken from its first values"
         types = (*common_types(self.known, array.dtype), array.dtype)
         helpful = next(dtype for dtype in types if converted(array, dtype) is not None)
         is_text = helpful.kind != "O" or all(isinstance(v, str) for v in array.ravel())

@@ -267,7 +267,8 @@ def _as_variable(variable: Variable, value: Any) -> xr.Variable:
     if quantity is not None:
         made.attrs["units"] = quantity.units
     registry = None if quantity is None else quantity.registry
-    made = in_units_of(variable.attrs.get("units"), join_name(variable.key), made, registry)
+    declared, name = variable.attrs.get("units"), join_name(variable.key)
+    made = in_units_of(declared, name, made, registry, reports_unknown=False)
     made.attrs = {**variable.attrs, **made.attrs}
     mark_none(made)
     return made

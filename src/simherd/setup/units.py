@@ -65,7 +65,9 @@ def _quantity(value: Any) -> Quantity | None:
     return None
 
 
-def in_units_of(declared: Any, name: str, given: xr.Variable, registry: Any = None) -> xr.Variable:
+def in_units_of(
+    declared: Any, name: str, given: xr.Variable, registry: Any = None, *, reports_unknown: bool = True
+) -> xr.Variable:
     """Return an input in the units that its variable declares.
 
     Parameters
@@ -78,6 +80,8 @@ def in_units_of(declared: Any, name: str, given: xr.Variable, registry: Any = No
         The input; its attribute ``units`` says its own.
     registry : pint.UnitRegistry, optional
         Defines its units; that of the application by default.
+    reports_unknown : bool, optional
+        Warn of units that are not known; False where a later call does.
 
     Raises
     ------
@@ -95,7 +99,8 @@ def in_units_of(declared: Any, name: str, given: xr.Variable, registry: Any = No
     pair = f"Input {name} is in {own!r}, its variable in {wanted!r}"
     scale = _scale(own, wanted, registry, pair)
     if scale is None:
-        _warn(f"{pair}: these units are not known, so they are not compared.")
+        if reports_unknown:
+            _warn(f"{pair}: these units are not known, so they are not compared.")
         return given
     converted = given.copy(deep=False)
     converted.attrs[UNITS] = wanted
