@@ -59,7 +59,10 @@ def test_on_error_raise_raises_the_user_s_own_error_and_keeps_what_was_finished(
     assert not isinstance(info.value, SimherdError)
     notes = "\n".join(info.value.__notes__)
     assert "In process 'walk', stage run_step, step 0 (time = 0.0), simulation 4" in notes
+    assert 'on_error="record"' in notes
     status = xr.open_zarr(tmp_path / "o.zarr").simulation_status.values.tolist()
+    assert f"{status.count(1)} of 6 simulations done in '{tmp_path / 'o.zarr'}'" in notes
+    assert "resume=True" in notes
     assert status[4:] == [2, 0]
     assert set(status[:4]) <= {0, 1}
 

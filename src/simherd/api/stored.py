@@ -15,6 +15,7 @@ import xarray as xr
 from simherd.api.batch import RERUN, Going, discovered, run_blocks
 from simherd.api.prepare import Prepared
 from simherd.engine.block import Numbers, Status, Stopped
+from simherd.engine.failures import add_note
 from simherd.engine.plan import Array
 from simherd.engine.schema import OutputSchema, Schema
 from simherd.ensemble.agreement import check_agreement
@@ -105,7 +106,7 @@ def run_in_store(
                 f"The run was interrupted by {interrupts.name} before its first block.",
                 fix=f"run it again with {'overwrite' if going.overwrite else 'resume'}=True.",
             ) from None
-        with _tidied(store, claim):
+        with _progress_noted(target, going), _tidied(store, claim):
             outcome = Outcome()
             if len(numbers):
                 chunk = store.writer().chunk
@@ -132,6 +133,23 @@ def _begun(
     if claim is not None:
         claim.let_others_in()
     return store, schema, numbers
+
+
+@contextmanager
+def _progress_noted(target: Path, going: Going) -> Iterator[None]:
+    """Add a note to an error: what is done in the store, and how to run the rest."""
+    from simherd.store.places import read_status
+
+    try:
+        yield
+    except Exception as error:
+        with suppress(Exception):  # a store that cannot be read must not hide the error
+            status = read_status(str(target))
+            done = 0 if status is None else int((status == Status.DONE).sum())
+            if status is not None and (done or not going.overwrite):
+                counts = f"{done} of {counted(len(status), 'simulation')} done"
+                add_note(error, f"{counts} in {str(target)!r}. To run those that are pending: resume=True.")
+        raise
 
 
 @contextmanager

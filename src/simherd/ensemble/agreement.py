@@ -90,7 +90,7 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
     if isinstance(result, Lost):
         raise SimulationError(f"vectorize: {comparison} ended its worker process: {result.reason}.")
     if batch.on_error == "raise" or result.is_interrupt or isinstance(result.error, VectorizeError):
-        raise raised(result)
+        raise raised(result, batch)
     raise SimulationError(
         f"vectorize: all {len(comparison.block.numbers)} simulations that were tried failed on their own, so "
         f"there is nothing to compare. The first one raised {result.error!r}.",

@@ -39,12 +39,12 @@ def discover_schema(batch: Batch) -> Schema:
     if isinstance(first, Schema):
         return first
     if _ends_run(batch, first):
-        raise raised(first)
+        raise raised(first, batch)
     found = _scouted(batch, shared, numbers[1:]) if len(numbers) > 1 else first
     if isinstance(found, Schema):
         return found
     if found.is_interrupt:
-        raise raised(found)
+        raise raised(found, batch)
     raise SimulationError(
         f"All {len(numbers)} simulations that were tried failed, so nothing is known of the outputs and "
         f"nothing was written. The first one raised {said_by(first.error)}.",

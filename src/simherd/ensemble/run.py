@@ -22,7 +22,7 @@ from simherd.ensemble.interrupts import Interrupts
 from simherd.ensemble.pending import Pending, count_blocks, split
 from simherd.ensemble.sizing import Pace, TaskSizer
 from simherd.ensemble.task import BlockReport, Job, run_task
-from simherd.errors import SimulationError
+from simherd.errors import SimherdError, SimulationError
 from simherd.events import (
     BlockFinished,
     BlockLost,
@@ -46,6 +46,7 @@ from simherd.store.writer import BlockStore
 __all__ = ["Batch", "Outcome", "run_batch", "share"]
 
 POLL_S = 1.0
+KEEP_OTHERS = 'To record failed simulations and run the others: on_error="record".'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -231,7 +232,7 @@ class _Run:
                 self.marks.check_running()
             if self.failure is not None:
                 self._take(tasks.finished(0.0))
-                raise raised(self.failure)
+                raise raised(self.failure, self.batch)
 
     def _tell_of_signal(self, tasks: Tasks) -> None:
         """Say once what is still waited for."""
@@ -375,9 +376,12 @@ def _report_of_failed(failure: Failure, batch: Batch) -> BlockReport:
     )
 
 
-def raised(failure: Failure) -> BaseException:
-    """Return the user's own error, with what happened elsewhere as a note."""
+def raised(failure: Failure, batch: Batch) -> BaseException:
+    """Return the user's own error; notes say what happened elsewhere, and how to keep the others running."""
     error = failure.error
     if error.__traceback__ is None and failure.traceback:
         add_note(error, f"On the worker:\n{failure.traceback}")
+    is_of_simulation = isinstance(error, SimulationError) or not isinstance(error, SimherdError)
+    if batch.on_error == "raise" and is_of_simulation and not failure.is_interrupt:
+        add_note(error, KEEP_OTHERS)
     return error
