@@ -113,7 +113,7 @@ def test_a_simulation_that_has_not_failed_is_wrong_usage(simherd, store):
     shown = simherd("failures", store, "--simulation", 0)
 
     assert shown.code == 2
-    assert "Simulation 0 has not failed. Allowed: '1', '3', '4', '5'." in shown.err
+    assert shown.err == "Error: Simulation 0 has not failed. Allowed: '1', '3', '4', '5'.\n"
 
 
 def test_all_can_be_shown(simherd, store):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from simherd.resources import is_count, parse_bytes
 from simherd.setup.dataset import find_model
 from simherd.store.shares import Claim, Share, claimed_share
 from simherd.store.signing import make_key
+from simherd.user_warnings import warn_user
 
 __all__ = ["run"]
 
@@ -317,11 +317,10 @@ def _check_seconds(name: str, value: Any) -> None:
 def _warn_of_no_end(timeout_s: float | None, executor: Executor) -> None:
     """Say which simulations outlast their time, where workers are threads of this process."""
     if timeout_s is not None and not executor.can_end_items:
-        warnings.warn(
+        warn_user(
             f"timeout_s={timeout_s:g} ends Python code, and programs that it waits for, but not compiled "
             "code: simulations run in this process. Fix: scheduler='processes' ends everything.",
             RuntimeWarning,
-            stacklevel=3,
         )
 
 

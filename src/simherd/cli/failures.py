@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simherd.cli.exits import Exit
 from simherd.cli.output import say
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from simherd.store.failures import FailedSimulation
 
 __all__ = ["command"]
+
+
+class _NotFailedError(click.ClickException):
+    """A wrong number in a command whose usage is right."""
+
+    exit_code = Exit.USAGE
 
 
 @click.command()
@@ -61,7 +68,7 @@ def _only(failures: list[FailedSimulation], number: int) -> FailedSimulation:
             return one
     numbers = [one.number for one in failures]
     allowed = close_matches(str(number), map(str, numbers)) if numbers else "None of them has."
-    raise click.UsageError(f"Simulation {number} has not failed. {allowed}")
+    raise _NotFailedError(f"Simulation {number} has not failed. {allowed}")
 
 
 def _json(store: Path, failures: list[FailedSimulation]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,7 +15,7 @@ __all__ = ["command"]
 
 TEMPLATES = {"config": "jobqueue.yaml", "experiment": "experiment.yaml", "model": "model.py"}
 NEXT = {
-    "config": "Dask reads it with: export DASK_CONFIG={path}",
+    "config": "Dask reads it with: export DASK_CONFIG={absolute}",
     "experiment": "It runs the model.py of 'simherd new model'. Try: simherd run {path} --dry-run",
     "model": "Try: simherd info {path}:model",
 }
@@ -42,4 +43,4 @@ def command(what: str, path: str | None) -> None:
     except OSError as error:
         raise click.FileError(str(target), error.strerror or str(error)) from error
     say(f"wrote {target}")
-    say(NEXT[what].format(path=target))
+    say(NEXT[what].format(path=target, absolute=shlex.quote(str(target.absolute()))))

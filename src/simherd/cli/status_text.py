@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from simherd.cli.called import simherd_command
 from simherd.cli.paths import shown
@@ -93,7 +93,8 @@ def lines_of_models(models: Sequence[ModelVersion]) -> Iterator[str]:
         which = f": {_ranges(one.simulations)}" if one.simulations else ""
         yield f"Model {one.number:<5} {counted(len(one.simulations), 'simulation')}{which}"
         if one.accepted is not None:
-            yield f"            changed before {one.accepted}: {'; '.join(one.changes)}"
+            when = _time(datetime.fromisoformat(one.accepted))
+            yield f"            changed before {when}: {'; '.join(one.changes)}"
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -113,10 +114,14 @@ def _seconds(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else format_duration(seconds)
 
 
+def _time(when: datetime) -> str:
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _ago(moment: float) -> str:
 
-    when = datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{when}, {format_duration(max(time.time() - moment, 0.0))} ago"
+    when = datetime.fromtimestamp(moment, UTC)
+    return f"{_time(when)}, {format_duration(max(time.time() - moment, 0.0))} ago"
 
 
 def _next_lines(state: StoreState) -> Iterator[str]:

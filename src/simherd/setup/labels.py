@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 
 import xarray as xr
@@ -11,6 +10,7 @@ from simherd.engine.simulate import are_same_labels
 from simherd.errors import InputWarning, SetupError
 from simherd.reserved import check_name
 from simherd.setup.clocks import clock_names, without_marks
+from simherd.user_warnings import warn_user
 
 __all__ = ["OWNERS", "check_clocks", "check_labels", "with_labels", "without_labels"]
 
@@ -110,11 +110,10 @@ def _without_clock_scalars(dataset: xr.Dataset, name: str, value: xr.DataArray) 
     """Return an input without coordinates such as the time at which it was taken from another result."""
     found = [label for label in clock_names(dataset) if label in value.coords and label not in value.dims]
     for label in found:
-        warnings.warn(
+        warn_user(
             f"Input {name} leaves out its coordinate {label!r}, which is the name of a clock. "
             f"Fix: drop it with .drop_vars({label!r}), or rename it.",
             InputWarning,
-            stacklevel=2,
         )
     return value.drop_vars(found)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from simherd.errors import InputWarning
+from simherd.user_warnings import warn_user
 
 __all__ = ["JSON_ATTR", "NONE_ATTR", "decode_objects", "encode_objects", "mark_none"]
 
@@ -93,4 +93,4 @@ def _array_of(values: list[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]
 
 def _warn(message: str) -> None:
     fix = "give texts, numbers, None, or lists and dicts of these; or make the object in the process."
-    warnings.warn(f"{message} Fix: {fix}", InputWarning, stacklevel=2)
+    warn_user(f"{message} Fix: {fix}", InputWarning)

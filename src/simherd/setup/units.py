@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -14,6 +13,7 @@ import xarray as xr
 
 from simherd.errors import InputWarning, SetupError
 from simherd.setup.conversion import Conversion
+from simherd.user_warnings import warn_user
 
 __all__ = ["Quantity", "in_units_of", "without_units"]
 
@@ -172,7 +172,7 @@ def _parsed(registry: Any, text: str) -> Any:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, InputWarning, stacklevel=2)
+    warn_user(message, InputWarning)
 
 
 _SYSTEMS: Mapping[str, Convert] = {"cf_units": _by_cf_units, "pint": _by_pint}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from simherd.errors import SetupError
+from simherd.user_warnings import warn_user
 
 __all__ = ["ZARR_2_KEYS", "in_zarr_3"]
 
@@ -102,4 +102,4 @@ def _codec_of_numcodecs(config: Mapping[str, Any]) -> Any:
 
 
 def _warn(name: str, what: str) -> None:
-    warnings.warn(f"encoding of {name!r}: {what}.", UserWarning, stacklevel=5)
+    warn_user(f"encoding of {name!r}: {what}.", UserWarning)
