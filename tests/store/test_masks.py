@@ -1,4 +1,4 @@
-"""Integers of simulations that are not done are missing, and no other value changes."""
+"""Integers of failed simulations, and masked ones, are missing where no other value changes by that."""
 
 from __future__ import annotations
 
@@ -42,6 +42,26 @@ def test_integers_are_masked_where_that_changes_no_value(dtype, values, is_maske
     found = mask_of(layout(dtype), np.array([*values, fill], dtype), DONE)
 
     assert found == (int(fill) if is_masked else None)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "is_masked"),
+    [
+        ("i8", [-(2**53), None, 7], True),
+        ("i8", [None, None, None], True),
+        ("u8", [1, None, 7], True),
+        ("i8", [2**53 + 1, None, 7], False),
+        ("i8", [2**63 - 1, None, 7], False),
+        ("i8", [1, 2, 7], False),
+        ("i4", [1, None, 7], False),
+        ("u1", [255, 1, 7], False),
+    ],
+)
+def test_masked_integers_of_64_bits_are_missing_where_all_simulations_are_done(dtype, values, is_masked):
+    fill = int(fill_value_for(np.dtype(dtype)))
+    array = np.array([fill if one is None else one for one in values], dtype)
+
+    assert mask_of(layout(dtype), array, np.ones(3, bool)) == (fill if is_masked else None)
 
 
 def test_a_fill_value_of_the_user_is_not_masked():
@@ -95,6 +115,41 @@ def test_the_mean_of_integers_leaves_out_failed_simulations(store):
 
 def test_integers_are_integers_where_all_simulations_are_done(store):
     assert run(9, store).p__count.dtype == int
+
+
+@sh.process
+class Gauge:
+    number = sh.variable()
+    limit = sh.global_ref("limit")
+    levels = sh.variable(dims="z", intent="out")
+    small = sh.variable(dims="z", intent="out")
+
+    def initialize(self):
+        if self.number == self.limit:
+            raise ValueError("too many")
+        levels = np.array([self.number, -9999, 127])
+        self.levels = np.ma.masked_less(levels, 0) if self.number % 2 else np.maximum(levels, 0)
+        self.small = np.ma.masked_less(levels.astype("i2"), 0).astype("i1")
+
+
+gauges = sh.Model({"p": Gauge, "limits": Limits})
+
+
+@pytest.mark.parametrize("limit", [2, 9], ids=["failed", "done"])
+def test_what_a_mask_of_integers_hides_is_missing(store, limit):
+    setup = sh.create_setup(
+        gauges,
+        input_vars={"p__number": ("m", np.arange(3)), "limits__limit": limit},
+        output_vars={"p__levels": None, "p__small": None},
+    )
+
+    result = setup.simherd.run(gauges, "m", store=store, on_error="record", block_size=2)
+    result = result if store is None else xr.open_zarr(store)
+
+    last = [2, 0, 127] if limit == 9 else [np.nan] * 3
+    np.testing.assert_array_equal(result.p__levels, [[0, 0, 127], [1, np.nan, 127], last])
+    assert result.p__small.dtype == np.int8
+    assert result.p__small.values[:2].tolist() == [[0, 127, 127], [1, 127, 127]]
 
 
 def test_what_is_masked_can_be_written_again(tmp_path):
