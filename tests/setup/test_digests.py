@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import abc
+import contextvars
 import functools
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+import types
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,6 +79,18 @@ DIFFERENT = [
     lambda x: x + 2,
     functools.partial(max, 1),
     functools.partial(max, 2),
+    re.compile("a"),
+    re.compile("b"),
+    np.frompyfunc(lambda x: x + 1, 1, 1),
+    np.frompyfunc(lambda x: x + 2, 1, 1),
+    types.MappingProxyType({"a": 1}),
+    types.MappingProxyType({"a": 2}),
+    memoryview(b"a"),
+    memoryview(b"b"),
+    memoryview(b"a").cast("b"),
+    contextvars.ContextVar("one"),
+    contextvars.ContextVar("one", default=1),
+    contextvars.ContextVar("one", default=2),
     xr.DataArray([1.0, 2.0], dims="x"),
     xr.DataArray([1.0, 2.0], dims="y"),
     xr.DataArray([1.0, 2.0], {"x": [0, 1]}),
@@ -105,6 +121,20 @@ def test_values_that_differ_have_different_digests():
 )
 def test_equal_values_have_equal_digests(value, other):
     assert digest_of(value) == digest_of(other)
+
+
+def test_locks_files_and_abstract_classes_are_no_values(tmp_path):
+    class Abstract(abc.ABC):
+        @abc.abstractmethod
+        def grow(self): ...
+
+    missed = []
+    with open(tmp_path / "log", "w") as file:
+        held = [threading.Lock(), threading.Event(), threading.local(), file, dict(vars(Abstract))]
+        digest_of(held, np.sin, re.compile("a"), miss=missed.append)
+    assert missed == []
+    digest_of(iter_of := (x for x in "ab"), miss=missed.append)
+    assert missed == [iter_of]
 
 
 def test_what_tells_of_this_process_is_the_same_in_others(monkeypatch):

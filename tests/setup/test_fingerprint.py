@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from dataclasses import replace
 
 import dask.array
@@ -118,6 +119,30 @@ def test_another_class_of_a_process_is_named(walk):
         "process 'snow' is new",
         "process 'walk' is gone",
     ]
+
+
+def test_parts_that_cannot_be_compared_warn_once():
+    class Handle:
+        def __reduce_ex__(self, protocol):
+            raise TypeError
+
+    handle = Handle()
+
+    @sh.process
+    class Holder:
+        y = sh.variable(intent="out")
+
+        def initialize(self):
+            self.y = id(handle)
+
+    model = sh.Model({"holder": Holder})
+    made = make_setup(sh.create_setup(model), model)
+
+    with pytest.warns(RuntimeWarning, match=r"Holder.initialize' .* type .*Handle, which does not"):
+        fingerprint(made, encoding={}, seed=None, vectorize=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fingerprint(made, encoding={}, seed=None, vectorize=False)
 
 
 def test_another_order_of_processes_is_named(walk):

@@ -216,6 +216,39 @@ def test_what_may_change_values_is_named(code, replacement, named):
     assert changed(code(), code(replacement)) == named
 
 
+@pytest.mark.parametrize(
+    "call", ["__import__('lazily_imported')", "importlib.import_module('lazily_imported')"]
+)
+def test_modules_imported_by_a_text_count(code, call):
+    by_text = [
+        ("import math\n", "import importlib, math\n"),
+        ("        import lazily_imported\n", ""),
+        ("lazily_imported.late(1)", f"{call}.late(1)"),
+    ]
+
+    assert changed(code(*by_text), code(*by_text, ("n + 8", "n + 80"))) == {"lazily_imported:late"}
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [("class Soil:", "written_by_user:Kind.grow"), ("class Base:", "written_by_user:Kind.grow")],
+)
+def test_metaclasses_count(code, place, named):
+    kind = "class Kind(type):\n    def grow(cls):\n        return 1.25\n\n"
+    of_kind = (place, f"{kind}{place[:-1]}(metaclass=Kind):")
+
+    assert changed(code(of_kind), code((of_kind[0], of_kind[1].replace("1.25", "2.5")))) == {named}
+
+
+def test_objects_that_cannot_be_compared_are_noted(code):
+    walk = CodeWalk()
+    code(("CACHE = {}", "CACHE = (n for n in range(3))"), ("len(CACHE)", "next(CACHE)"))
+    walk.digests_of_process(sys.modules["written_by_user"].Walk)
+    walk.code()
+
+    assert walk.missed == {"written_by_user:CACHE": "builtins.generator"}
+
+
 def test_a_changed_default_of_an_object_is_named(code):
     assert "written_by_user:settings" in changed(code(), code(("steps: int = 7", "steps: int = 8")))
 

@@ -5,12 +5,15 @@ Those of pickles are not: sets have another order there, and equal objects need 
 
 from __future__ import annotations
 
+import copyreg
+import gc
 import hashlib
 import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from types import CodeType, FunctionType, MethodType, ModuleType
+from contextvars import ContextVar
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,14 +27,17 @@ __all__ = ["code_of", "digest_of", "is_of_process"]
 Above: TypeAlias = tuple[int, ...]
 Named: TypeAlias = FunctionType | type | ModuleType
 Refer: TypeAlias = Callable[[Named], bool]
+Miss: TypeAlias = Callable[[Any], None]
 
 DIGEST_BYTES = 16
 _WRAPPED = ("__wrapped__", "__func__", "fget", "fset", "fdel", "py_func", "targetoptions")
 """Attributes in which properties, static and cached methods, and functions of Numba keep functions."""
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range})
+_WITHOUT_VALUES = frozenset({"_abc", "_io", "_queue", "_socket", "_thread", "sqlite3", "weakref"})
+"""Modules whose objects do not pickle and hold nothing that values are computed from, such as locks."""
 
 
-def digest_of(*values: Any, refer: Refer | None = None) -> str:
+def digest_of(*values: Any, refer: Refer | None = None, miss: Miss | None = None) -> str:
     """Return a digest of values.
 
     Parameters
@@ -45,13 +51,15 @@ def digest_of(*values: Any, refer: Refer | None = None) -> str:
     refer : callable, optional
         Called with each function, class and module among the values. Returns whether the name is enough,
         since the caller looks at the rest; without it, that is so for all functions that have a name.
+    miss : callable, optional
+        Called with each object that counts by its type alone, though values may be computed from it.
 
     Returns
     -------
     str
         32 hexadecimal digits.
     """
-    return _Digest(refer or _has_name).feed_all("tuple", values, ()).hexdigest()
+    return _Digest(refer or _has_name, miss or _miss_nothing).feed_all("tuple", values, ()).hexdigest()
 
 
 def code_of(function: FunctionType) -> tuple[Any, ...]:
@@ -63,6 +71,10 @@ def code_of(function: FunctionType) -> tuple[Any, ...]:
 def is_of_process(value: Any) -> bool:
     """Return whether an object tells of this process, such as its environment: it differs in each."""
     return any(value is one for one in (os.environ, os.environb, sys.argv, sys.path, sys.modules))
+
+
+def _miss_nothing(value: Any) -> None:
+    """Leave objects that do not pickle as they are."""
 
 
 def _has_name(value: Named) -> bool:
@@ -79,9 +91,9 @@ def _content(cell: Any) -> Any:
 class _Digest:
     """A digest that values are fed to; `above` are the identities of the values that hold a value."""
 
-    def __init__(self, refer: Refer) -> None:
+    def __init__(self, refer: Refer, miss: Miss) -> None:
         self._state = hashlib.blake2b(digest_size=DIGEST_BYTES)
-        self._refer = refer
+        self._refer, self._miss = refer, miss
 
     def hexdigest(self) -> str:
         return self._state.hexdigest()
@@ -147,7 +159,7 @@ class _Digest:
 
     def _digest(self, value: Any, above: Above) -> bytes:
         """Return the digest of one value among others that are put in order."""
-        inner = _Digest(self._refer)
+        inner = _Digest(self._refer, self._miss)
         inner._feed(value, above)
         return inner._state.digest()
 
@@ -158,8 +170,10 @@ class _Digest:
             self.feed_all("wrapped", wrapped, above)
             return
         try:
-            kept = value.__reduce_ex__(4)
+            kept = _held_in(value) or _reduced(value)
         except Exception:  # it does not pickle, for whatever reason of its own
+            if type(value).__module__ not in _WITHOUT_VALUES and not inspect.isgetsetdescriptor(value):
+                self._miss(value)
             return
         if isinstance(kept, str):
             self._say(lasting_name(getattr(value, "__module__", None) or ""), kept)
@@ -168,8 +182,27 @@ class _Digest:
         self.feed_all("kept", parts, above)
 
 
+def _held_in(value: Any) -> tuple[Any, ...]:
+    """Return what an object holds that pickle does not take."""
+    if isinstance(value, MappingProxyType):
+        return (dict(value),)
+    if isinstance(value, ContextVar):
+        return tuple(gc.get_referents(value))  # its name and its default
+    if isinstance(value, memoryview):
+        return value.format, value.shape, value.tobytes()
+    return ()
+
+
+def _reduced(value: Any) -> Any:
+    registered: Any = copyreg.dispatch_table.get(type(value))
+    return value.__reduce_ex__(4) if registered is None else registered(value)
+
+
 def _wrapped_in(value: Any) -> list[Any]:
     """Return what an object hands calls on to."""
+    if isinstance(value, np.ufunc):  # one of numpy.frompyfunc holds its function, others only their names
+        held = [one for one in gc.get_referents(value) if callable(one)]
+        return [*held, value.nin, value.nout] if held else []
     if not callable(value) and not isinstance(value, property | staticmethod | classmethod):
         return []
     return [one for name in _WRAPPED if (one := _attribute(value, name)) is not None]

@@ -9,6 +9,7 @@ simulations are advanced. Files that processes read do not count, nor do hooks.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -131,13 +132,32 @@ def _identity_of_model(setup: Setup, simulations: int) -> dict[str, Any]:
     for values in setup.batch_inputs.values():
         if _may_refer(values):
             walk.follow(values[:simulations])
+    code = walk.code()
+    _warn_of_missed(walk.missed)
     return {
         "python": python_of_code(),
         "processes": processes,
         "order": list(model),
-        "code": walk.code(),
+        "code": code,
         "packages": dict(sorted(walk.packages.items())),
     }
+
+
+_warned_of: set[str] = set()
+
+
+def _warn_of_missed(missed: Mapping[str, str]) -> None:
+    """Warn, once in this process, of parts of a model that resuming does not compare."""
+    for key in sorted(missed.keys() - _warned_of):
+        _warned_of.add(key)
+        module, _, name = key.partition(":")
+        warnings.warn(
+            f"{name!r} of module {module!r} holds an object of type {missed[key]}, which does not pickle: a "
+            "run that goes on in a store will not see whether it changes. Fix: let its class define "
+            "__reduce__, or make the object in the process.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _may_refer(value: Any) -> bool:

@@ -13,6 +13,7 @@ __all__ = ["Import", "References", "instructions_of", "references_of"]
 
 _GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_IMPORTERS = frozenset({"__import__", "import_module"})
 _ASSIGNED = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
 _BEHAVIOUR = 0x3FF
 """Flags of code that change what it does, not those of ``from __future__`` imports."""
@@ -21,7 +22,7 @@ _CONSTANTS = frozenset(dis.hasconst)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Import:
-    """An import statement in a function."""
+    """An import statement in a function, or a call of `importlib.import_module` with a text."""
 
     module: str
     """Name of the module, relative to its package if `level` is not 0."""
@@ -114,3 +115,8 @@ def _imports(steps: list[dis.Instruction]) -> Iterator[Import]:
         if step.opname == "IMPORT_NAME":
             level = steps[place - 2].argval if place > 1 else 0
             yield Import(module=step.argval, level=level if isinstance(level, int) else 0)
+        elif step.argval in _IMPORTERS and step.opcode not in _CONSTANTS:
+            given = next((after for after in steps[place + 1 :] if after.opname != "PUSH_NULL"), step)
+            if given.opcode in _CONSTANTS and isinstance(given.argval, str):
+                name = given.argval.lstrip(".")
+                yield Import(module=name, level=len(given.argval) - len(name))

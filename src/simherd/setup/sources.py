@@ -74,10 +74,13 @@ class CodeWalk:
     ----------
     packages : dict of str to str or None
         Versions of the installed packages that are referred to, by the name that is imported.
+    missed : dict of str to str
+        Types of objects whose changes cannot be seen, by the definition that holds them.
     """
 
     def __init__(self) -> None:
         self.packages: dict[str, str | None] = {}
+        self.missed: dict[str, str] = {}
         self._found: dict[str, list[str]] = {}
         self._assigned: set[str] = set()
         self._constants: dict[str, tuple[str, str, Any]] = {}
@@ -94,6 +97,7 @@ class CodeWalk:
             If the class is not a process.
         """
         info = inspect_process(cls)
+        self.refer(type(cls))
         found: dict[str, list[Any]] = {}
         for base in cls.__mro__:
             if self._is_looked_at(base):
@@ -105,7 +109,10 @@ class CodeWalk:
         for field in (*info.variables.values(), *info.plain):
             found.setdefault(field.name, []).append(_parts_of_field(field))
         return {
-            name: digest_of(*map(self._content, parts), refer=self.refer) for name, parts in found.items()
+            name: self._digest(
+                f"{lasting_name(cls.__module__)}:{cls.__qualname__}.{name}", *map(self._content, parts)
+            )
+            for name, parts in found.items()
         }
 
     def constants(self) -> Iterator[tuple[str, str, Any]]:
@@ -187,6 +194,7 @@ class CodeWalk:
 
     def _look_at(self, given: _Definition) -> None:
         if given.kind == "class":
+            self.refer(type(given.value))
             for base in given.value.__mro__[1:]:
                 self.refer(base)
                 self._is_looked_at(base)
@@ -205,7 +213,13 @@ class CodeWalk:
             self._constants[f"{lasting_name(module)}:{name}"] = module, name, value
 
     def _put(self, key: str, kind: str, value: Any) -> None:
-        self._found.setdefault(key, []).append(f"{kind} {digest_of(value, refer=self.refer)}")
+        self._found.setdefault(key, []).append(f"{kind} {self._digest(key, value)}")
+
+    def _digest(self, key: str, *values: Any) -> str:
+        def miss(value: Any) -> None:
+            self.missed[key] = f"{type(value).__module__}.{type(value).__qualname__}"
+
+        return digest_of(*values, refer=self.refer, miss=miss)
 
     def _content(self, value: Any) -> Any:
         """Return a function that stands where it is defined as values, and follow what it refers to."""
