@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
 import sys
 import time
 from types import SimpleNamespace
@@ -312,3 +314,16 @@ def test_a_notebook_gets_a_bar_where_it_has_widgets(monkeypatch, has_widgets):
 
     with showing(True) as (show,):
         assert isinstance(show, TerminalProgress if has_widgets else PlainProgress)
+
+
+@pytest.mark.parametrize("progress", [PlainProgress, TerminalProgress])
+def test_a_terminal_that_is_gone_ends_no_run(progress):
+    terminal, inner = pty.openpty()
+    shown = progress(open(inner, "w"))  # noqa: SIM115  # closing it would fail as writing does
+    os.close(terminal)
+
+    shown(START)
+    shown(block(0))
+    shown.close()
+
+    assert shown.tally.settled == 10

@@ -297,14 +297,14 @@ def test_code_is_the_same_however_and_wherever_it_is_imported(code, tmp_path):
 
 def test_code_of_the_examples_is_read_quickly():
     def seconds():
-        started = time.perf_counter()
+        started = time.process_time()
         walk = CodeWalk()
         for cls in landscape.graph.classes.values():
             walk.digests_of_process(cls)
         walk.code()
-        return time.perf_counter() - started
+        return time.process_time() - started
 
-    assert min(seconds() for _ in range(3)) < 0.05
+    assert min(seconds() for _ in range(3)) < 0.1  # 0.02 s on an idle machine
 
 
 TYPED = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 
 from simherd.control_characters import without_controls
 
@@ -13,8 +14,9 @@ AGAIN_S = 60.0
 
 
 def notice(text: str) -> None:
-    """Write a line."""
-    print(without_controls(text), file=sys.stderr, flush=True)  # noqa: T201 (looked up now: a live bar may stand there)
+    """Write a line, unless standard error is gone, with its terminal for instance."""
+    with suppress(OSError):
+        print(without_controls(text), file=sys.stderr, flush=True)  # noqa: T201 (looked up now: a live bar may stand there)
 
 
 class Notices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TextIO
 
 from simherd.events import BlockFinished, BlockLost, Event, RunStarted, RunStopping, SimulationEnded
@@ -15,7 +16,7 @@ LONGEST_INTERVAL_S = 60.0
 
 
 class PlainProgress:
-    """Writes a line now and then.
+    """Writes a line now and then. A stream that is gone ends no run.
 
     Parameters
     ----------
@@ -59,5 +60,6 @@ class PlainProgress:
         return ", ".join(part for part in (counted, failed, tally.speed) if part)
 
     def _write(self, line: str) -> None:
-        self.stream.write(line + "\n")
-        self.stream.flush()
+        with suppress(OSError):
+            self.stream.write(line + "\n")
+            self.stream.flush()

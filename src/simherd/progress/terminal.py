@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TextIO
 
 from rich.console import Console
@@ -23,7 +24,7 @@ __all__ = ["TerminalProgress"]
 
 
 class TerminalProgress:
-    """Draws a bar with rate and time left.
+    """Draws a bar with rate and time left. A terminal that is gone ends no run.
 
     Parameters
     ----------
@@ -45,10 +46,14 @@ class TerminalProgress:
 
     def __call__(self, event: Event) -> None:
         """Show what an event tells."""
+        with suppress(OSError):
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self.tally = Tally(event.simulations)
-            self.bar.console.print(headline(event), highlight=False, markup=False)
             self.task = self.bar.add_task("simulations", total=event.simulations, detail="")
+            self.bar.console.print(headline(event), highlight=False, markup=False)
             self.bar.start()
         elif isinstance(event, BlockFinished):
             self.tally.add(event)
@@ -64,7 +69,8 @@ class TerminalProgress:
 
     def close(self) -> None:
         """Leave the bar as it stands; also after an error."""
-        self.bar.stop()
+        with suppress(OSError):
+            self.bar.stop()
 
     def _detail(self) -> str:
         failed = f"[red]{self.tally.failed} failed[/red]" if self.tally.failed else ""

@@ -166,7 +166,7 @@ def _partition(fields: dict[str, str], nodes: list[dict[str, str]]) -> Partition
 
 def read_duration(text: str) -> int | None:
     """Return a time of SLURM such as ``1-12:00:00`` in s; None for no limit, or if it is none."""
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+)(?::(\d+))?", text.strip(), re.ASCII)
+    found = re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9}):(\d{1,9})(?::(\d{1,9}))?", text.strip(), re.ASCII)
     if not found:
         return None
     days, *rest = (int(part or 0) for part in found.groups())
