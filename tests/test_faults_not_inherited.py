@@ -394,7 +394,7 @@ def test_an_input_of_none_stays_none_in_a_setup_that_was_saved(tmp_path):
 
     result = xr.open_dataset(tmp_path / "setup.nc").simherd.run(model)
 
-    assert result.p__out.item() is None
+    assert result.p__given.item() is None
 
 
 def test_a_default_may_be_made_by_a_factory():

@@ -232,10 +232,15 @@ def _reopened(
     prepared: Prepared, batch: Batch, target: Path, going: Going, is_alone: bool
 ) -> tuple[Any, Schema, Numbers] | None:
     """Return the store of an earlier run, its schema and what is left to run; None if there is none."""
-    from simherd.store.batch_store import is_begun, read_fingerprint, reopen_batch_store, status_of
+    from simherd.store.batch_store import (
+        is_begun,
+        read_fingerprint,
+        reopen_batch_store,
+        seconds_of,
+        status_of,
+    )
     from simherd.store.lost import lost_inputs
     from simherd.store.model_versions import accept_changes, versions_in
-    from simherd.store.opening import read_array
 
     if not is_begun(target):
         return None
@@ -245,7 +250,7 @@ def _reopened(
     now = prepared.fingerprint(before)
     changes = check_is_same(target, stored, now, going.accepts_changed_model)
     store = reopen_batch_store(target, setup.dataset, _has_clock(prepared))
-    status, seconds = status_of(store), read_array(store.arrays[-1])
+    status, seconds = status_of(store), seconds_of(store)
     lost = _lost(store, status)
     versions = versions_in(stored)
     if changes:

@@ -41,6 +41,7 @@ __all__ = [
     "open_as_written",
     "read_fingerprint",
     "reopen_batch_store",
+    "seconds_of",
     "set_pending",
     "status_of",
     "write_fingerprint",
@@ -277,6 +278,18 @@ def status_of(store: ZarrStore) -> Array:
     """
     with os_errors_named("read the status of", store.folder):
         return read_array(store.arrays[-2])
+
+
+def seconds_of(store: ZarrStore) -> Array:
+    """Return how long the simulations of a batch took, in s, shape (simulations,); NaN if not run.
+
+    Raises
+    ------
+    StoreError
+        If they are damaged, or the operating system refuses.
+    """
+    with os_errors_named("read the seconds of", store.folder):
+        return read_array(store.arrays[-1])
 
 
 def set_pending(store: ZarrStore, numbers: Numbers) -> None:

@@ -178,7 +178,9 @@ class ZarrStore:
     def close_up(self) -> None:
         """Finish after all workers: cut rows of concatenated values to the longest, and mask integers."""
         self._set_room(ConcatenatedArray.used)
-        self._set_masks(masks_of(self.layouts, self.arrays))
+        with os_errors_named("read the integers of", self.folder):
+            masks = masks_of(self.layouts, self.arrays)
+        self._set_masks(masks)
 
     def _set_masks(self, masks: Mapping[str, int]) -> None:
         """Say of integer outputs which value xarray masks, and of all others that it masks none."""
