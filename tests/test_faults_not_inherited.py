@@ -386,14 +386,22 @@ def test_an_input_of_none_stays_none_in_the_result():
 
 
 def test_an_input_of_none_stays_none_in_a_setup_that_was_saved(tmp_path):
-    model = make_model(p=Echo)
-    setup = sh.create_setup(
-        model, clocks={"t": [0, 1]}, input_vars={"p__given": None}, output_vars={"p__out": None}
-    )
+    seen = []
+
+    @sh.process
+    class Spy:
+        given = sh.variable(default=None)
+
+        def initialize(self):
+            seen.append(self.given)
+
+    model = make_model(p=Spy)
+    setup = sh.create_setup(model, clocks={"t": [0, 1]}, input_vars={"p__given": None})
     setup.to_netcdf(tmp_path / "setup.nc")
 
     result = xr.open_dataset(tmp_path / "setup.nc").simherd.run(model)
 
+    assert seen == [None]
     assert result.p__given.item() is None
 
 
