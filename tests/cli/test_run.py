@@ -125,7 +125,10 @@ def test_an_error_of_the_model_shows_the_user_s_own_frames_only(simherd, experim
     assert re.fullmatch(r'  File ".*walk.py", line \d+, in run_step', traceback[1])
     assert sum(line.startswith("  File") for line in traceback) == 1
     assert "ValueError: the gain is negative" in traceback
-    assert traceback[-1].startswith("In process 'walk', stage run_step, step 0 (time = 0.0), simulation 1")
+    assert traceback[-2].startswith("In process 'walk', stage run_step, step 0 (time = 0.0), simulation 1")
+    assert traceback[-1] == "To record failed simulations and run the others: --set run.on_error=record."
+    assert "resume=True" not in done.err
+    assert "--resume" in done.err
 
 
 BAD = {

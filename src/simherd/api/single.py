@@ -187,4 +187,5 @@ def _interrupted(interrupts: Interrupts, checkpoints: _Checkpoints) -> RunInterr
         f"The run was interrupted by {interrupts.name}; its last checkpoint is in "
         f"{str(checkpoints.store)!r}.",
         fix="run it again with resume=True to go on from there.",
+        cli_fix="run it again with --resume to go on from there.",
     )

@@ -15,7 +15,7 @@ import xarray as xr
 from simherd.api.batch import RERUN, Going, discovered, run_blocks
 from simherd.api.prepare import Prepared
 from simherd.engine.block import Numbers, Status, Stopped
-from simherd.engine.failures import add_note
+from simherd.engine.failures import Hint, add_note
 from simherd.engine.plan import Array
 from simherd.engine.schema import OutputSchema, Schema
 from simherd.ensemble.agreement import check_agreement
@@ -105,6 +105,7 @@ def run_in_store(
             raise RunInterruptedError(
                 f"The run was interrupted by {interrupts.name} before its first block.",
                 fix=f"run it again with {'overwrite' if going.overwrite else 'resume'}=True.",
+                cli_fix=f"run it again with --{'overwrite' if going.overwrite else 'resume'}.",
             ) from None
         with _progress_noted(target, going), _tidied(store, claim):
             outcome = Outcome()
@@ -148,7 +149,8 @@ def _progress_noted(target: Path, going: Going) -> Iterator[None]:
             done = 0 if status is None else int((status == Status.DONE).sum())
             if status is not None and (done or not going.overwrite):
                 counts = f"{done} of {counted(len(status), 'simulation')} done"
-                add_note(error, f"{counts} in {str(target)!r}. To run those that are pending: resume=True.")
+                left = Hint(f"{counts} in {str(target)!r}. To run those that are pending: resume=True.")
+                add_note(error, left)
         raise
 
 
@@ -392,4 +394,5 @@ def _interrupted(interrupts: Interrupts, outcome: Outcome, target: Path) -> RunI
         f"The run was interrupted by {interrupts.name}: {outcome.done} simulations done, {outcome.failed} "
         f"failed, {outcome.pending} pending in {str(target)!r}.",
         fix="run it again with resume=True to go on from there.",
+        cli_fix="run it again with --resume to go on from there.",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 import simherd
+from simherd.engine.failures import Hint, notes_of
 
 __all__ = ["format_users_part", "users_part_of"]
 
@@ -20,7 +21,14 @@ CARRIERS = re.compile(r"^<simherd |[/\\]simherd[/\\](engine|ensemble|executors|m
 def format_users_part(error: BaseException) -> str:
     """Return the traceback of an error from where it left our code; the whole one if it arose there."""
     part = _after_ours(error.__traceback__) or error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, part)).rstrip()
+    shown = traceback.TracebackException(type(error), error, part)
+    shown.__notes__ = _notes_for_cli(error)
+    return "".join(shown.format()).rstrip()
+
+
+def _notes_for_cli(error: BaseException) -> list[str]:
+    notes = [note.cli if isinstance(note, Hint) else note for note in notes_of(error)]
+    return [note for note in notes if note]
 
 
 def _after_ours(frames: TracebackType | None) -> TracebackType | None:

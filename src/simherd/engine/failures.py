@@ -14,7 +14,17 @@ from typing import Any
 
 import cloudpickle
 
-__all__ = ["Failure", "Place", "add_note", "as_failure", "notes_of", "place_of", "said_by", "set_place"]
+__all__ = [
+    "Failure",
+    "Hint",
+    "Place",
+    "add_note",
+    "as_failure",
+    "notes_of",
+    "place_of",
+    "said_by",
+    "set_place",
+]
 
 PLACE = "__simherd_place__"
 
@@ -93,6 +103,26 @@ def notes_of(error: BaseException) -> list[str]:
     """Return the notes of an error that are texts."""
     notes = getattr(error, "__notes__", ())
     return [note for note in notes if isinstance(note, str)] if isinstance(notes, list | tuple) else []
+
+
+class Hint(str):
+    """A note of an error that says how to go on.
+
+    Parameters
+    ----------
+    text : str
+        The note in terms of Python.
+    cli : str, optional
+        The same in terms of the command line; empty if the command line shows nothing instead.
+    """
+
+    cli: str
+
+    def __new__(cls, text: str, cli: str = "") -> Hint:
+        """Make a note of two texts."""
+        hint = super().__new__(cls, text)
+        hint.cli = cli
+        return hint
 
 
 def add_note(error: BaseException, note: str) -> None:

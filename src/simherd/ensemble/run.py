@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simherd.engine.block import Block, BlockResult, Numbers, Status, Stopped
-from simherd.engine.failures import Failure, add_note
+from simherd.engine.failures import Failure, Hint, add_note
 from simherd.engine.plan import Array, Plan
 from simherd.engine.timeouts import out_of_time
 from simherd.engine.vectorized import Parts
@@ -46,7 +46,10 @@ from simherd.store.writer import BlockStore
 __all__ = ["Batch", "Outcome", "run_batch", "share"]
 
 POLL_S = 1.0
-KEEP_OTHERS = 'To record failed simulations and run the others: on_error="record".'
+KEEP_OTHERS = Hint(
+    'To record failed simulations and run the others: on_error="record".',
+    cli="To record failed simulations and run the others: --set run.on_error=record.",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
