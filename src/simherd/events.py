@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from simherd.batch_jobs import BatchJob
+
 __all__ = [
     "BlockFinished",
     "BlockLost",
     "Event",
+    "JobsSeen",
     "RunFinished",
     "RunStarted",
     "RunStopping",
@@ -34,6 +37,14 @@ class RunStarted:
     """Blocks that run at once."""
     where: str
     """The executor, in words, such as ``"2 worker processes"``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobsSeen:
+    """Workers of the batch have batch jobs of which no event has told so far."""
+
+    jobs: tuple[BatchJob, ...]
+    """These jobs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,5 +107,7 @@ class RunFinished:
     """Wall time since `RunStarted`, in s."""
 
 
-Event: TypeAlias = RunStarted | BlockFinished | BlockLost | SimulationEnded | RunStopping | RunFinished
+Event: TypeAlias = (
+    RunStarted | JobsSeen | BlockFinished | BlockLost | SimulationEnded | RunStopping | RunFinished
+)
 Subscriber: TypeAlias = Callable[[Event], None]

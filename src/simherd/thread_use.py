@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from simherd.batch_jobs import JOB_VARIABLES, BatchJob, job_here
 from simherd.resources import core_limits, usable_cores
 
-__all__ = ["JOB_VARIABLES", "ThreadUse", "first_use_of", "overused", "thread_use"]
+__all__ = ["ThreadUse", "first_use_of", "overused", "thread_use"]
 
 OF_ONE_TASK = ("SLURM_CPUS_PER_TASK",)
 """Limits that each process of a job has for itself; the others hold for all of them together."""
-JOB_VARIABLES = ("SLURM_JOB_ID", "JOB_ID", "PBS_JOBID", "LSB_JOBID", "OAR_JOB_ID")
-"""Variables in which batch schedulers tell a job its id."""
 GROUPS = Path("/proc/self/cgroup")
 
 
@@ -37,6 +36,8 @@ class ThreadUse:
     """Cores of all workers of this place together."""
     libraries: Mapping[str, int]
     """Threads of each numerical library that is loaded, as a simulation has them."""
+    job: BatchJob | None = None
+    """The batch job that it runs in."""
 
     def as_message(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -45,7 +46,8 @@ class ThreadUse:
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> ThreadUse:
         """Return what was sent as plain data; what else is there is left out."""
-        return cls(**{field.name: message[field.name] for field in fields(cls)})
+        known = {field.name: message[field.name] for field in fields(cls)}
+        return cls(**{**known, "job": known["job"] and BatchJob(**known["job"])})
 
 
 def thread_use(worker: str, tasks: int) -> ThreadUse:
@@ -72,6 +74,7 @@ def thread_use(worker: str, tasks: int) -> ThreadUse:
         cores=usable_cores(),
         shared_cores=min(limit for name, limit in limits.items() if name not in OF_ONE_TASK),
         libraries=libraries,
+        job=job_here(),
     )
 
 

@@ -227,15 +227,6 @@ def test_a_note_says_how_far_a_run_is(tmp_path, monkeypatch):
     assert [path.suffix for path in (tmp_path / ".running").glob("*json*")] == [".json"]
 
 
-def test_note_names_the_batch_jobs_of_runs_that_share_the_work(tmp_path, monkeypatch):
-    (tmp_path / ".running").mkdir()
-    for part, job in (("1", "17"), ("2", "18"), ("3", "18")):
-        monkeypatch.setenv("SLURM_JOB_ID", job)
-        NoteKeeper(tmp_path, part)(RunStarted(simulations=3, blocks=3, workers=1, where="2 threads"))
-
-    assert sorted(read_note(tmp_path).jobs) == ["17", "18"]
-
-
 def test_what_a_killed_run_said_of_itself_is_gone_when_another_begins(walk, store):
     marks = Marks(store)
     marks.prepare()

@@ -20,6 +20,7 @@ from simherd.ensemble.interrupts import Interrupts
 from simherd.errors import RunInterruptedError
 from simherd.setup.fingerprint import knowing_changes_of_run
 from simherd.store.checkpoints import CheckpointFolder
+from simherd.store.jobs import JobKeeper, jobs_in_folder, jobs_in_group
 from simherd.store.memory import MemoryStore, values_of
 from simherd.store.replacing import replacing
 from simherd.store.signing import checkpoint_key
@@ -72,7 +73,9 @@ def run_one(
     result = StreamedResult(prepared, target, memory_limit, going.overwrite)
     if not isinstance(target, Path):
         simulator.run({}, result.columns, 0)
-        return prepared.finish(result.finish(simulator).open(decoding))
+        store = result.finish(simulator)
+        jobs_in_group(store).record_this()
+        return prepared.finish(store.open(decoding))
     with (
         claimed(target),
         knowing_changes_of_run(prepared.setup),
@@ -122,7 +125,8 @@ def _run_in_folder(
 ) -> ZarrStore:
     """Run the simulation to its end, from its checkpoint on if there is one."""
     kept = CheckpointFolder(target, None)
-    checkpoints = _Checkpoints(target, prepared.fingerprint(), result)
+    jobs = jobs_in_folder(target)
+    checkpoints = _Checkpoints(target, prepared.fingerprint(), result, jobs)
     if goes_on := going.resume and kept.exists():
         result.reopen()
     every = prepared.setup.plan.checkpoint_every
@@ -143,6 +147,7 @@ def _run_in_folder(
             if keeper is not None:
                 raise _interrupted(interrupts, checkpoints)
     store = result.finish(simulator)
+    jobs.record_this()
     kept.clear()
     return store
 
@@ -161,6 +166,7 @@ class _Checkpoints:
     store: Path
     fingerprint: Mapping[str, Any]
     result: StreamedResult
+    jobs: JobKeeper
 
     def load(self, number: int) -> bytes | None:
         """Return the newest checkpoint of this run, not one in a store that is to be replaced."""
@@ -171,6 +177,7 @@ class _Checkpoints:
         """Keep a checkpoint, after all that was written before is on the disk."""
         self.result.begin()
         self.result.sync()
+        self.jobs.record_this()
         _checkpoints_in(self.store, self.fingerprint).save(number, data)
 
     def remove(self, numbers: Iterable[int]) -> None:

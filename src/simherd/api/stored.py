@@ -81,6 +81,7 @@ def run_in_store(
     RunInterruptedError
         If a signal ended the run before it was complete.
     """
+    from simherd.store.jobs import jobs_in_folder, jobs_in_group
     from simherd.store.targets import emptied
     from simherd.store.zarr_store import ZarrStore
 
@@ -89,6 +90,7 @@ def run_in_store(
         chunk = prepared.choose_chunk_size(schema, batch.executor.workers)
         group = emptied(target) if going.overwrite else target
         store = ZarrStore(group, prepared.base(schema), prepared.layouts(schema, chunk))
+        batch = replace(batch, subscribers=(*batch.subscribers, jobs_in_group(store)))
         run_blocks(prepared, batch, schema, store, chunk, range(prepared.setup.simulations), Interrupts(0.0))
         store.close_up()
         return prepared.finish(store.open(decoding))
@@ -112,7 +114,8 @@ def run_in_store(
             if len(numbers):
                 chunk = store.writer().chunk
                 with _marked(target, going.share) as (marks, keeper):
-                    batch = replace(batch, subscribers=(*batch.subscribers, keeper))
+                    keepers = (keeper, jobs_in_folder(target))
+                    batch = replace(batch, subscribers=(*batch.subscribers, *keepers))
                     outcome = run_blocks(prepared, batch, schema, store, chunk, numbers, interrupts, marks)
     if outcome.pending:
         raise _interrupted(interrupts, outcome, target)

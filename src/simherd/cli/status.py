@@ -18,6 +18,7 @@ from simherd.cli.output import say
 from simherd.control_characters import without_controls
 
 if TYPE_CHECKING:
+    from simherd.store.jobs import JobRecord
     from simherd.store.reading import StoreState
 
 __all__ = ["command"]
@@ -158,9 +159,14 @@ def _data(state: StoreState) -> dict[str, Any]:
         "longest_seconds": state.durations and state.durations.longest_s,
         "last_write": _iso(state.last_write) if state.last_write else None,
         "models": [asdict(one) for one in state.models],
+        "jobs": [_job_data(one) for one in state.jobs],
         "bytes": state.nbytes,
         "files": state.files,
     }
+
+
+def _job_data(record: JobRecord) -> dict[str, Any]:
+    return {**asdict(record.job), "roles": list(record.roles), "since": _iso(record.since)}
 
 
 def _iso(moment: float) -> str:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from simherd.cli.called import simherd_command
 from simherd.cli.paths import shown
 from simherd.experiment.replay import model_named_in
-from simherd.progress.words import counted, format_duration, format_rate
+from simherd.progress.words import counted, format_duration, format_rate, listed
 from simherd.resources import format_bytes
+from simherd.store.jobs import CLIENT, JobRecord
 from simherd.store.model_versions import ModelVersion
 from simherd.store.reading import StoreState
 
@@ -26,6 +27,7 @@ def lines_of(state: StoreState) -> Iterator[str]:
     yield from _run_lines(state)
     yield from _time_lines(state)
     yield from lines_of_models(state.models)
+    yield from _job_lines(state.jobs)
     if state.last_write:
         yield f"Last write  {_ago(state.last_write)}"
         yield f"Size        {format_bytes(state.nbytes)} in {state.files} files"
@@ -60,8 +62,6 @@ def _run_lines(state: StoreState) -> Iterator[str]:
         since = datetime.fromtimestamp(note.started).strftime("%Y-%m-%d %H:%M:%S")
         yield f"Running     since {since} on {note.where}"
         yield f"            {_pace(state)}"
-        if note.jobs:
-            yield f"            in {'jobs' if len(note.jobs) > 1 else 'job'} {', '.join(note.jobs)}"
     if state.at_work:
         more = f" and {len(state.at_work) - SHOWN_AT_WORK} more" if len(state.at_work) > SHOWN_AT_WORK else ""
         yield f"Now at      {', '.join(map(str, state.at_work[:SHOWN_AT_WORK]))}{more}"
@@ -95,6 +95,17 @@ def lines_of_models(models: Sequence[ModelVersion]) -> Iterator[str]:
         if one.accepted is not None:
             when = _time(datetime.fromisoformat(one.accepted))
             yield f"            changed before {when}: {'; '.join(one.changes)}"
+
+
+def _job_lines(records: Sequence[JobRecord]) -> Iterator[str]:
+    """Yield the batch jobs that worked on a store: those of the client, then those of workers alone."""
+    for is_client, what in ((True, "run"), (False, "workers")):
+        ids: dict[str, list[str]] = {}
+        for one in records:
+            if (CLIENT in one.roles) is is_client:
+                ids.setdefault(one.job.scheduler, []).append(one.job.job_id)
+        for scheduler, found in ids.items():
+            yield f"Jobs        {scheduler}, {what}: {listed(found)}"
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from simherd.batch_jobs import BatchJob
 from simherd.clusters.scratch import folder_prefix, remove_folders_of_killed_runs
 from simherd.errors import ClusterError
 from simherd.threads import GUARD_THREADS, guard_environment
@@ -137,6 +138,11 @@ class Keeper:
         except (ClusterError, OSError) as error:
             self.failure = error
             logging.getLogger("simherd").error("%s", error)
+
+    @property
+    def batch_jobs(self) -> dict[BatchJob, bool]:
+        """Nothing: the ranks are in jobs that others submitted."""
+        return {}
 
     def end_of(self, worker: str) -> None:
         """Say nothing of how a worker ended: it starts again."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from simherd.batch_jobs import BatchJob
 from simherd.engine.block import Block, BlockResult, Numbers, Status, Stopped
 from simherd.engine.failures import Failure, Hint, add_note
 from simherd.engine.plan import Array, Plan
@@ -27,6 +28,7 @@ from simherd.events import (
     BlockFinished,
     BlockLost,
     Event,
+    JobsSeen,
     RunFinished,
     RunStarted,
     RunStopping,
@@ -182,6 +184,8 @@ class _Run:
         self.failure: Failure | None = None
         """Why the run ends, where a failure ends it."""
         self.has_told = False
+        self.jobs_seen: frozenset[BatchJob] = frozenset()
+        """Batch jobs of which an event has told."""
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -224,6 +228,7 @@ class _Run:
     def _loop(self, tasks: Tasks) -> None:
         while not self.interrupts.is_over:
             self._submit(tasks)
+            self._tell_of_jobs()
             if not tasks.running:
                 return
             ended: list[tuple[Block, Any]] = []
@@ -236,6 +241,13 @@ class _Run:
             if self.failure is not None:
                 self._take(tasks.finished(0.0))
                 raise raised(self.failure, self.batch)
+
+    def _tell_of_jobs(self) -> None:
+        """Say which batch jobs of workers have come."""
+        known = self.jobs_seen | self.batch.executor.batch_jobs()
+        if new := known - self.jobs_seen:
+            self.jobs_seen = known
+            self.batch.emit(JobsSeen(jobs=tuple(sorted(new))))
 
     def _tell_of_signal(self, tasks: Tasks) -> None:
         """Say once what is still waited for."""

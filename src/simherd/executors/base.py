@@ -10,6 +10,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from simherd.batch_jobs import BatchJob
 from simherd.errors import ClusterError
 
 __all__ = ["JOB_LOSSES", "Executor", "Lost", "QueuedTasks", "TaskFunction", "Tasks", "workers_died"]
@@ -88,6 +89,10 @@ class Executor(ABC):
     @abstractmethod
     def tasks(self, function: TaskFunction, shared: Any) -> AbstractContextManager[Tasks]:
         """Return tasks of a function with an object that all of them share; they are closed at the end."""
+
+    def batch_jobs(self) -> frozenset[BatchJob]:
+        """Return the batch jobs of its workers so far, others than that of this process."""
+        return frozenset()
 
     def expect(self, seconds: float | None) -> None:  # noqa: B027 (most have nothing to decide)
         """Hear how much work comes, as soon as that is known: nothing is started that it does not pay for.

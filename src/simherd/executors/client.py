@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
+from simherd.batch_jobs import BatchJob
 from simherd.errors import ClusterError
 from simherd.executors.asking import ask
 from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
@@ -51,6 +52,7 @@ class ClientExecutor(Executor):
         self.client = client
         self.threads = ThreadWatch(client)
         self.workers = self._count_threads()
+        self._before = {job for job, is_over in self._submitted().items() if is_over}
         there = len(_threads(client))
         if self.keeper is not None:
             size = f"up to {counted(self.workers, 'thread')} of workers ({there} connected so far)"
@@ -70,6 +72,13 @@ class ClientExecutor(Executor):
     def keeper(self) -> Keeper | None:
         """Who replaces workers that are lost."""
         return getattr(self.client, "keeper", None)
+
+    def _submitted(self) -> Mapping[BatchJob, bool]:
+        return {} if self.keeper is None else self.keeper.batch_jobs
+
+    def batch_jobs(self) -> frozenset[BatchJob]:
+        """Return the jobs that were submitted for workers, and those that workers say they run in."""
+        return frozenset((self._submitted().keys() | self.threads.jobs) - self._before)
 
     def _wait_for_one(self) -> None:
         try:

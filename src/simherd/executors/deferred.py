@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
+from simherd.batch_jobs import BatchJob
 from simherd.executors.base import Executor, TaskFunction, Tasks
 from simherd.executors.client import ClientExecutor
 from simherd.executors.processes import ProcessExecutor
@@ -48,6 +49,10 @@ class DeferredExecutor(Executor):
         if seconds is None or seconds >= WORTH_A_CLUSTER_S:
             client = self._stack.enter_context(self._open())
             self._chosen = self._stack.enter_context(ClientExecutor(client))
+
+    def batch_jobs(self) -> frozenset[BatchJob]:
+        """Return those of what was chosen."""
+        return self._chosen.batch_jobs()
 
     def tasks(self, function: TaskFunction, shared: Any) -> AbstractContextManager[Tasks]:
         """Give tasks on what was chosen."""

@@ -7,8 +7,10 @@ worker are both gone, a job was cancelled or preempted, its walltime was over, o
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from simherd.batch_jobs import BatchJob
 from simherd.executors.asking import ask
 from simherd.executors.base import Lost
 from simherd.executors.workers import worker_names
@@ -34,6 +36,11 @@ class Keeper(Protocol):
     @property
     def failure(self) -> Exception | None:
         """Why there will be no more workers."""
+        ...
+
+    @property
+    def batch_jobs(self) -> Mapping[BatchJob, bool]:
+        """The batch jobs that it has submitted, and whether each is over."""
         ...
 
     def end_of(self, worker: str) -> tuple[str, bool] | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from simherd.batch_jobs import BatchJob
 from simherd.executors.asking import ask
 from simherd.executors.workers import worker_names
 from simherd.thread_use import ThreadUse, first_use_of, overused
@@ -47,6 +48,8 @@ class ThreadWatch:
         self._client = client
         self._uses: dict[str, ThreadUse] = {}
         self._said: set[tuple[str, str]] = set()
+        self.jobs: set[BatchJob] = set()
+        """Batch jobs of the workers that have been connected."""
         self._looked_at = 0
 
     @contextmanager
@@ -76,6 +79,7 @@ class ThreadWatch:
         self._looked_at = len(heard)
         names = worker_names(self._client)
         uses = [replace(use, worker=names[address]) for address, use in heard if address in names]
+        self.jobs.update(use.job for use in uses if use.job is not None)
         for key, sentence in overused(uses).items():
             if key not in self._said:
                 self._said.add(key)

@@ -15,6 +15,7 @@ from simherd.engine.block import Status
 from simherd.engine.plan import Array
 from simherd.errors import StoreError
 from simherd.store.batch_store import is_begun
+from simherd.store.jobs import JobRecord, read_jobs
 from simherd.store.lock_state import doubt_about, is_locked
 from simherd.store.marks import read_marks
 from simherd.store.model_versions import ModelVersion, read_versions
@@ -62,6 +63,8 @@ class StoreState:
     """How long simulations took; None before one has ended."""
     models: tuple[ModelVersion, ...]
     """Versions of the model that simulations ran with; none where there is only one."""
+    jobs: tuple[JobRecord, ...]
+    """Batch jobs that worked on it."""
     last_write: float
     """When something was last written, in s since 1970."""
     nbytes: int
@@ -114,10 +117,13 @@ def read_state(store: str | Path) -> StoreState:
     path = as_folder(store)
     is_running = is_locked(path)
     models: tuple[ModelVersion, ...] = ()
+    jobs: tuple[JobRecord, ...] = ()
     if is_running and not (path / "zarr.json").exists():
         status, seconds = np.empty(0, np.uint8), None
     else:
-        (status, seconds), models = read_outcomes(path), read_versions(path, open_store(path))
+        group = open_store(path)
+        (status, seconds), models = read_outcomes(path), read_versions(path, group)
+        jobs = read_jobs(path, group.attrs)
     last_write, nbytes, files = _measure(path)
     counts = np.bincount(status, minlength=len(Status))
     return StoreState(
@@ -131,6 +137,7 @@ def read_state(store: str | Path) -> StoreState:
         note=read_note(path) if is_running else None,
         durations=_durations(seconds),
         models=models,
+        jobs=jobs,
         last_write=last_write,
         nbytes=nbytes,
         files=files,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +14,6 @@ from simherd.events import BlockFinished, Event, RunStarted
 from simherd.progress.rate import Tally
 from simherd.store.durable import replace_file
 from simherd.store.marks import FOLDER
-from simherd.thread_use import JOB_VARIABLES
 
 __all__ = ["NoteKeeper", "RunNote", "read_note"]
 
@@ -37,8 +35,6 @@ class RunNote:
     """Workers that blocks came back from."""
     rate_per_s: float | None
     """Simulations per s of late; None before it is known."""
-    jobs: Sequence[str] = ()
-    """Job ids of the batch jobs in which it, or what shares its work, runs."""
 
 
 class NoteKeeper:
@@ -84,13 +80,7 @@ class NoteKeeper:
             simulations=tally.simulations,
             workers=len(tally.workers),
             rate_per_s=tally.rate or None,
-            jobs=_jobs_here(),
         )
-
-
-def _jobs_here() -> tuple[str, ...]:
-    """Return the id of the batch job that this process runs in, if it runs in one."""
-    return tuple(os.environ[name] for name in JOB_VARIABLES if name in os.environ)[:1]
 
 
 def read_note(store: Path) -> RunNote | None:
@@ -125,5 +115,4 @@ def _together(notes: Sequence[RunNote]) -> RunNote:
         simulations=sum(note.simulations for note in notes),
         workers=sum(note.workers for note in notes),
         rate_per_s=sum(rates) if rates else None,
-        jobs=tuple(dict.fromkeys(job for note in notes for job in note.jobs)),
     )

@@ -284,18 +284,32 @@ class ZarrStore:
         fit each other. In a folder it is on the disk in the end.
         """
         self.consolidate()
-        group = as_durable(self.group)
         with _quiet_zarr():
-            whole = zarr.open_group(
-                group.store,
-                path=group.path or None,
-                mode="r+",
-                use_consolidated=group.store.supports_consolidated_metadata,
-            )
+            whole = self._whole()
             kept = {COORDINATES: whole.attrs[COORDINATES]} if COORDINATES in whole.attrs else {}
             whole.attrs.put(kept | {str(name): _as_attribute(value) for name, value in attrs.items()})
         if self.folder is not None:
             sync_folder(self.folder)
+
+    def attribute(self, name: str, default: Any) -> Any:
+        """Return an attribute of the group as it is now."""
+        with _quiet_zarr():
+            return self._whole().attrs.get(name, default)
+
+    def set_attribute(self, name: str, value: Any) -> None:
+        """Set an attribute of the group; the others stay."""
+        with _quiet_zarr():
+            self._whole().attrs[name] = value
+
+    def _whole(self) -> zarr.Group:
+        """Return the group with its consolidated metadata, which it keeps when its attributes change."""
+        group = as_durable(self.group)
+        return zarr.open_group(
+            group.store,
+            path=group.path or None,
+            mode="r+",
+            use_consolidated=group.store.supports_consolidated_metadata,
+        )
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, its arrays loaded when they are read."""

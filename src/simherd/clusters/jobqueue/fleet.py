@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simherd.batch_jobs import BatchJob
 from simherd.clusters.jobqueue.herd import Herd
 from simherd.clusters.journal import Journal
 from simherd.progress.words import listed
@@ -95,6 +96,14 @@ class Fleet:
     def ended(self) -> list[WorkerJob]:
         """The jobs that are over, in the order in which they were submitted."""
         return [job for job in list(self._jobs) if job.status.state.is_over]
+
+    @property
+    def batch_jobs(self) -> dict[BatchJob, bool]:
+        """All jobs that were submitted, and whether each is over."""
+        name = self._scheduler.name
+        return {
+            BatchJob(scheduler=name, job_id=job.job_id): job.status.state.is_over for job in list(self._jobs)
+        }
 
     @property
     def failed_starts(self) -> list[WorkerJob]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from simherd.batch_jobs import BatchJob
 from simherd.clusters.jobqueue.diagnosis import explain
 from simherd.clusters.jobqueue.fleet import Fleet, WorkerJob
 from simherd.errors import ClusterError, SchedulerError, SubmitError
@@ -91,6 +92,11 @@ class JobPool:
     def jobs(self) -> list[WorkerJob]:
         """The jobs that are not over."""
         return self._fleet.jobs
+
+    @property
+    def batch_jobs(self) -> dict[BatchJob, bool]:
+        """All jobs that were submitted, and whether each is over."""
+        return self._fleet.batch_jobs
 
     def describe(self) -> str:
         """Return how the jobs are, in words: ``"1 running (12), 2 pending for Resources (13, 14)"``."""
