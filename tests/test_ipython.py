@@ -1,4 +1,5 @@
 import ast
+from types import ModuleType
 
 import pytest
 
@@ -64,13 +65,15 @@ def test_what_is_no_model_is_an_error():
         _find_model({"m": 1}, "m")
 
 
-def test_the_magic_fills_the_next_cell(model):
-    testing = pytest.importorskip("IPython.testing.globalipapp")
-    shell = testing.start_ipython() or testing.get_ipython()
+def test_the_magic_fills_the_next_cell(model, tmp_path):
+    interactive = pytest.importorskip("IPython.core.interactiveshell")
+    # A module and a folder of its own: __main__, which others read, and the home stay as they are.
+    shell = interactive.InteractiveShell(user_module=ModuleType("notebook"), ipython_dir=str(tmp_path))
     cells = []
     shell.set_next_input = lambda text, replace: cells.append(text)
     shell.user_ns["my_model"] = model
     shell.run_line_magic("load_ext", "simherd.ipython")
     shell.run_line_magic("create_setup", "my_model --default")
+    shell.history_manager.end_session()
 
     assert cells == ["# %create_setup my_model --default\n" + setup_cell(model, "my_model", default=True)]
