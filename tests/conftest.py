@@ -34,6 +34,14 @@ hypothesis.settings.register_profile("simherd", deadline=None)
 hypothesis.settings.load_profile("simherd")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep all that tests start, also in other processes, out of the user's own state folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @sh.process
 class Grid:
     """A row of cells."""

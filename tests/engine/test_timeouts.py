@@ -75,7 +75,7 @@ def test_a_simulation_is_ended_where_it_runs(work, may_end_process):
     with pytest.raises(SimulationTimeoutError) as caught, limit_of(0.1, may_end_process).simulation(17):
         work()
 
-    assert 0.1 <= time.monotonic() - started < 1.0
+    assert 0.1 <= time.monotonic() - started < 10
     assert "Simulation 17 took longer than timeout_s=0.1 and was ended." in str(caught.value)
     assert work.__name__ in [entry.name for entry in caught.traceback]
 
@@ -101,9 +101,12 @@ def test_a_simulation_in_time_goes_on_undisturbed(may_end_process):
     limit = pickle.loads(pickle.dumps(limit_of(0.2, may_end_process)))
     end = time.monotonic() + 0.5
 
-    while time.monotonic() < end:
-        with limit.simulation(0):
-            spin_until(time.monotonic() + 0.01)
+    while (started := time.monotonic()) < end:
+        try:
+            with limit.simulation(0):
+                spin_until(started + 0.01)
+        except SimulationTimeoutError:  # a busy machine may stop it for as long
+            assert time.monotonic() - started >= limit.seconds
 
 
 def test_errors_of_the_simulation_pass():
@@ -141,7 +144,7 @@ def test_a_simulation_that_goes_on_gets_the_error_again():
 
     (first, _), (second, error) = arrived
     assert isinstance(error, SimulationTimeoutError)
-    assert 0.9 < second - first < 2.0
+    assert 0.9 < second - first < 10
 
 
 @pytest.mark.slow

@@ -49,14 +49,14 @@ def is_over(name: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("code", "state", "exit_code"), [("", State.DONE, 0), ("raise SystemExit(3)", State.FAILED, 3)]
+    ("code", "end", "exit_code"), [("", State.DONE, 0), ("raise SystemExit(3)", State.FAILED, 3)]
 )
-def test_an_ended_session_still_tells_how_it_ended(begin, wait_for, code, state, exit_code):
+def test_an_ended_session_still_tells_how_it_ended(begin, wait_for, code, end, exit_code):
     begin("a", f"print('hello'); {code}")
     wait_for(lambda: is_over("a"))
 
     found = find("a")
-    assert (found.state, found.ending.exit_code) == (state, exit_code)
+    assert (found.state, found.ending.exit_code) == (end, exit_code)
     assert log_of("a").read_text() == "hello\n"
 
 

@@ -22,7 +22,7 @@ MORE = 8
 FIX = (
     "write its processes for arrays whose first axis is the simulations (np.sqrt for math.sqrt, np.where "
     "for if, parameters as k[:, None] beside a profile), mark those that are not with "
-    "@process(vectorized=False), or say vectorize=False"
+    "@process(vectorized=False), or say"
 )
 
 
@@ -136,7 +136,8 @@ def _not_written_for_arrays(count: int, error: BaseException) -> VectorizeError:
     made = VectorizeError(
         f"vectorize: the model fails where {count} simulations are advanced at once, and works on each of "
         f"them: {type(error).__name__}: {str(error).rstrip('.')}.{notes}",
-        fix=f"{FIX}.",
+        fix=f"{FIX} vectorize=False.",
+        cli_fix=f"{FIX} --set run.vectorize=false.",
     )
     made.__cause__ = error
     return made
@@ -148,7 +149,8 @@ def _difference(tap: Tap, number: int, alone: Array, arrays: Array, rtol: float)
         return VectorizeError(
             f"vectorize: output {tap.name!r} of simulation {number} has shape {arrays.shape[1:]} where "
             f"several are advanced at once, on its own {alone.shape[1:]}.",
-            fix=f"{FIX}.",
+            fix=f"{FIX} vectorize=False.",
+            cli_fix=f"{FIX} --set run.vectorize=false.",
         )
     if not alone.size:
         return None
@@ -156,12 +158,14 @@ def _difference(tap: Tap, number: int, alone: Array, arrays: Array, rtol: float)
     worst = np.unravel_index(int(np.argmax(relative)), relative.shape)
     if relative[worst] <= rtol:
         return None
+    roomy = _roomy(relative[worst])
     place = "" if alone.size == 1 else f" at {tuple(map(int, worst))}"
     return VectorizeError(
         f"vectorize: output {tap.name!r} of simulation {number}{place} is {arrays[worst]} where several "
         f"are advanced at once, on its own {alone[worst]}: a relative difference of {relative[worst]:.2g}, "
         f"allowed is {rtol:g}.",
-        fix=f"{FIX}, or allow more: vectorize={_roomy(relative[worst])}.",
+        fix=f"{FIX} vectorize=False, or allow more: vectorize={roomy}.",
+        cli_fix=f"{FIX} --set run.vectorize=false, or allow more: --set run.vectorize={roomy}.",
     )
 
 

@@ -71,11 +71,13 @@ def check_vectorizable(plan: Plan) -> None:
         raise SetupError(
             "vectorize does not go with validate='all', which looks at each simulation by itself.",
             fix="say validate='inputs', or vectorize=False.",
+            cli_fix="set run.validate to inputs, or run.vectorize to false (--set run.vectorize=false).",
         )
     if looped_processes(plan.model.graph) == set(plan.model):
         raise SetupError(
             "vectorize: every process of the model is looped over, none takes arrays.",
             fix="mark those that do with @process(vectorized=True), or say vectorize=False.",
+            cli_fix="mark those that do with @process(vectorized=True), or give --set run.vectorize=false.",
         )
 
 

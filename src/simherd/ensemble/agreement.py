@@ -95,6 +95,7 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
         f"vectorize: all {len(comparison.block.numbers)} simulations that were tried failed on their own, so "
         f"there is nothing to compare. The first one raised {result.error!r}.",
         fix="say vectorize=False to record what fails.",
+        cli_fix="record what fails with --set run.vectorize=false.",
     ) from result.error
 
 

@@ -193,4 +193,6 @@ def workers_died(reason: str, work: str = "simulations") -> ClusterError:
     return ClusterError(
         f"A worker process ended while it ran {work}: {reason}.",
         fix="look for too little memory or a crash in compiled code; with scheduler='sync' it shows here.",
+        cli_fix="look for too little memory or a crash in compiled code; with --set run.parallel=false it "
+        "shows here.",
     )
