@@ -19,6 +19,7 @@ from typing import Any
 
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.resources import is_count
+from simherd.user_warnings import warn_user
 
 __all__ = [
     "OldNameWarning",
@@ -185,10 +186,9 @@ def job_settings(kind: str) -> dict[str, Any]:
     current = _with_current_names(kind, section)
     allowed = {*KEYS, *KEYS_OF_OURS}
     for key in current.keys() - allowed:
-        warnings.warn(
+        warn_user(
             f"jobqueue.{kind}: {key!r} is not known and has no effect. {close_matches(key, allowed)}",
             SettingWarning,
-            stacklevel=3,
         )
     shipped = _shipped(kind, section)
     known = {
@@ -267,10 +267,9 @@ def _with_current_names(kind: str, section: Mapping[str, Any]) -> dict[str, Any]
         value = current.pop(old, None)
         if value is None:
             continue
-        warnings.warn(
+        warn_user(
             f"jobqueue.{kind}: {old!r} is called {new!r} since dask-jobqueue 0.8.",
             OldNameWarning,
-            stacklevel=4,
         )
         if not current.get(new):
             current[new] = value

@@ -131,6 +131,16 @@ def test_an_error_of_the_model_shows_the_user_s_own_frames_only(simherd, experim
     assert "--resume" in done.err
 
 
+def test_a_warning_without_a_line_of_the_user_is_one_line(simherd, experiment):
+    path = experiment(run={"parallel": False, "timeout_s": 9})
+
+    done = simherd("run", path)
+
+    (line,) = [line for line in done.err.splitlines() if "timeout_s=9" in line]
+    assert line.startswith("Warning: timeout_s=9")
+    assert "RuntimeWarning" not in done.err
+
+
 BAD = {
     "unknown key": ({"modle": "x"}, (), 2, r"'modle'.*Did you mean 'model'"),
     "unknown key inside": (

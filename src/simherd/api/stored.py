@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -30,6 +29,7 @@ from simherd.store.concatenated import OWN_DIMS
 from simherd.store.marks import Marks, remove_marks
 from simherd.store.replacing import replacing
 from simherd.store.shares import Claim, Share
+from simherd.user_warnings import warn_user
 
 __all__ = ["check_is_same", "claimed", "run_in_store", "stored_schema", "stored_seed"]
 
@@ -323,11 +323,10 @@ def _lost(store: Any, status: Array) -> Array:
     chunks = find_lost(store, status)
     numbers = lost_simulations(chunks)
     if chunks:
-        warnings.warn(
+        warn_user(
             f"{counted(len(numbers), 'finished simulation')} of the store {str(store.folder)!r} will run "
             f"again: {counted(len(chunks), 'chunk')} missing, the first is {str(chunks[0].path)!r}.",
             RuntimeWarning,
-            stacklevel=2,
         )
     return numbers
 

@@ -128,18 +128,19 @@ def _is_writable(descriptor: int) -> bool:
     return True
 
 
-def _show_settings_in_lines() -> None:
-    """Let each warning of a setting or an input be one line, once: it is about a file, not about Python."""
+def _show_warnings_in_lines() -> None:
+    """Let each warning that names no line of the user's program be one line, once."""
     import warnings
+    from pathlib import Path
 
     show, seen = warnings.showwarning, set()
+    callers = str(Path(click.__file__).parent)  # what a warning names that our command was called from
 
-    def show_in_a_line(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
-        from simherd.config import SettingWarning
-        from simherd.errors import InputWarning
-
-        if not issubclass(category, SettingWarning | InputWarning):
-            show(without_controls(str(message)), category, *where, **more)
+    def show_in_a_line(
+        message: Any, category: type[Warning], filename: str, *where: Any, **more: Any
+    ) -> None:
+        if not filename.startswith(callers):
+            show(without_controls(str(message)), category, filename, *where, **more)
         elif str(message) not in seen:
             seen.add(str(message))
             say(f"Warning: {message}", err=True)
@@ -165,7 +166,7 @@ def _show_usage_error(error: click.ClickException) -> None:
 def main() -> None:
     """Run the command line; errors become one message and an exit code."""
     _end_like_ctrl_c()
-    _show_settings_in_lines()
+    _show_warnings_in_lines()
     try:
         sys.exit(group.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:

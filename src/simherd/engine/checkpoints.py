@@ -7,7 +7,6 @@ processes keep outside of their attributes (in files, in libraries, in globals) 
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,6 +17,7 @@ from simherd.model.graph import Key
 from simherd.model.model import Model
 from simherd.model.randomness import Generators
 from simherd.model.runtime import RuntimeContext
+from simherd.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from simherd.engine.simulate import Simulator, StageCall
@@ -137,10 +137,9 @@ class Keeper:
 
 
 def _warn_unreadable(number: int, error: Exception) -> None:
-    warnings.warn(
+    warn_user(
         f"The checkpoint of simulation {max(number, 0)} cannot be read, so it begins anew: {error!r}",
         RuntimeWarning,
-        stacklevel=2,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import pickle
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
@@ -17,6 +16,7 @@ from simherd.engine.block import Block
 from simherd.engine.failures import add_note
 from simherd.engine.plan import Array
 from simherd.model.graph import Key, join_name
+from simherd.user_warnings import warn_user
 
 __all__ = ["Labels", "LazyInput", "LazyRows", "loaded", "warn_of_chunks"]
 
@@ -206,10 +206,9 @@ def warn_of_chunks(inputs: Mapping[Key, Any], block: int) -> None:
     for key, values in inputs.items():
         advice = values.advice(block) if isinstance(values, LazyInput) else None
         if advice is not None:
-            warnings.warn(
+            warn_user(
                 f"Input {join_name(key)} {advice}. Fix: write it again in chunks of {block} along the "
                 f"batch (ds.chunk({{dim: {block}}}), and in its file too), or set a block_size that is a "
                 f"multiple of its chunks.",
                 UserWarning,
-                stacklevel=2,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from simherd.executors.pool import PoolExecutor, thread_pool
 from simherd.executors.processes import ProcessExecutor
 from simherd.executors.serial import SerialExecutor
 from simherd.resources import usable_cores
+from simherd.user_warnings import warn_user
 
 __all__ = ["choose_executor", "default_scheduler", "runs_serially", "threads_for_one"]
 
@@ -116,9 +116,7 @@ def threads_for_one(
     if kind != "threads":
         _check_scheduler(found)
         where = f"scheduler={found!r}" if scheduler is not None else f"The default scheduler, {found!r},"
-        warnings.warn(
-            f"{where} runs batches; the processes of one simulation run in threads here.", stacklevel=4
-        )
+        warn_user(f"{where} runs batches; the processes of one simulation run in threads here.")
     with futures.ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="simherd") as pool:
         yield pool
 

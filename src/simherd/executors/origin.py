@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 import sysconfig
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import cloudpickle
 import numpy as np
 
 from simherd.errors import PicklingError
+from simherd.user_warnings import warn_user
 
 __all__ = ["Constant", "Origin", "arrive", "missing_module", "origin_here", "set_constants"]
 
@@ -200,9 +200,8 @@ def _set(holder: Any, name: str, one: Constant) -> None:
     if one.data is not None:
         setattr(holder, name, cloudpickle.loads(one.data))
         return
-    warnings.warn(
+    warn_user(
         f"{one.name!r} of module {one.module!r} was changed after its import and is too large to be sent to "
         "workers, which have another value. Set it in the module, or make it an input.",
         RuntimeWarning,
-        stacklevel=2,
     )

@@ -8,7 +8,6 @@ paused worker is started again, and where that does not help the run ends.
 from __future__ import annotations
 
 import time
-import warnings
 from collections import Counter
 from contextlib import suppress
 from typing import Any
@@ -17,6 +16,7 @@ from simherd.errors import ClusterError
 from simherd.executors.asking import ask
 from simherd.executors.workers import PausedWorker, paused_workers
 from simherd.resources import format_bytes
+from simherd.user_warnings import warn_user
 
 __all__ = ["PauseWatch"]
 
@@ -100,7 +100,7 @@ class PauseWatch:
             return
         self._told.add(worker.name)
         end = " It is started again, and what it was to run runs again." if is_restarted else ""
-        warnings.warn(f"{_describe(worker)}{end} Fix: {FIX}", RuntimeWarning, stacklevel=2)
+        warn_user(f"{_describe(worker)}{end} Fix: {FIX}", RuntimeWarning)
 
 
 def _describe(worker: PausedWorker) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -12,6 +11,7 @@ from simherd.batch_jobs import BatchJob
 from simherd.executors.asking import ask
 from simherd.executors.workers import worker_names
 from simherd.thread_use import ThreadUse, first_use_of, overused
+from simherd.user_warnings import warn_user
 
 __all__ = ["ThreadWatch", "report_threads"]
 
@@ -83,4 +83,4 @@ class ThreadWatch:
         for key, sentence in overused(uses).items():
             if key not in self._said:
                 self._said.add(key)
-                warnings.warn(f"{sentence} Fix: {FIX}", RuntimeWarning, stacklevel=2)
+                warn_user(f"{sentence} Fix: {FIX}", RuntimeWarning)

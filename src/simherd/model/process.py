@@ -11,7 +11,6 @@ import difflib
 import inspect
 import textwrap
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType, MappingProxyType
@@ -39,6 +38,7 @@ from simherd.model.variables import (
     VarIntent,
     VarType,
 )
+from simherd.user_warnings import warn_user
 
 __all__ = [
     "NAME",
@@ -403,10 +403,9 @@ def _arguments(cls: type, method: Callable[..., Any]) -> tuple[str, ...]:
         return ()
     wanted = [p for p in parameters if p.default is p.empty]
     if method.__name__ == "run_step" and len(parameters) == 1:
-        warnings.warn(
+        warn_user(
             f"{cls.__name__}.run_step takes an argument without @runtime(args='step_delta').",
             FutureWarning,
-            stacklevel=6,
         )
         return ("step_delta",)
     if not wanted:

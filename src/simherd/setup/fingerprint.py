@@ -9,7 +9,6 @@ simulations are advanced. Files that processes read do not count, nor do hooks.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +25,7 @@ from simherd.setup.digests import digest_of
 from simherd.setup.lazy import stays_lazy
 from simherd.setup.planning import Setup
 from simherd.setup.sources import CodeWalk, python_of_code
+from simherd.user_warnings import warn_user
 
 __all__ = ["differences", "fingerprint", "is_fingerprint", "knowing_changes_of_run", "model_differences"]
 
@@ -151,12 +151,11 @@ def _warn_of_missed(missed: Mapping[str, str]) -> None:
     for key in sorted(missed.keys() - _warned_of):
         _warned_of.add(key)
         module, _, name = key.partition(":")
-        warnings.warn(
+        warn_user(
             f"{name!r} of module {module!r} holds an object of type {missed[key]}, which does not pickle: a "
             "run that goes on in a store will not see whether it changes. Fix: let its class define "
             "__reduce__, or make the object in the process.",
             RuntimeWarning,
-            stacklevel=2,
         )
 
 

@@ -10,7 +10,6 @@ import hmac
 import os
 import shutil
 import stat
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from simherd.reserved import CHECKPOINTS
 from simherd.store.durable import make_folders, open_inside, remove_inside, replace_file, sync_folder
 from simherd.store.os_errors import os_errors_named
 from simherd.store.signing import signature_of
+from simherd.user_warnings import warn_user
 
 __all__ = ["CHECKPOINTS", "CheckpointFolder"]
 
@@ -59,12 +59,11 @@ class CheckpointFolder:
             if path.stem.isdecimal() and _read(path, _HEAD_BYTES) != self._head
         )
         if numbers:
-            warnings.warn(
+            warn_user(
                 f"The checkpoints of simulations {', '.join(map(str, numbers[:8]))}"
                 f"{' ...' if len(numbers) > 8 else ''} in {str(self.folder)!r} were not written by a run of "
                 "yours in this store with this model, so they begin anew. See docs/security.md.",
                 RuntimeWarning,
-                stacklevel=2,
             )
 
     def load(self, number: int) -> bytes | None:
@@ -75,11 +74,10 @@ class CheckpointFolder:
         signature, content = data[_HEAD_BYTES:][:_SIGNATURE_BYTES], data[_HEAD_BYTES + _SIGNATURE_BYTES :]
         if hmac.compare_digest(signature, self._signature(number, content)):
             return content
-        warnings.warn(
+        warn_user(
             f"The checkpoint {str(self._path(number))!r} is damaged or was changed by others, so simulation "
             f"{number} begins anew.",
             RuntimeWarning,
-            stacklevel=2,
         )
         return None
 
@@ -93,7 +91,7 @@ class CheckpointFolder:
             replace_file(self._path(number), self._head + self._signature(number, data) + data)
             sync_folder(self.folder)
         except OSError as error:
-            warnings.warn(f"No checkpoint of simulation {number}: {error}", RuntimeWarning, stacklevel=2)
+            warn_user(f"No checkpoint of simulation {number}: {error}", RuntimeWarning)
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Remove the checkpoints of simulations.

@@ -10,7 +10,6 @@ import math
 import os
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from simherd.events import Event, JobsSeen, RunStarted
 from simherd.store.durable import append_lines, make_folders
 from simherd.store.journal import JOURNAL
 from simherd.store.zarr_store import ZarrStore
+from simherd.user_warnings import warn_user
 
 __all__ = [
     "CLIENT",
@@ -93,10 +93,9 @@ class JobKeeper:
             self._append("".join(lines))
         except Exception as error:  # stores of others raise errors of their own
             ids = ", ".join(job.job_id for job in new)
-            warnings.warn(
+            warn_user(
                 f"The store does not record the jobs {ids} of this run: {error}.",
                 RuntimeWarning,
-                stacklevel=2,
             )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from simherd.store.opening import check_own_folders
 from simherd.store.os_errors import os_errors_named
 from simherd.store.replacing import drop_replaced, put_back
 from simherd.store.writer import FINGERPRINT, STATUS
+from simherd.user_warnings import warn_user
 
 __all__ = ["clean_up", "remove_store"]
 
@@ -67,9 +67,8 @@ def _clean_up_unborn(unborn: Path, target: Path) -> None:
     if not _has_results(unborn):
         shutil.rmtree(unborn, ignore_errors=True)
     elif os.path.lexists(target):
-        warnings.warn(
+        warn_user(
             f"{str(unborn)!r} holds results of an earlier run and is kept beside {str(target)!r}.",
-            stacklevel=3,
         )
     else:
         unborn.rename(target)

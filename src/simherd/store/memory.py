@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from simherd.store.concatenated import ConcatenatedArray
 from simherd.store.layout import ArrayLayout, concatenated, with_common_sizes
 from simherd.store.masks import FILL_ATTR, masks_of
 from simherd.store.writer import SECONDS, ArrayWriter
+from simherd.user_warnings import warn_user
 
 __all__ = ["MemoryStore", "values_of", "write_whole"]
 
@@ -89,7 +89,7 @@ def _decoded(result: xr.Dataset, decoding: Mapping[str, Any]) -> xr.Dataset:
     try:
         return xr.decode_cf(result, **options).load()
     except ValueError as error:  # no reason to lose the result of a long run
-        warnings.warn(f"The result is not decoded: {error}", UserWarning, stacklevel=2)
+        warn_user(f"The result is not decoded: {error}", UserWarning)
         return result
 
 

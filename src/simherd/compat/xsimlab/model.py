@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
@@ -17,6 +16,7 @@ from simherd.model.graph import Key, Variable, join_name
 from simherd.model.hooks import HookTable
 from simherd.model.runtime import RuntimeContext, RuntimeSignal
 from simherd.model.variables import VarType
+from simherd.user_warnings import warn_user
 
 __all__ = ["Model", "filter_variables", "get_model_variables"]
 
@@ -205,9 +205,8 @@ _set_state = _ModelBuilder.set_state
 
 def _warn_if_patched() -> None:
     if _ModelBuilder.set_state is not _set_state:
-        warnings.warn(
+        warn_user(
             "A replaced xsimlab.model._ModelBuilder.set_state has no effect: values are attributes of "
             "the processes here, not entries of a mapping that could be exchanged.",
             UserWarning,
-            stacklevel=3,
         )

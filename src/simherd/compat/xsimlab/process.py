@@ -8,7 +8,6 @@ here they find them.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum
@@ -25,6 +24,7 @@ from simherd.model.graph import Key
 from simherd.model.process import NAME, PROCESS, forbidden_assignments, inspect_process, make_process
 from simherd.model.runtime import STAGES, RuntimeSignal
 from simherd.model.variables import Attribute
+from simherd.user_warnings import warn_user
 
 __all__ = [
     "NotAProcessClassError",
@@ -69,10 +69,9 @@ def process(maybe_cls: Any = None, autodoc: bool = True, apply_attrs: bool = Tru
         decorated: Any = make_process(cls, autodoc=False, apply_attrs=apply_attrs)
         assigned = tuple(forbidden_assignments(decorated))
         for stage, name in assigned:
-            warnings.warn(
+            warn_user(
                 f"{cls.__name__}.{stage} assigns {name!r}, which it may only read.",
                 UserWarning,
-                stacklevel=2 if maybe_cls is None else 3,
             )
         if autodoc:
             decorated.__doc__ = add_attribute_section(decorated)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from simherd.executors.choose import ALIASES, default_scheduler
+from simherd.user_warnings import warn_user
 
 __all__ = ["as_scheduler", "scheduler_of"]
 
@@ -31,9 +31,8 @@ def scheduler_of(parallel: bool, given: Any, *, is_batch: bool) -> Any:
     if parallel:
         return as_scheduler(default_scheduler("threads") if is_batch and given is None else given)
     if given is not None and ALIASES.get(str(as_scheduler(given)).lower()) != "serial":
-        warnings.warn(
+        warn_user(
             f"scheduler={given!r} has no effect without parallel=True, as in xarray-simlab: "
             "the run is serial.",
-            stacklevel=3,
         )
     return None

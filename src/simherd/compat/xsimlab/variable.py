@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from simherd.model.variables import (
     VarType,
     any_object,
 )
+from simherd.user_warnings import warn_user
 
 __all__ = [
     "VarIntent",
@@ -47,7 +47,7 @@ def _all_groups(group: str | None, groups: str | Iterable[str] | None) -> tuple[
     found = (groups,) if isinstance(groups, str) else tuple(groups or ())
     if group is None:
         return found
-    warnings.warn("The argument 'group' is deprecated: use 'groups'.", FutureWarning, stacklevel=3)
+    warn_user("The argument 'group' is deprecated: use 'groups'.", FutureWarning)
     return (*found, group)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -23,6 +22,7 @@ from simherd.setup import dataset as native
 from simherd.setup.objects import NONE_ATTR
 from simherd.store.codecs import ZARR_2_KEYS
 from simherd.store.layout import ENCODING_KEYS
+from simherd.user_warnings import warn_user
 
 __all__ = ["SimlabAccessor", "as_variable_key", "create_setup"]
 
@@ -195,10 +195,9 @@ def _outputs_by_variable(outputs: Mapping[Any, Any], clocks: Iterable[str]) -> d
     """Return outputs with their clocks, also where they are given as clocks with their outputs."""
     by_clock = [clock for clock in outputs if clock is None or clock in clocks]
     if by_clock:
-        warnings.warn(
+        warn_user(
             "output_vars with clocks as keys is deprecated: give variables as keys, clocks as values.",
             FutureWarning,
-            stacklevel=3,
         )
     found = {name: clock for name, clock in outputs.items() if name not in by_clock}
     for clock in by_clock:
