@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import dask
@@ -161,10 +162,8 @@ def test_cores_are_those_of_processes_their_threads_and_those_of_libraries(confi
 
     assert (options.processes, options.threads, options.tasks) == (2, 1, 2)
     assert configured(SLURM, {}, processes=2, threads_per_worker=3, guard_threads=2).cores == 12
-    assert "--nworkers 2" in (script := job_script("slurm", cores=8, guard_threads=4))
-    assert (
-        "--nthreads 1 " in script.partition("--memory-limit")[2]
-    )  # the one that counts, after dask-jobqueue's
+    assert "--nthreads 1 " in (script := job_script("slurm", cores=8, guard_threads=4))
+    assert "--nworkers 2" in script
     with pytest.raises(ClusterOptionError, match=r"cores=6 do not make 1 .* guard_threads=4 threads each"):
         configured(SLURM, {}, cores=6, guard_threads=4)
 
@@ -172,9 +171,59 @@ def test_cores_are_those_of_processes_their_threads_and_those_of_libraries(confi
 def test_workers_are_those_of_the_environment_that_jobs_activate(configured):
     site = {"activation": ["module load weather"]}
     with dask.config.set({"simherd": site}):
-        assert "\npython -m distributed" in job_script("slurm")
-        assert "\n/opt/python -m distributed" in job_script("slurm", python="/opt/python")
-    assert f"\n{sys.executable} -m distributed" in job_script("slurm", prologue=["module load weather"])
+        assert "\npython -m simherd.clusters.job_worker" in job_script("slurm")
+        assert "\n/opt/python -m simherd" in job_script("slurm", python="/opt/python")
+    assert f"\n{sys.executable} -m simherd" in job_script("slurm", prologue=["module load weather"])
+
+
+@pytest.mark.parametrize("kind", ["slurm", "sge", "lsf", "htcondor"])
+def test_each_option_of_a_worker_is_given_once(kind):
+    options = {"disk": "1 GB"} if kind == "htcondor" else {}
+    (command,) = [line for line in job_script(kind, **options).splitlines() if "job_worker" in line]
+    given = re.findall(r" (--[a-z-]+)", command)
+
+    assert {"--nthreads", "--memory-limit", "--nworkers"} <= set(given)
+    assert len(given) == len(set(given))
+
+
+def test_shown_script_is_that_of_a_secure_cluster():
+    script = job_script("slurm")
+
+    assert " tls://<address of the Dask scheduler> " in script
+    assert "--tls-key '<folder of this cluster>/tls_worker_key.pem'" in script
+    assert "#SBATCH -e <folder of this cluster>/" in script
+
+
+def test_shown_script_of_an_open_cluster_has_no_keys():
+    script = job_script("slurm", security="none")
+
+    assert " tcp://<address of the Dask scheduler> " in script
+    assert "--tls" not in script
+
+
+def test_shown_script_names_files_of_keys_that_are_given(tmp_path):
+    files = {f"tls_{name}": str(tmp_path / name) for name in ("ca_file", "worker_cert", "worker_key")}
+    script = job_script("slurm", security=files)
+
+    assert f"--tls-key {tmp_path}/worker_key" in script
+    assert f"--tls-ca-file {tmp_path}/ca_file" in script
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/home/me/my sweep.py", "my_sweep"),
+        ("/x/simherd/__main__.py", "simherd"),
+        ("/x/2nd.py", "s2nd"),
+        (None, "simherd"),
+    ],
+)
+def test_jobs_are_named_after_the_script_that_runs(configured, monkeypatch, path, name):
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", path, raising=False)
+
+    assert configured(SLURM, {}).name == name
+    assert configured(SLURM, {"name": "ours"}).name == "ours"
+    assert configured(SLURM, {"name": "ours"}, name="mine").name == "mine"
 
 
 def test_a_script_that_is_only_shown_makes_no_folder_for_logs(tmp_path):

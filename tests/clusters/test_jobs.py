@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import distributed  # noqa: F401  (before dask.config.set, which else takes its settings away with its own)
@@ -28,8 +29,12 @@ def seen_by_worker(dask_worker):
     }
 
 
-def test_workers_get_guards_memory_and_the_settings_of_the_client(bed):
+def test_workers_get_guards_memory_and_the_settings_of_the_client(bed, tmp_path, monkeypatch):
     import dask
+
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))  # SLURM hands it on to jobs
+    monkeypatch.setattr(tempfile, "tempdir", None)
 
     options = {**bed.options, "cores": 2, "processes": 1, "memory": "1000 MiB"}
     options |= {
@@ -51,6 +56,7 @@ def test_workers_get_guards_memory_and_the_settings_of_the_client(bed):
     assert (seen["target"], seen["saturation"], seen["threads"]) == (0.5, "77ms", 2)
     assert 0.9 * 1000 * 2**20 <= seen["limit"] < 1000 * 2**20
     assert seen["modules"] == []
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_several_worker_processes_are_one_job(bed):

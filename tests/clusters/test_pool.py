@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from simherd.batch_jobs import BatchJob
 from simherd.clusters.jobqueue import pool as pool_module
 from simherd.clusters.jobqueue.fleet import Fleet
 from simherd.clusters.jobqueue.pool import JobPool, PoolPlan
@@ -42,6 +43,8 @@ class FakeHerd:
 
 class FakeScheduler:
     """Jobs whose states the test sets."""
+
+    name = "fake"
 
     def __init__(self):
         self.states: dict[str, JobState] = {}
@@ -232,5 +235,37 @@ def test_jobs_are_named_in_what_is_said_of_them(made):
     waiting = pool.describe()
     scheduler.states["100"] = JobState.CANCELLED
 
+    assert pool.batch_jobs == {BatchJob(scheduler="fake", job_id="100"): False}
     assert waiting == "1 pending (100)"
     assert pool.end_of("job-0") == ("job 100: cancelled", False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RuntimeError: can't start new thread",
+        "terminate called after throwing an instance of 'std::bad_alloc'",
+        "ImportError: libx.so: failed to map segment from shared object",
+        "libgomp: Thread creation failed: Resource temporarily unavailable",
+    ],
+)
+def test_worker_that_got_no_memory_is_to_blame_and_its_log_is_quoted(made, line):
+    pool, scheduler, _, journal = made()
+    pool.start()
+    Path(journal.folder, "simherd.o100").write_text(f"started\n{line}\nended\n")
+    scheduler.states["100"] = JobState.FAILED
+
+    assert pool.end_of("job-0") == ("job 100: failed", True)
+    assert pool.complaint_of("job-0") == (
+        f"its log says {line!r}: ask for more memory, for 1 GiB per slot or more where it limits address "
+        "space (h_vmem)"
+    )
+
+
+def test_jobs_that_others_end_are_not_blamed_for_their_log(made):
+    pool, scheduler, _, journal = made()
+    pool.start()
+    Path(journal.folder, "simherd.o100").write_text("MemoryError\n")
+    scheduler.states["100"] = JobState.NODE_FAIL
+
+    assert pool.end_of("job-0") == ("job 100: node failed", False)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 
 import pytest
 
@@ -37,8 +38,20 @@ def test_a_scheduler_that_does_not_start_is_an_error_of_the_cluster(address, opt
         if options.get("port") == "taken":
             options = {"port": taken.getsockname()[1]}
 
-        with pytest.raises(ClusterError, match=f"did not start.*{found}.*look at.*dashboard_address"):
-            start_scheduler(HOST, None, dashboard_address=address, name=None, options=options)
+        with (
+            pytest.raises(ClusterError, match=f"did not start.*{found}.*look at.*dashboard_address"),
+            start_scheduler(HOST, None, dashboard_address=address, name=None, options=options),
+        ):
+            pass
+
+
+def test_scheduler_leaves_no_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    with start_scheduler(HOST, None, dashboard_address=None, name=None):
+        assert len(list(tmp_path.iterdir())) == 1
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_end_of_a_worker_that_was_never_seen_is_no_error():

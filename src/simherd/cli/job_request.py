@@ -96,6 +96,8 @@ class Job:
     """What it, and the jobs that it submits, ask for."""
     experiment: Experiment
     """What it runs."""
+    worker_options: dict[str, Any] | None = None
+    """Options of the worker jobs that it submits; None if it submits none."""
 
 
 def read_job(given: dict[str, Any]) -> Job:
@@ -133,8 +135,9 @@ def read_job(given: dict[str, Any]) -> Job:
     configured = read_configured(job_settings(scheduler), _of_jobs(experiment, scheduler))
     plan = plan_job(asked, _call(given, experiment, asked.mode, bool(site.activation)), configured, site)
     _need_mpi(plan)
-    requests = [dialect_of(scheduler).request(plan), *_of_workers(plan, experiment)]
-    return Job(plan=plan, requests=requests, experiment=experiment)
+    of_workers = _options_of_workers(plan, experiment)
+    requests = [dialect_of(scheduler).request(plan), *_requests_of_workers(plan, of_workers)]
+    return Job(plan=plan, requests=requests, experiment=experiment, worker_options=of_workers)
 
 
 def _of_jobs(experiment: Experiment, scheduler: str) -> dict[str, Any]:
@@ -145,9 +148,13 @@ def _of_jobs(experiment: Experiment, scheduler: str) -> dict[str, Any]:
 
 def say_cautions(job: Job) -> None:
     """Say on standard error what the user of a job's script should know."""
+    from simherd.clusters.jobqueue.requests import caution_of
     from simherd.jobs import dialect_of
 
-    for caution in dialect_of(job.plan.scheduler).cautions(job.plan):
+    scheduler, cautions = job.plan.scheduler, list(dialect_of(job.plan.scheduler).cautions(job.plan))
+    if job.worker_options is not None and (caution := caution_of(scheduler, job.worker_options)):
+        cautions.append(f"Worker jobs: {caution}")
+    for caution in cautions:
         say(caution, err=True)
 
 
@@ -195,23 +202,28 @@ def _refuse_what_cannot_be_a_job(experiment: Experiment, asked: Asked) -> None:
         )
 
 
-def _of_workers(plan: JobPlan, experiment: Experiment) -> Iterator[JobRequest]:
-    """Yield what the worker jobs will ask for.
-
-    Their options are wrong now, and not when the job that submits them has begun.
-    """
-    from simherd.clusters import job_script, split_options
-    from simherd.clusters.jobqueue.requests import worker_request
+def _options_of_workers(plan: JobPlan, experiment: Experiment) -> dict[str, Any] | None:
+    """Return the options of the worker jobs that a job will submit; None if it submits none."""
+    from simherd.clusters import split_options
     from simherd.experiment.document import apply_overrides
     from simherd.experiment.schema import check
     from simherd.jobs import Mode
 
     if plan.mode is not Mode.JOBQUEUE:
-        return
+        return None
     words = plan.arguments
     settings = [value for word, value in itertools.pairwise(words) if word == "--set"]
     cluster = check(apply_overrides(experiment.document, settings)).cluster
-    options, _ = split_options(plan.scheduler, cluster.options_for(plan.scheduler))
+    return split_options(plan.scheduler, cluster.options_for(plan.scheduler))[0]
+
+
+def _requests_of_workers(plan: JobPlan, options: dict[str, Any] | None) -> Iterator[JobRequest]:
+    """Yield what the worker jobs will ask for; wrong options are an error now, and not when they begin."""
+    from simherd.clusters import job_script
+    from simherd.clusters.jobqueue.requests import worker_request
+
+    if options is None:
+        return
     job_script(plan.scheduler, **options)
     request = worker_request(plan.scheduler, options)
     if request is not None:

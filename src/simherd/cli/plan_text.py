@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simherd.api.prepare import guess_schema
 from simherd.cli.cluster_options import check_options
 from simherd.cli.cost_text import cost_lines, jobs_of, script_lines, settings_files
+from simherd.cli.output import say
 from simherd.cli.paths import shown
 from simherd.clusters import split_options
 from simherd.clusters.launching import launched
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from simherd.experiment.assemble import Assembled
     from simherd.store.layout import ArrayLayout
 
-__all__ = ["check_jobs", "describe_plan", "place_of"]
+__all__ = ["check_jobs", "describe_plan", "place_of", "say_cautions"]
 
 
 RANKS = ("mpi", "slurm-runner")
@@ -112,6 +113,23 @@ def check_jobs(assembled: Assembled) -> None:
     if assembled.runs_on_cluster:
         options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
         check_workers(cluster.kind, options)
+
+
+def say_cautions(assembled: Assembled) -> None:
+    """Say on standard error what the user should know before the worker jobs are submitted.
+
+    Raises
+    ------
+    ClusterOptionError
+        If an option of the jobs is wrong.
+    """
+    from simherd.clusters.jobqueue.requests import caution_of
+
+    cluster = assembled.experiment.cluster
+    if assembled.runs_on_cluster:
+        options, _ = split_options(cluster.kind, cluster.options_for(cluster.kind))
+        if (caution := caution_of(cluster.kind, options)) is not None:
+            say(caution, err=True)
 
 
 def _job_lines(assembled: Assembled) -> Iterator[str]:

@@ -100,7 +100,7 @@ def command(
         with_values,
     )
     from simherd.experiment.schema import check
-    from simherd.jobs.quoting import safe_name
+    from simherd.schedulers.job_names import safe_name
     from simherd.store.shares import parse_share
 
     document = apply_overrides(read_document(experiment), settings)
@@ -127,12 +127,13 @@ def command(
     check_store(assembled, going)
     _check_report(performance_report)
     if dry_run:
-        from simherd.cli.plan_text import check_jobs, describe_plan
+        from simherd.cli.plan_text import check_jobs, describe_plan, say_cautions
 
         try:
             check_jobs(assembled)
         except SchedulerError as error:
             say(f"Warning: the jobs are not checked against the site. {error.message}", err=True)
+        say_cautions(assembled)
         say(describe_plan(assembled, count_left(assembled, going)))
         return
     ctx.exit(_run(assembled, performance_report, going))

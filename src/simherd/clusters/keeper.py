@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from simherd.batch_jobs import BatchJob
-from simherd.clusters.scratch import folder_prefix, remove_folders_of_killed_runs
+from simherd.clusters.scratch import make_worker_folder
 from simherd.errors import ClusterError
 from simherd.threads import GUARD_THREADS, guard_environment
 
@@ -147,6 +146,10 @@ class Keeper:
     def end_of(self, worker: str) -> None:
         """Say nothing of how a worker ended: it starts again."""
 
+    def complaint_of(self, worker: str) -> str:
+        """Say nothing: what workers write is in the output of the ranks."""
+        return ""
+
     def keep(self, invitation: Invitation) -> None:
         """Keep a worker until the lifeline breaks.
 
@@ -166,11 +169,8 @@ class Keeper:
         self._end(self._grace_s)
 
     def _make_folder(self, parent: str | None) -> str:
-        remove_folders_of_killed_runs()
         try:
-            if parent is not None:
-                os.makedirs(parent, exist_ok=True)
-            return tempfile.mkdtemp(prefix=folder_prefix(), dir=parent)
+            return make_worker_folder(parent)
         except OSError as error:
             raise ClusterError(
                 f"Rank {self.rank} cannot keep files of its worker: {error}.", fix="look at local_directory."

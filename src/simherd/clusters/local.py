@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import tempfile
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -17,7 +17,7 @@ from simherd.clusters.base import GuardedNanny, OwningClient
 from simherd.clusters.checks import positive, shares
 from simherd.clusters.memory import memory_settings
 from simherd.clusters.scheduler import SETTINGS
-from simherd.clusters.scratch import folder_prefix, remove_folders_of_killed_runs
+from simherd.clusters.scratch import make_worker_folder
 from simherd.clusters.security import address_of, as_security
 from simherd.clusters.watching import LocalWorkers
 from simherd.errors import ClusterError, ClusterOptionError
@@ -91,11 +91,9 @@ def open(  # noqa: A001 (the one verb that all adapters have)
     guarded = positive("guard_threads", guard_threads)
     count = positive("workers", max(1, usable_cores() // (threads * guarded)) if workers is None else workers)
     limit = (MEMORY_LIMIT if memory is None else parse_job_memory(memory)) // count
-    remove_folders_of_killed_runs()
     with ExitStack() as stack:
-        folder = local_directory or stack.enter_context(
-            tempfile.TemporaryDirectory(prefix=folder_prefix(), ignore_cleanup_errors=True)
-        )
+        folder = _made_folder(local_directory)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.enter_context(guarding(guarded))
         with dask.config.set({"temporary-directory": folder, **SETTINGS, **settings}):
             cluster = stack.enter_context(
@@ -115,6 +113,16 @@ def open(  # noqa: A001 (the one verb that all adapters have)
                 )
             )
         return OwningClient(cluster, stack)
+
+
+def _made_folder(parent: str | None) -> str:
+    try:
+        return make_worker_folder(parent)
+    except OSError as error:
+        raise ClusterOptionError(
+            f"The workers cannot keep files in local_directory={parent!r}: {error.strerror}.",
+            fix="name a folder that you can write.",
+        ) from error
 
 
 def _start(**options: Any) -> LocalWorkers:

@@ -14,7 +14,7 @@ import signal
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -231,8 +231,9 @@ def _invite(ranks: Ranks, options: RankOptions, stack: ExitStack) -> tuple[SpecC
     lifeline = stack.enter_context(socket.create_server((host, 0), backlog=BACKLOG))
     stack.enter_context(guarding(options.guard_threads))
     stack.enter_context(dask.config.set(memory_settings(options.worker_memory or {})))
-    cluster = start_scheduler(host, security, dashboard_address=options.dashboard_address, name=options.name)
-    stack.enter_context(closing(cluster))
+    cluster = stack.enter_context(
+        start_scheduler(host, security, dashboard_address=options.dashboard_address, name=options.name)
+    )
     invitation = Invitation(
         scheduler=cluster.scheduler_address,
         lifeline=(host, lifeline.getsockname()[1]),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from simherd.clusters.scratch import folder_prefix
 from simherd.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ SETTINGS: Mapping[str, Any] = {
 knows better what to do; a worker that says nothing is not dropped."""
 
 
+@contextmanager
 def start_scheduler(
     host: str,
     security: Security | None,
@@ -32,8 +36,10 @@ def start_scheduler(
     dashboard_address: str | None,
     name: str | None,
     options: Mapping[str, Any] | None = None,
-) -> SpecCluster:
-    """Return a Dask cluster that has a scheduler, and gets its workers from elsewhere.
+) -> Iterator[SpecCluster]:
+    """Give a Dask cluster that has a scheduler, and gets its workers from elsewhere.
+
+    Its files are in a folder of its own, which ends with it.
 
     Parameters
     ----------
@@ -54,9 +60,6 @@ def start_scheduler(
         If it does not start.
     """
     import dask
-    from distributed import Scheduler
-
-    from simherd.clusters.watching import SchedulerOnly
 
     arguments = {
         "host": host,
@@ -67,19 +70,30 @@ def start_scheduler(
         "dashboard_address": dashboard_address or ANY_PORT,
         **(options or {}),
     }
+    with tempfile.TemporaryDirectory(prefix=folder_prefix(), ignore_cleanup_errors=True) as folder:
+        with dask.config.set({**SETTINGS, "temporary-directory": folder}):
+            cluster = _started(arguments, security, name)
+        with cluster:
+            yield cluster
+
+
+def _started(arguments: Mapping[str, Any], security: Security | None, name: str | None) -> SpecCluster:
+    from distributed import Scheduler
+
+    from simherd.clusters.watching import SchedulerOnly
+
     try:
-        with dask.config.set(SETTINGS):
-            return SchedulerOnly(  # type: ignore[no-untyped-call]
-                scheduler={"cls": Scheduler, "options": arguments},
-                workers={},
-                security=security,
-                name=name,
-                silence_logs=logging.CRITICAL,  # what matters comes back as an exception
-            )
+        return SchedulerOnly(  # type: ignore[no-untyped-call]
+            scheduler={"cls": Scheduler, "options": arguments},
+            workers={},
+            security=security,
+            name=name,
+            silence_logs=logging.CRITICAL,  # what matters comes back as an exception
+        )
     except RuntimeError as error:
-        asked = "interface and dashboard_address" + (", and at scheduler_options" if options else "")
         raise ClusterError(
-            f"The Dask scheduler did not start: {_root(error)}.", fix=f"look at {asked}."
+            f"The Dask scheduler did not start: {_root(error)}.",
+            fix="look at interface and dashboard_address, and at scheduler_options if they are given.",
         ) from error
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from simherd.process_marks import place_here
 
-__all__ = ["folder_prefix", "remove_folders_of_killed_runs"]
+__all__ = ["folder_prefix", "make_worker_folder", "remove_folders_of_killed_runs"]
 
 FOLDER = "simherd-worker"
 
@@ -24,10 +24,29 @@ def folder_prefix() -> str:
     return f"{FOLDER}-{place_here()}-{os.getpid()}-"
 
 
-def remove_folders_of_killed_runs() -> None:
+def make_worker_folder(parent: str | None) -> str:
+    """Make a temporary folder of this process, and remove those of killed runs beside it.
+
+    Parameters
+    ----------
+    parent : str, optional
+        Where it is made, made itself if need be; the folder for temporary files by default.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    if parent is not None:
+        os.makedirs(parent, exist_ok=True)
+    remove_folders_of_killed_runs(parent)
+    return tempfile.mkdtemp(prefix=folder_prefix(), dir=parent)
+
+
+def remove_folders_of_killed_runs(parent: str | None = None) -> None:
     """Remove the temporary folders of processes of this place that ended before they could do so."""
     own = re.compile(rf"{FOLDER}-{place_here()}-(\d+)-.*")
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}-*"):
+    for folder in Path(parent or tempfile.gettempdir()).glob(f"{FOLDER}-*"):
         found = own.fullmatch(folder.name)
         if found and not _is_running(int(found[1])):
             shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,14 @@ from typing import Any
 
 from simherd.errors import ClusterOptionError, MissingDependencyError
 
-__all__ = ["CREDENTIALS", "address_of", "as_security", "is_loopback", "write_credentials"]
+__all__ = [
+    "CREDENTIALS",
+    "address_of",
+    "as_security",
+    "credential_files",
+    "is_loopback",
+    "write_credentials",
+]
 
 WORDS = {True: True, "tls": True, "temporary": True, False: False, "none": False}
 CREDENTIALS = ("tls_ca_file", "tls_worker_cert", "tls_worker_key")
@@ -114,15 +121,20 @@ def write_credentials(security: Any, folder: Path) -> Any:
     folder : Path
         A folder that only the user may enter and that all nodes see.
     """
-    from distributed.security import Security
-
-    fields = {}
+    files = credential_files(security, str(folder))
     for name in CREDENTIALS:
-        value = getattr(security, name)
-        if value is not None and "\n" in value:
-            path = folder / f"{name}.pem"
+        if getattr(files, name) != (value := getattr(security, name)):
+            path = Path(getattr(files, name))
             path.touch(mode=0o600, exist_ok=False)
             path.write_text(value)
-            value = str(path)
-        fields[name] = value
-    return Security(require_encryption=True, **fields)  # type: ignore[no-untyped-call]
+    return files
+
+
+def credential_files(security: Any, folder: str) -> Any:
+    """Return a security object with the paths that `write_credentials` gives to credentials in memory."""
+    from distributed.security import Security
+
+    found = {name: getattr(security, name) for name in CREDENTIALS}
+    in_memory = {name for name, value in found.items() if value is not None and "\n" in value}
+    paths = {name: f"{folder}/{name}.pem" if name in in_memory else value for name, value in found.items()}
+    return Security(require_encryption=True, **paths)  # type: ignore[no-untyped-call]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from simherd.batch_jobs import BatchJob
@@ -47,6 +48,10 @@ class Keeper(Protocol):
         """Return how the job of a worker ended, and whether what it ran is to blame; None if it has not."""
         ...
 
+    def complaint_of(self, worker: str) -> str:
+        """Return what the log of a worker's job says of too little memory or threads; "" for nothing."""
+        ...
+
 
 def loss_of(client: Any, worker: Any) -> Lost:
     """Return how a worker was lost.
@@ -58,6 +63,12 @@ def loss_of(client: Any, worker: Any) -> Lost:
     worker : distributed.scheduler.WorkerState
         What the scheduler knew of it.
     """
+    lost, keeper = _how_lost(client, worker), getattr(client, "keeper", None)
+    said = keeper.complaint_of(str(worker.name)) if keeper and not lost.is_innocent else ""
+    return replace(lost, reason=f"{lost.reason}; {said}") if said else lost
+
+
+def _how_lost(client: Any, worker: Any) -> Lost:
     where, keeper = f"worker {worker.address}", getattr(client, "keeper", None)
     if (held := _memory_at_end(client, worker.address)) is not None:
         return Lost(f"{where} {_too_full(held, worker.memory_limit)}")

@@ -16,9 +16,9 @@ from simherd.jobs.base import dialect_of, words_of
 from simherd.jobs.configured import Configured
 from simherd.jobs.handing_on import settings_in_use
 from simherd.jobs.plan import JobPlan, Mode, Resources
-from simherd.jobs.quoting import safe_name
 from simherd.jobs.templates_check import check_names
 from simherd.resources import is_count, parse_bytes, parse_job_memory, parse_walltime
+from simherd.schedulers.job_names import safe_name
 
 __all__ = ["plan_job", "refuse_empty"]
 

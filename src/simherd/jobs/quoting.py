@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from simherd.errors import ClusterOptionError
 
-__all__ = ["quote_directive", "quote_words", "refuse_control", "safe_name"]
+__all__ = ["quote_directive", "quote_words", "refuse_control"]
 
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]$-]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -58,9 +58,3 @@ def quote_words(words: Iterable[str], what: str) -> str:
         If one has line breaks.
     """
     return shlex.join(refuse_control(word, what) for word in words)
-
-
-def safe_name(text: str) -> str:
-    """Return a name that a job, and a file, may have: letters, digits, dots, dashes and underscores."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-") or "simherd"
-    return name if name[0].isalpha() else f"s{name}"

@@ -23,7 +23,7 @@ from simherd.clusters.jobqueue.script import Scripts, dask_jobqueue
 from simherd.clusters.jobqueue.submitting import PlainScheduler
 from simherd.clusters.journal import Journal
 from simherd.clusters.scheduler import start_scheduler
-from simherd.clusters.security import address_of, as_security, write_credentials
+from simherd.clusters.security import address_of, as_security, credential_files, write_credentials
 from simherd.errors import ClusterError, ClusterOptionError
 from simherd.progress.notices import Notices, notice
 from simherd.progress.words import counted, format_duration, listed
@@ -39,11 +39,16 @@ __all__ = ["open_jobs", "worker_script"]
 
 POLL_S = 0.02
 SAY_AFTER_S = 3.0
-ADDRESS = "tcp://<address of the Dask scheduler>"
+ADDRESS = "<address of the Dask scheduler>"
+KEYS = "simherd-keys-"
+FOLDER = "<folder of this cluster>"
+"""What stands in a script that is only shown for the folder of keys and logs."""
 
 
 def worker_script(kind: Kind, given: Mapping[str, Any]) -> str:
-    """Return the script of a worker's job, without contacting anything.
+    """Return the script of a worker's job as it is submitted, but for address, folder and name of the worker.
+
+    Nothing is contacted, and no file is made.
 
     Raises
     ------
@@ -51,12 +56,19 @@ def worker_script(kind: Kind, given: Mapping[str, Any]) -> str:
         If an option is wrong.
     """
     options = read_options(kind, given)
-    scripts = Scripts(kind=kind, options=options, address=ADDRESS)
-    if options.log_directory is None:
-        return scripts.text("job-0")
+    security = as_security(options.security, is_wanted=True)
+    shared = options.shared_temp_directory
+    folder_of_keys = FOLDER if shared is None else f"{shared}/{KEYS}<name>"
+    keys = None if security is None else credential_files(security, folder_of_keys)
     with tempfile.TemporaryDirectory() as folder:  # as dask-jobqueue makes the folder that it is given
-        text = replace(scripts, log_directory=folder).text("job-0")
-    return text.replace(folder, options.log_directory)
+        scripts = Scripts(
+            kind=kind,
+            options=options,
+            address=f"{'tcp' if keys is None else 'tls'}://{ADDRESS}",
+            security=keys,
+            log_directory=folder,
+        )
+        return scripts.text("job-0").replace(folder, options.log_directory or FOLDER)
 
 
 def open_jobs(kind: Kind, given: Mapping[str, Any]) -> OwningClient:
@@ -166,7 +178,7 @@ def _keys_folder(options: JobOptions, journal: Journal, stack: ExitStack) -> Pat
         return journal.folder
     parent = Path(options.shared_temp_directory).expanduser()
     try:
-        folder = tempfile.TemporaryDirectory(prefix="simherd-keys-", dir=parent, ignore_cleanup_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix=KEYS, dir=parent, ignore_cleanup_errors=True)
     except OSError as error:
         raise ClusterOptionError(
             f"The workers' keys cannot be put into shared_temp_directory={str(parent)!r}: {error.strerror}.",

@@ -9,15 +9,23 @@ from pathlib import Path
 from simherd.errors import ClusterError
 from simherd.schedulers import JobState, JobStatus
 
-__all__ = ["end_of_log", "explain", "log_of"]
+__all__ = ["end_of_log", "explain", "log_of", "shortage_in"]
 
 LINES = 12
+LATE_LINES = 300
+"""How far from the end of a log the cause of a late end may stand."""
+_SHORTAGE = (
+    r"can't start new thread|failed to map segment|[Cc]annot allocate memory|MemoryError|std::bad_alloc"
+    r"|(?:Thread creation|pthread_create) failed"
+)
+"""What programs write that get no more memory or threads, which a limit of address space causes early."""
+_MORE_MEMORY = "ask for more memory, for 1 GiB per slot or more where it limits address space (h_vmem)."
 _ACTIVATE = "let activation (section simherd of jobqueue.yaml) load the environment"
 _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern), cause, fix)
     for pattern, cause, fix in (
         (
-            r"No module named '?simherd|No module named '?distributed|Module simherd\.clusters\.worker",
+            r"No module named '?(simherd|dask|distributed)",
             "Python on the node finds no simherd",
             f"{_ACTIVATE} that has it, or give python=PATH of one that nodes see.",
         ),
@@ -47,9 +55,9 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "let all nodes see the folder of the keys (XDG_STATE_HOME).",
         ),
         (
-            r"can't start new thread|failed to map segment|[Cc]annot allocate memory|MemoryError",
+            _SHORTAGE,
             "it got no more memory or threads ({0})",
-            "ask for more memory, for 1 GiB per slot or more where it limits address space (h_vmem).",
+            _MORE_MEMORY,
         ),
         (
             r"A line of the prologue failed",
@@ -94,6 +102,18 @@ def explain(status: JobStatus, scheduler: str, logs: Path) -> ClusterError:
         f"({status.state.value}{code}): {cause}.{said}",
         fix=fix,
     )
+
+
+def shortage_in(log: str) -> str:
+    """Return what a log says of too little memory or threads, as a clause with its remedy; "" for nothing.
+
+    Parameters
+    ----------
+    log : str
+        What a job wrote after its workers had begun.
+    """
+    lines = [line for line in log.splitlines()[-LATE_LINES:] if re.search(_SHORTAGE, line)]
+    return f"its log says {lines[-1].strip()!r}: {_MORE_MEMORY.removesuffix('.')}" if lines else ""
 
 
 def end_of_log(log: str) -> str:

@@ -15,7 +15,7 @@ from simherd.clusters.journal import Journal
 from simherd.progress.words import listed
 from simherd.schedulers import BatchScheduler, JobState, JobStatus
 
-__all__ = ["Fleet", "WorkerJob"]
+__all__ = ["INNOCENT", "Fleet", "WorkerJob"]
 
 SILENT_S = 60.0
 """Time after which a job whose workers are all gone counts as lost, whatever the scheduler says of it."""

@@ -22,6 +22,7 @@ from simherd.config import job_settings
 from simherd.errors import ClusterOptionError, close_matches
 from simherd.resources import parse_bytes, parse_job_memory, parse_walltime
 from simherd.schedulers import JobRequest
+from simherd.schedulers.job_names import name_of_program
 
 __all__ = ["JobOptions", "option_names", "read_options", "request_of"]
 
@@ -78,7 +79,7 @@ class JobOptions:
     """Shares of a worker's memory at which Dask acts: target, spill, pause, terminate."""
     guard_threads: int = 1
     """Threads of numerical libraries in each simulation."""
-    name: str = "simherd"
+    name: str = field(default_factory=name_of_program)
     """Name of the jobs."""
     python: str | None = None
     """Python on the nodes; this one by default."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simherd.batch_jobs import BatchJob
-from simherd.clusters.jobqueue.diagnosis import explain
-from simherd.clusters.jobqueue.fleet import Fleet, WorkerJob
+from simherd.clusters.jobqueue.diagnosis import explain, log_of, shortage_in
+from simherd.clusters.jobqueue.fleet import INNOCENT, Fleet, WorkerJob
 from simherd.errors import ClusterError, SchedulerError, SubmitError
 from simherd.progress.notices import Notices
 from simherd.progress.words import counted, listed
@@ -125,7 +125,15 @@ class JobPool:
             self._fleet.look_at(job)
         state = job.status.state
         is_there = state in (JobState.RUNNING, JobState.UNKNOWN) or state.is_waiting
-        return None if is_there else (f"job {job.job_id}: {state.value}", state is JobState.OUT_OF_MEMORY)
+        is_to_blame = state is JobState.OUT_OF_MEMORY or (
+            state not in INNOCENT and bool(self.complaint_of(worker))
+        )
+        return None if is_there else (f"job {job.job_id}: {state.value}", is_to_blame)
+
+    def complaint_of(self, worker: str) -> str:
+        """Return what the log of a worker's job says of too little memory or threads; "" for nothing."""
+        job = self._fleet.owner_of(worker)
+        return "" if job is None else shortage_in(log_of(job.job_id, self.plan.logs))
 
     def _keep(self) -> None:
         try:
@@ -218,7 +226,9 @@ class JobPool:
         if len(ended) > self._told:
             how = listed(f"{job.job_id} {job.status.state.value}" for job in ended[self._told :])
             count = counted(len(ended) - self._told, "job")
-            self._notices.say(f"{count} ended ({how}): submitting {counted(new, 'job')} instead.")
+            said = shortage_in(log_of(ended[-1].job_id, self.plan.logs))
+            why = f" Of job {ended[-1].job_id} {said}." if said else ""
+            self._notices.say(f"{count} ended ({how}): submitting {counted(new, 'job')} instead.{why}")
         self._told = len(ended)
 
     def _give_back(self, count: int) -> None:

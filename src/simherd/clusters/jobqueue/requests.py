@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from simherd.clusters import KINDS
+from simherd.clusters import KINDS, job_script
 from simherd.clusters.jobqueue.options import read_options, request_of
 from simherd.schedulers import SCHEDULERS, JobRequest, find
 from simherd.schedulers.limits import check_request
 
-__all__ = ["check_workers", "worker_request"]
+__all__ = ["caution_of", "check_workers", "worker_request"]
 
 
 def worker_request(kind: str, given: Mapping[str, Any]) -> JobRequest | None:
@@ -31,6 +31,25 @@ def worker_request(kind: str, given: Mapping[str, Any]) -> JobRequest | None:
     """
     found = getattr(import_module(KINDS[kind]), "KIND", None) if kind in KINDS else None
     return None if found is None else request_of(found, read_options(found, given))
+
+
+def caution_of(kind: str, given: Mapping[str, Any]) -> str | None:
+    """Return what the user should know before worker jobs are submitted; None for nothing.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of cluster.
+    given : mapping of str to object
+        Options, on top of those of jobqueue.yaml.
+
+    Raises
+    ------
+    ClusterOptionError
+        If an option is wrong.
+    """
+    found = getattr(import_module(KINDS[kind]), "KIND", None) if kind in KINDS else None
+    return None if found is None else found.caution(job_script(kind, **given) or "")
 
 
 def check_workers(kind: str, given: Mapping[str, Any]) -> None:

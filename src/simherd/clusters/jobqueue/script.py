@@ -64,8 +64,7 @@ class Scripts:
         ClusterOptionError
             If dask-jobqueue does not accept the options.
         """
-        module = dask_jobqueue()
-        job_class = getattr(module, self.kind.cluster).job_cls
+        job_class = self._job_class()
         arguments = self._arguments()
         sections = dask.config.get("jobqueue", None) or {}  # the key alone may stand in a file
         with dask.config.set(jobqueue={**sections, SECTION: _defaults(self.kind.name)}):
@@ -75,6 +74,13 @@ class Scripts:
                 raise ClusterOptionError(
                     f"dask-jobqueue refuses the options of the cluster: {error}."
                 ) from error
+
+    def _job_class(self) -> Any:
+        """Return dask-jobqueue's class, with threads and memory of a worker as we divide them."""
+        of_kind = getattr(dask_jobqueue(), self.kind.cluster).job_cls
+        memory = int(self.options.memory * (1 - HEADROOM)) // self.options.processes
+        ours = {"worker_process_threads": self.options.threads, "worker_process_memory": str(memory)}
+        return type(of_kind.__name__, (of_kind,), ours)
 
     def text(self, name: str) -> str:
         """Return the script that starts the workers of a name."""
@@ -96,6 +102,7 @@ class Scripts:
             "job_extra_directives": options.directives or None,
             "job_directives_skip": options.directives_skip or None,
             "job_script_prologue": list(self._prologue()),
+            "worker_command": "simherd.clusters.job_worker",
             "worker_extra_args": self._worker_arguments(),
             "security": self._security(),
             "protocol": None if self.security is None else "tls://",
@@ -147,17 +154,7 @@ class Scripts:
             yield f"export SIMHERD_ENDS_AT=$(( $(date +%s) + {lifetime_s(self.options.walltime)} ))"
 
     def _worker_arguments(self) -> list[str]:
-        limit = int(self.options.memory * (1 - HEADROOM)) // self.options.processes
-        ours = [
-            "--nthreads",
-            str(self.options.threads),
-            "--memory-limit",
-            str(limit),
-            "--preload",
-            "simherd.clusters.worker",
-            "--preload-nanny",
-            "simherd.clusters.nanny",
-        ]
+        ours = ["--nworkers", str(self.options.processes), "--nanny", "--preload", "simherd.clusters.worker"]
         quiet = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
         return [*ours, *quiet, *map(shlex.quote, self.options.worker_arguments)]
 
