@@ -21,6 +21,7 @@ BATCH = {
     "seed": 1,
     "parameters": {"walk__gain": {"low": 0.0, "high": 1.0}},
 }
+GAINS = {"low": 0.0, "high": 1.0, "num": 50}
 SLURM = {"slurm": {"jobs": 4, "cores": 8, "memory": "1 GiB", "walltime": "00:10:00"}}
 
 
@@ -94,12 +95,28 @@ def test_processes_and_threads_of_a_job_are_those_of_the_file(simherd, experimen
     assert "memory '1280 MiB'" in done.out  # 1.25 * 2 * (4 * 60 + 100) + 256 = 1106
 
 
-def test_without_settings_of_a_scheduler_it_is_short(simherd, experiment):
-    path = experiment(batch=BATCH)
+@pytest.mark.parametrize(
+    "batch",
+    [
+        BATCH,
+        {"sampling": "grid", "parameters": {"walk__gain": GAINS, "walk__start": GAINS}},
+        {"sampling": "zip", "parameters": {"walk__gain": {"low": 0, "high": 1, "num": 4000}}},
+        {"sampling": "table.csv"},
+    ],
+    ids=lambda batch: batch["sampling"],
+)
+def test_without_settings_of_a_scheduler_it_is_short(simherd, experiment, tmp_path, batch):
+    (tmp_path / "table.csv").write_text("walk__gain\n" + "1.5\n" * 4000)
+    path = experiment(batch=batch)
 
+    planned = simherd("run", path, "--set", "batch.size=20", "--dry-run")
     done = simherd("run", path, "--set", "batch.size=20")
 
-    assert len(done.out.split("Rehearsal: ")[1].splitlines()) == 2
+    assert "20 simulations along 'member'" in planned.out
+    assert ("spread over the" in planned.out) == (batch is not BATCH)
+    first, second = done.out.split("Rehearsal: ")[1].splitlines()
+    assert first.startswith("20 simulations")
+    assert second.startswith(f"  all {2500 if batch['sampling'] == 'grid' else 4000:,} of the file")
 
 
 @pytest.mark.parametrize("batch", [{**BATCH, "size": 20}, None])

@@ -255,6 +255,22 @@ def test_labels_of_a_table_are_those_of_the_batch(folder):
     assert values.member.values.tolist() == ["low", "high"]
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_part_of_a_table_keeps_its_labels(folder, size):
+    xr.Dataset({"b": ("case", [1.0, 2.0, 3.0])}, {"case": ["a", "b", "c"]}).to_netcdf(folder / "three.nc")
+    batch = f"batch: {{dim: member, size: {size}, sampling: three.nc, parameters: {{a__b: b}}}}"
+
+    values = load_batch(experiment(folder, "", batch))["a__b"]
+
+    assert values.member.values.tolist() == ["a", "c"][:size]
+    assert values.values.tolist() == [1.0, 3.0][:size]
+
+
+def test_a_part_of_a_table_has_no_more_rows_than_it(folder):
+    with pytest.raises(ExperimentError, match=r"Size is 3, but the table has 2 rows"):
+        load_batch(experiment(folder, "", "batch: {size: 3, sampling: t.csv, parameters: {a__b: rain}}"))
+
+
 def test_a_fault_of_a_table_names_its_place(folder):
     batch = "batch: {sampling: tt.csv}"
 

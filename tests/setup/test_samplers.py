@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from simherd.errors import SetupError
 from simherd.setup.parameters import Parameter
-from simherd.setup.samplers import METHODS, batch_size, read_table, sample
+from simherd.setup.samplers import METHODS, batch_size, part_of_rows, read_table, sample
 
 DRAWN = ["random", "latin_hypercube", "sobol"]
 A = Parameter(name="a", values=(1, 2, 3))
@@ -78,6 +78,31 @@ def test_zip_takes_the_ith_values_together():
 
     assert values["a"].tolist() == [1, 2, 3]
     assert values["c"].tolist() == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("method", ["grid", "zip"])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_part_of_listed_values_is_spread_from_the_first_to_the_last(method, size):
+    parameters = [Parameter(name="a", values=tuple(range(5))), Parameter(name="c", low=0, high=1, num=5)]
+
+    whole, part = sample(method, parameters), sample(method, parameters, size)
+
+    assert batch_size(method, parameters, size) == size
+    chosen = part_of_rows(len(whole["a"]), size)
+    assert chosen[0] == 0
+    assert chosen[-1] == (len(whole["a"]) - 1 if size > 1 else 0)
+    for name, values in part.items():
+        assert values.tolist() == whole[name][chosen].tolist()
+
+
+@given(st.integers(1, 10**15), st.integers(1, 50))
+def test_a_part_of_rows_has_each_row_once_and_equal_gaps(rows, size):
+    numbers = part_of_rows(rows, min(size, rows))
+
+    gaps = np.diff(numbers)
+    assert np.all(gaps >= 1)
+    assert np.ptp(gaps) <= 1 if len(gaps) else True
+    assert 0 <= numbers[0] <= numbers[-1] < rows
 
 
 def test_a_log_grid_has_equal_ratios():

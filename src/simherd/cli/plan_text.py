@@ -15,6 +15,7 @@ from simherd.clusters import split_options
 from simherd.clusters.launching import launched
 from simherd.ensemble.pending import count_blocks
 from simherd.executors.choose import choose_executor
+from simherd.experiment.inputs import whole_size
 from simherd.model.runtime import STAGES
 from simherd.progress.words import counted
 from simherd.resources import format_bytes, usable_cores
@@ -149,7 +150,9 @@ def _sampling(assembled: Assembled) -> str:
     names = ", ".join(batch.parameters or batch.columns or ()) or "all columns"
     source = shown(batch.table) if batch.table else batch.sampling
     seed = "" if batch.seed is None else f", seed {batch.seed}"
-    return f"{source} over {names}{seed}"
+    whole, simulations = whole_size(batch), assembled.prepared.setup.simulations
+    part = "" if whole == simulations else f", spread over the {whole} that it gives"
+    return f"{source} over {names}{seed}{part}"
 
 
 def place_of(assembled: Assembled) -> tuple[int, str]:

@@ -162,13 +162,11 @@ class Rehearsal:
 
 
 def _size_of(experiment: Experiment) -> int:
-    """Return how many simulations the batch of a file has; 0 if it has none, or its table says."""
-    from simherd.setup.samplers import batch_size
+    """Return how many simulations the batch of a file has; 0 if it has none."""
+    from simherd.experiment.inputs import whole_size
 
     batch = experiment.batch
-    if batch is None or batch.table:
-        return 0
-    return batch_size(batch.sampling, list(batch.parameters.values()), batch.size)
+    return 0 if batch is None else batch.size or whole_size(batch)
 
 
 def _places(experiment: Experiment) -> Iterator[tuple[str, Jobs]]:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from simherd.experiment.schema import Experiment
+    from simherd.experiment.specs import BatchSpec
 
-__all__ = ["load_batch", "load_inputs"]
+__all__ = ["load_batch", "load_inputs", "whole_size"]
 
 CallResults: TypeAlias = dict[str, Any]
 
@@ -78,8 +79,38 @@ def load_batch(experiment: Experiment) -> Mapping[str, np.ndarray | xr.DataArray
     with _located(experiment, ("batch",)):
         if batch.table:
             table = read_table(batch.table, batch.columns)
-            return {name: _along(batch.dim, values) for name, values in table.items()}
+            part = _part_of_table(next(iter(table.values())).size, batch.size)
+            return {name: _along(batch.dim, values)[part] for name, values in table.items()}
         return sample(batch.sampling, list(batch.parameters.values()), batch.size, batch.seed)
+
+
+def whole_size(batch: BatchSpec) -> int:
+    """Return how many simulations a batch has, or of how many its size takes a part.
+
+    Raises
+    ------
+    SetupError
+        If its table cannot be read.
+    """
+    from simherd.setup.samplers import LISTED, batch_size, read_table
+
+    if batch.table:
+        return int(next(iter(read_table(batch.table, batch.columns).values())).size)
+    size = None if batch.sampling in LISTED else batch.size
+    return batch_size(batch.sampling, list(batch.parameters.values()), size)
+
+
+def _part_of_table(rows: int, size: int | None) -> Any:
+    from simherd.setup.samplers import part_of_rows
+
+    if size is None:
+        return slice(None)
+    if size > rows:
+        raise SetupError(
+            f"Size is {size}, but the table has {rows} rows.",
+            fix=f"remove 'size', or set it to a part of them, 1 to {rows}.",
+        )
+    return part_of_rows(rows, size)
 
 
 def _along(dim: str, values: Any) -> Any:

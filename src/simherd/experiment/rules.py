@@ -106,7 +106,12 @@ def build(cls: type[T], node: Node, **extra: Any) -> T:
     return cls(**extra, **read(node, {field.name: field.metadata["rule"] for field in keys}, required))
 
 
-def read(node: Node, rules: Mapping[str, Rule], required: Collection[str] = ()) -> dict[str, Any]:
+def read(
+    node: Node,
+    rules: Mapping[str, Rule],
+    required: Collection[str] = (),
+    synonyms: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Check the keys of a section and return their checked values.
 
     Parameters
@@ -117,11 +122,14 @@ def read(node: Node, rules: Mapping[str, Rule], required: Collection[str] = ()) 
         All keys that it may have.
     required : collection of str
         Those that it must have.
+    synonyms : mapping of str to str, optional
+        Keys that it does not have, and the one of its keys that each probably stands for.
     """
     given = mapping(node)
     for key in given:
         if key not in rules:
-            hint = close_matches(str(key), rules)
+            meant = (synonyms or {}).get(str(key))
+            hint = f"Did you mean {meant!r}?" if meant else close_matches(str(key), rules)
             raise node.child(key).fault(f"unknown key. {hint}", fix="correct or remove it.")
     for key in required:
         if key not in given:

@@ -123,6 +123,8 @@ _PARAMETER_RULES: Mapping[str, Rule] = {
     "dtype": choice("int", "float"),
 }
 
+_PARAMETER_SYNONYMS = {"start": "low", "min": "low", "stop": "high", "max": "high", "size": "num"}
+
 
 def _parameter(node: Node) -> Parameter:
     from simherd.setup.parameters import Parameter
@@ -130,7 +132,7 @@ def _parameter(node: Node) -> Parameter:
     if isinstance(node.value, list):
         given: dict[str, Any] = {"values": list_of(_parameter_value)(node)}
     else:
-        given = read(node, _PARAMETER_RULES)
+        given = read(node, _PARAMETER_RULES, synonyms=_PARAMETER_SYNONYMS)
     is_integer = given.pop("dtype", "float") == "int"
     with _located(node):
         return Parameter(name=str(node.keys[-1]), integer=is_integer, **given)
@@ -164,8 +166,6 @@ def batch_rule(node: Node) -> BatchSpec:
 
 
 def _table_batch(batch: BatchSpec, node: Node) -> BatchSpec:
-    if batch.size is not None:
-        raise node.child("size").fault("a table has a size of its own, its rows.", fix="remove 'size'.")
     columns = optional(mapping_of(text, name=variable_name))(node.child("parameters"))
     return replace(batch, parameters={}, columns=columns)
 

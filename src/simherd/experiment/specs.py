@@ -191,7 +191,7 @@ class BatchSpec:
     sampling: str = field(metadata=rule(_sampling))
     """Name of the method, or absolute path of a table."""
     size: int | None = field(default=None, metadata=rule(optional(integer(minimum=1))))
-    """Simulations; None for grid, zip and tables, which have a size of their own."""
+    """Simulations. Grid, zip and tables have a size of their own: None for all, or a part, spread evenly."""
     seed: int | None = field(default=None, metadata=rule(optional(integer(minimum=0))))
     """Seed of the sampling."""
     parameters: dict[str, Parameter] = field(default_factory=dict, metadata=rule(mapping))

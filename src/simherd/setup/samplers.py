@@ -29,7 +29,16 @@ from simherd.setup.parameters import Parameter
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["METHODS", "Parameter", "batch_size", "check_parameter", "read_table", "sample"]
+__all__ = [
+    "LISTED",
+    "METHODS",
+    "Parameter",
+    "batch_size",
+    "check_parameter",
+    "part_of_rows",
+    "read_table",
+    "sample",
+]
 
 BYTES_PER_VALUE = 24
 """Memory that drawing a value of a parameter takes: a number, its place in the range, a copy."""
@@ -47,7 +56,7 @@ def sample(
         values together), ``"random"``, ``"latin_hypercube"`` [1]_ or ``"sobol"`` [2]_.
     parameters : sequence of Parameter
     size : int, optional
-        Simulations; not for grid and zip.
+        Simulations. Grid and zip have a number of their own: of these, so many are taken, spread evenly.
     seed : int, optional
         The same seed gives the same values; None gives others every time.
 
@@ -63,13 +72,21 @@ def sample(
     """
     n = batch_size(method, parameters, size)
     _check_memory(method, n, len(parameters))
-    if method in _LISTED:
+    if method in LISTED:
         axes = [_axis(parameter) for parameter in parameters]
-        columns = _LISTED[method].combine(axes)
+        numbers = part_of_rows(_listed_size(method, parameters, None), n)
+        columns = LISTED[method].combine(axes, numbers)
     else:
         unit = _DRAWN[method](n, len(parameters), np.random.default_rng(seed))
         columns = [_from_unit(parameter, unit[:, i]) for i, parameter in enumerate(parameters)]
     return {parameter.name: values for parameter, values in zip(parameters, columns, strict=True)}
+
+
+def part_of_rows(rows: int, size: int) -> np.ndarray:
+    """Return the numbers of some of the rows of a batch, from the first to the last with equal gaps."""
+    step, rest = divmod(rows - 1, max(size - 1, 1))
+    numbers = np.arange(size)
+    return numbers * step + numbers * rest // max(size - 1, 1)
 
 
 def _check_memory(method: str, simulations: int, parameters: int) -> None:
@@ -99,7 +116,7 @@ def batch_size(method: str, parameters: Sequence[Parameter], size: int | None = 
     _check_method(method)
     for parameter in parameters:
         check_parameter(method, parameter)
-    if method in _LISTED:
+    if method in LISTED:
         return _listed_size(method, parameters, size)
     if size is None:
         raise SetupError(f"Sampling '{method}' needs 'size'.", fix="add 'size: N'.")
@@ -118,12 +135,12 @@ def check_parameter(method: str, parameter: Parameter) -> None:
     """
     _check_method(method)
     has_range = parameter.values is None
-    if method in _LISTED and has_range and parameter.num is None:
+    if method in LISTED and has_range and parameter.num is None:
         raise SetupError(
             f"Parameter '{parameter.name}': a range in a {method} needs 'num'.",
             fix="add 'num: N', or list its values.",
         )
-    if method not in _LISTED and parameter.num is not None:
+    if method not in LISTED and parameter.num is not None:
         raise SetupError(
             f"Parameter '{parameter.name}': 'num' has no use with sampling '{method}'.",
             fix="remove it: 'size' is the number of simulations.",
@@ -172,12 +189,17 @@ class _Listed:
 
     count: Callable[[Sequence[int]], int]
     """Lengths of the axes to simulations."""
-    combine: Callable[[Sequence[np.ndarray]], list[np.ndarray]]
-    """Axes to one column per parameter."""
+    combine: Callable[[Sequence[np.ndarray], np.ndarray], list[np.ndarray]]
+    """Axes and numbers of simulations to one column per parameter."""
 
 
-def _grid(axes: Sequence[np.ndarray]) -> list[np.ndarray]:
-    return [mesh.ravel() for mesh in np.meshgrid(*axes, indexing="ij")]
+def _grid(axes: Sequence[np.ndarray], numbers: np.ndarray) -> list[np.ndarray]:
+    places = np.unravel_index(numbers, tuple(map(len, axes)))
+    return [axis[place] for axis, place in zip(axes, places, strict=True)]
+
+
+def _zip(axes: Sequence[np.ndarray], numbers: np.ndarray) -> list[np.ndarray]:
+    return [axis[numbers] for axis in axes]
 
 
 def _random(n: int, d: int, generator: np.random.Generator) -> np.ndarray:
@@ -204,16 +226,17 @@ def _sobol(n: int, d: int, generator: np.random.Generator) -> np.ndarray:
         raise SetupError(f"Sampling 'sobol' of {n} simulations and {d} parameters: {error}") from error
 
 
-_LISTED: Mapping[str, _Listed] = {
+LISTED: Mapping[str, _Listed] = {
     "grid": _Listed(count=math.prod, combine=_grid),
-    "zip": _Listed(count=max, combine=list),
+    "zip": _Listed(count=max, combine=_zip),
 }
+"""Methods that have a size of their own."""
 _DRAWN: Mapping[str, Callable[[int, int, np.random.Generator], np.ndarray]] = {
     "random": _random,
     "latin_hypercube": _latin_hypercube,
     "sobol": _sobol,
 }
-METHODS = (*_LISTED, *_DRAWN)
+METHODS = (*LISTED, *_DRAWN)
 
 
 def _check_method(method: str) -> None:
@@ -228,13 +251,13 @@ def _listed_size(method: str, parameters: Sequence[Parameter], size: int | None)
     found = ", ".join(f"'{name}': {length}" for name, length in lengths.items())
     if method == "zip" and len(set(lengths.values())) > 1:
         raise SetupError(f"Sampling 'zip' needs as many values of each parameter; found {found}.")
-    n = _LISTED[method].count(list(lengths.values()))
-    if size not in (None, n):
+    n = LISTED[method].count(list(lengths.values()))
+    if size is not None and not 1 <= size <= n:
         raise SetupError(
             f"Size is {size}, but the parameters of this {method} give {n} simulations ({found}).",
-            fix="remove 'size'.",
+            fix=f"remove 'size', or set it to a part of them, 1 to {n}.",
         )
-    return n
+    return n if size is None else size
 
 
 def _axis(parameter: Parameter) -> np.ndarray:
