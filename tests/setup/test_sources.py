@@ -260,6 +260,60 @@ def test_a_module_that_is_handed_on_counts_whole(code):
     assert changed(before, after) == {"helpers_of_user:not_used"}
 
 
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        ("globals()['RATE']", {"written_by_user:RATE", "Walk.gain"}),
+        ("globals().get('RATE')", {"written_by_user:RATE", "Walk.gain"}),
+        ("globals()['RA' + 'TE'[:2]]", {"written_by_user:RATE", "Walk.gain"}),
+        ("eval('RATE')", {"written_by_user:RATE", "Walk.gain"}),
+        ("odd.__globals__['RATE']", {"written_by_user:RATE", "Walk.gain"}),
+    ],
+)
+def test_globals_that_are_named_by_a_text_count(code, call, named):
+    by_text = ("len(CACHE)", call)
+
+    assert changed(code(by_text), code(by_text, ("RATE = 0.5", "RATE = 0.25"))) >= named
+
+
+@pytest.mark.parametrize("call", ["globals()['RATE']", "globals().get('RATE')"])
+def test_a_global_that_is_named_by_a_constant_text_takes_no_others_along(code, call):
+    by_text = ("len(CACHE)", call)
+
+    assert changed(code(by_text), code(by_text, ("return x * 99", "return x * 98"))) == set()
+
+
+def test_a_global_that_is_assigned_by_a_text_is_no_constant(code):
+    lazily = (
+        ("    global LAZY\n", ""),
+        ("LAZY = [1, 2]\n    return", "globals()['LAZY'] = [1, 2]\n    return"),
+    )
+
+    assert changed(code(*lazily), code(*lazily, ("LAZY = None", "LAZY = 3"))) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "replacements"),
+    [
+        ("helpers_of_user", [("helpers.RATIO", "helpers.lazy")]),
+        ("lazily_imported", [("lazily_imported.late(1)", "lazily_imported.lazy")]),
+        (
+            "lazily_imported",
+            [
+                ("import lazily_imported", "from lazily_imported import lazy"),
+                ("lazily_imported.late(1)", "lazy"),
+            ],
+        ),
+    ],
+)
+def test_what_a_module_computes_counts(code, module, replacements):
+    def computing(value):
+        last = {"helpers_of_user": "return n + 7", "lazily_imported": "return n + 8"}[module]
+        return code(*replacements, (last, f"{last}\ndef __getattr__(name):\n    return {value}\n"))
+
+    assert changed(computing(1.25), computing(2.5)) == {f"{module}:__getattr__"}
+
+
 def test_installed_packages_count_by_version(code):
     code()
     walk = CodeWalk()

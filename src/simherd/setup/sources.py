@@ -19,6 +19,7 @@ from typing import Any
 import attr
 
 from simherd.model.access import PROCESS
+from simherd.model.model import Model
 from simherd.model.process import converter_of, inspect_process
 from simherd.model.variables import Attribute
 from simherd.setup.digests import Named, code_of, digest_of, is_of_process
@@ -51,6 +52,8 @@ _NO_MEMBERS = frozenset(
     }
 )
 """What classes hold that is not part of what they do, or is looked at in another way."""
+MODULE_GETATTR = "__getattr__"
+"""The function by which a module computes attributes (PEP 562)."""
 _GENERATED = "<attrs generated"
 _DESCRIPTORS = "simherd.model.access"
 
@@ -158,11 +161,14 @@ class CodeWalk:
 
     def _refer_to_whole(self, module: ModuleType) -> None:
         """Take note of a module that is handed on as a value: of whatever is in it."""
-        if self._is_opaque(module):
-            return
-        for name, value in list(vars(module).items()):
-            if not name.startswith("__") and not isinstance(value, ModuleType):
-                self._name(module.__name__, name, value)
+        if not self._is_opaque(module):
+            self._refer_to_all(vars(module), module.__name__)
+
+    def _refer_to_all(self, namespace: Mapping[str, Any], home: str) -> None:
+        for name, value in list(namespace.items()):
+            is_hidden = name.startswith("__") and name != MODULE_GETATTR
+            if not (is_hidden or isinstance(value, ModuleType | Model)):
+                self._name(home, name, value)
 
     def _is_opaque(self, module: ModuleType) -> bool:
         """Return whether a module counts as a whole: by the version of its package, or by its file."""
@@ -238,19 +244,23 @@ class CodeWalk:
         self._assigned.update(f"{lasting_name(home)}:{name}" for name in found.assigned)
         for chain in sorted(found.chains):
             self._follow(chain, namespace, home)
+        if found.reaching - namespace.keys():  # builtins, which the user may have defined otherwise
+            self._refer_to_all(namespace, home)
         for given in found.imports:
             module = imported(given.module, given.level, namespace.get("__package__"))
             if isinstance(module, str):
                 self._note_package(module)
             elif module is not None and not self._is_opaque(module):
-                for name in sorted(found.names & vars(module).keys()):
+                for name in sorted({*found.names, MODULE_GETATTR} & vars(module).keys()):
                     self._follow((name,), vars(module), module.__name__)
 
     def _follow(self, chain: tuple[str, ...], namespace: Mapping[str, Any], home: str) -> None:
         """Follow a name, and attributes as long as they are read from modules."""
         for place, name in enumerate(chain):
-            if name not in namespace:
-                return  # a builtin, or what is not there yet
+            if name not in namespace:  # a builtin, what is not there yet, or what a module computes
+                if place and MODULE_GETATTR in namespace:
+                    self._name(home, MODULE_GETATTR, namespace[MODULE_GETATTR])
+                return
             value = namespace[name]
             if not isinstance(value, ModuleType):
                 self._name(home, name, value)
