@@ -89,6 +89,23 @@ def test_it_is_said_where_nobody_asks_for_the_memory(simherd, experiment, site, 
     assert ("Grid Engine is not asked for the memory" in shown.out) == (not is_asked)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("run", "--dry-run", "--cluster", "sge"), ("script", "--scheduler", "sge", "--mode", "jobqueue")],
+    ids=["run", "script"],
+)
+@pytest.mark.parametrize(("memory", "is_told"), [("500 MiB", True), ("2 GiB", False)])
+def test_too_little_address_space_of_workers_is_told(simherd, experiment, words, memory, is_told):
+    cluster = {"kind": "sge", "sge": {"cores": 1, "memory": memory}}
+    path = experiment(cluster=cluster, run={"store": "out.zarr"})
+
+    with dask.config.set({"simherd": {"sge": {"memory-resource": "h_vmem"}}, "jobqueue": {}}):
+        shown = simherd(words[0], path, *words[1:])
+
+    assert shown.code == 0, shown.err
+    assert ("h_vmem=500M, which limits the address space" in shown.err) == is_told
+
+
 def test_the_most_jobs_that_there_may_be_are_counted():
     assert jobs_of("slurm", {"adapt": (1, 5), "cores": 2}).count == 5
 
