@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 from distributed import LocalCluster, Security
@@ -18,6 +19,7 @@ from simherd.clusters.connection import (
     write_connection,
 )
 from simherd.errors import ClusterOptionError, SessionError
+from simherd.executors.client import ClientExecutor
 
 CREDENTIALS = {"tls_ca_file": "ca\n", "tls_client_cert": "cert\n", "tls_client_key": "key\n"}
 
@@ -124,6 +126,13 @@ def test_a_client_reaches_the_scheduler_that_was_written_down_and_no_other(conne
             assert client.submit(abs, -1).result(timeout=30) == 1
         with session.open("a") as client:  # closing it left the cluster alone
             assert client.submit(abs, -2).result(timeout=30) == 2
+        cluster.scheduler.simherd_keeper = SimpleNamespace(
+            most_threads=3, failure=None, end_of=lambda worker: (worker, True), complaint_of=str.upper
+        )
+        with session.open("a") as client:
+            executor, keeper = ClientExecutor(client), client.keeper
+            assert (executor.workers, executor.batch_jobs(), keeper.failure) == (3, frozenset(), None)
+            assert (keeper.end_of("job-0"), keeper.complaint_of("job-0")) == (("job-0", True), "JOB-0")
         write_connection("a", replace(there, scheduler_id="Scheduler-1"))
         with pytest.raises(SessionError, match=r"another scheduler \(Scheduler-.*\) is there"):
             session.open("a")

@@ -9,13 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed import Client, Nanny
 
 from simherd.executors.mainless import without_main
 from simherd.executors.signals import starting_with_blocked
 from simherd.threads import guard_environment, lent_environment
+
+if TYPE_CHECKING:
+    from simherd.executors.losses import Keeper
 
 __all__ = ["GuardedNanny", "OwningClient", "ended_by_signals"]
 
@@ -44,13 +47,13 @@ class OwningClient(Client):
         self,
         cluster: Any,
         resources: ExitStack,
-        keeper: Any = None,
+        keeper: Keeper | None = None,
         dashboard: str | None = None,
         **options: Any,
     ) -> None:
         self._resources = ExitStack()
         self._dashboard = dashboard
-        self.keeper = keeper
+        self.keeper: Keeper | None = keeper
         super().__init__(cluster, **options)  # type: ignore[no-untyped-call]
         self._resources.enter_context(ended_by_signals())
         self._resources.push(resources.pop_all())

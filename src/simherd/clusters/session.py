@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from distributed import Client, Security
 
+from simherd.batch_jobs import BatchJob
 from simherd.clusters.base import OwningClient
 from simherd.clusters.connection import Connection, read_connection
 from simherd.errors import ClusterOptionError, SessionError
@@ -100,10 +101,19 @@ class _DistantKeeper:
         found: Exception | None = _ask(self._client, _failure)
         return found
 
+    @property
+    def batch_jobs(self) -> dict[BatchJob, bool]:
+        """Nothing: the jobs are the session's, and those of a run are the ones that its workers tell."""
+        return {}
+
     def end_of(self, worker: str) -> tuple[str, bool] | None:
         """Return how the job of a worker ended, and whether what it ran is to blame; None if it has not."""
         found: tuple[str, bool] | None = _ask(self._client, _end_of, worker)
         return found
+
+    def complaint_of(self, worker: str) -> str:
+        """Return what the log of a worker's job says of too little memory or threads; "" for nothing."""
+        return str(_ask(self._client, _complaint_of, worker))
 
 
 def _ask(client: Client, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -122,6 +132,11 @@ def _failure(dask_scheduler: Any = None) -> Any:
 async def _end_of(worker: str, dask_scheduler: Any = None) -> Any:
     """Ask in a thread: the batch scheduler takes its time, and the keeper may wait for this loop."""
     return await asyncio.to_thread(getattr(dask_scheduler, KEEPER).end_of, worker)
+
+
+async def _complaint_of(worker: str, dask_scheduler: Any = None) -> Any:
+    """Read in a thread: logs may be on a slow file system."""
+    return await asyncio.to_thread(getattr(dask_scheduler, KEEPER).complaint_of, worker)
 
 
 def _check_listens(name: str, connection: Connection) -> None:
