@@ -119,11 +119,11 @@ def test_a_signal_ends_what_is_only_tried(tmp_path):
 class WorkersThatNeverStart(SerialExecutor):
     """Can try a simulation, and then waits for workers."""
 
-    def tasks(self, function, shared):
+    def tasks(self, function, shared, silence_s=None):
         if function is run_task:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
-        return super().tasks(function, shared)
+        return super().tasks(function, shared, silence_s)
 
 
 def test_signal_ends_the_wait_for_workers(tmp_path):

@@ -59,7 +59,7 @@ def test_paused_workers_do_not_block_the_start_of_tasks(monkeypatch):
 
     monkeypatch.setattr("simherd.executors.client.SPREAD_S", 0.1)
     monkeypatch.setattr("simherd.executors.paused.PATIENCE_S", 0.1)
-    monkeypatch.setattr("simherd.executors.paused.LOOK_S", 0.1)
+    monkeypatch.setattr("simherd.executors.worker_watch.LOOK_S", 0.1)
     with sh.open_client("local", workers=1) as client:
         client.run(pause)
         with pytest.warns(

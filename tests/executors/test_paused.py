@@ -9,31 +9,31 @@ import pytest
 from simherd.errors import ClusterError
 from simherd.executors import paused
 from simherd.executors.paused import PauseWatch
-from simherd.executors.workers import PausedWorker
+from simherd.executors.workers import WorkerSeen
 
-FULL = PausedWorker(
-    address="tcp://10.0.0.2:1", name="job-0", held_bytes=830 * 2**20, limit_bytes=2**30, has_nanny=True
-)
+FULL = WorkerSeen(
+    address="tcp://10.0.0.2:1", name="job-0", is_paused=True, has_work=False, last_sign=0.0,
+    held_bytes=830 * 2**20, limit_bytes=2**30, has_nanny=True,
+)  # fmt: skip
+RUNNING = replace(FULL, address="tcp://10.0.0.3:1", name="job-1", is_paused=False)
+LOOK_S = 5.0
 
 
 class Cluster:
-    """What a watch is told of workers, and which of them it starts again."""
+    """What a watch sees of workers, and which of them it starts again."""
 
     def __init__(self, monkeypatch):
-        self.now, self.paused, self.others = 100.0, [], 0
+        self.now, self.paused, self.others = 100.0, [], []
         self.restarted = []
         monkeypatch.setattr(paused.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(paused, "paused_workers", lambda client: (self.paused, self.others))
-        monkeypatch.setattr(paused, "ask", lambda client, question, limit_s: question())
-        self.watch = PauseWatch(self)
-
-    def restart_workers(self, addresses, **options):
-        self.restarted += addresses
+        self.watch = PauseWatch()
 
     def pass_time(self, seconds, has_progress=False):
-        for _ in range(int(seconds // paused.LOOK_S)):
-            self.now += paused.LOOK_S
-            self.watch.look(has_progress)
+        for _ in range(int(seconds // LOOK_S)):
+            self.now += LOOK_S
+            if has_progress:
+                self.watch.note_progress()
+            self.restarted += self.watch.to_restart([*self.paused, *self.others]).items()
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def test_paused_worker_is_named_and_restarted_within_a_minute(cluster):
     ):
         cluster.pass_time(45)
 
-    assert cluster.restarted[:1] == [FULL.address]
-    assert "830.0 MiB" in cluster.watch.why_restarted(FULL.address)
-    assert cluster.watch.why_restarted("tcp://10.0.0.9:1") is None
+    address, why = cluster.restarted[0]
+    assert address == FULL.address
+    assert "830.0 MiB" in why
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -76,7 +76,7 @@ def test_progress_renews_restarts(cluster):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_other_workers_keep_the_run_going(cluster):
-    cluster.paused, cluster.others = [replace(FULL, has_nanny=False)], 1
+    cluster.paused, cluster.others = [replace(FULL, has_nanny=False)], [RUNNING]
 
     cluster.pass_time(300)
 

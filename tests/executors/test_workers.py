@@ -37,12 +37,12 @@ def event(address):
     return 0.0, thread_use(address, 1).as_message()
 
 
-def test_workers_may_report_what_threads_they_use_while_it_is_looked_at(monkeypatch):
+def test_workers_may_report_what_threads_they_use_while_it_is_looked_at():
     watch = ThreadWatch(None)
-    monkeypatch.setattr("simherd.executors.thread_watch.worker_names", lambda client: Names(watch._hear))
     watch._hear(event("first"))
     watch._hear(event("second"))
 
-    watch.warn()
+    watch.warn(Names(watch._hear))
 
+    assert watch.has_news
     assert set(watch._uses) == {"first", "second", "late"}

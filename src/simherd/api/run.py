@@ -118,7 +118,8 @@ def run(
     timeout_s : float, optional
         Time that a simulation of a batch may take, in s; then it fails, and the programs that it started
         are ended. If it is stuck in compiled code, its worker process is ended. In threads and serial runs
-        such a simulation cannot be ended, only its programs: a warning says so.
+        such a simulation cannot be ended, only its programs: a warning says so. A worker that gives no sign
+        of life for ``1.1 * timeout_s`` and two minutes is given up, and its simulations run elsewhere.
     seed : int, optional
         Seed of the random numbers of processes that ask for ``rng``, see `runtime`: 0 or more. The same seed
         gives the same results on every executor. By default a fresh one, or that of the store with `resume`;

@@ -24,6 +24,7 @@ from simherd.ensemble.sizing import part_size
 from simherd.ensemble.task import limited, limited_part, portable
 from simherd.errors import SimulationError, VectorizeError
 from simherd.executors.base import JOB_LOSSES, Lost, Tasks
+from simherd.executors.silence import silence_after
 
 __all__ = ["check_agreement", "parts_for"]
 
@@ -82,7 +83,8 @@ def check_agreement(batch: Batch, schema: Schema) -> Schema:
         timeout_s=batch.timeout_s,
         client=os.getpid(),
     )
-    with batch.executor.tasks(_compare, share(batch, batch.plan)) as tasks:
+    longest_s = None if batch.timeout_s is None else (1 + comparison.count) * batch.timeout_s
+    with batch.executor.tasks(_compare, share(batch, batch.plan), silence_after(longest_s)) as tasks:
         result = _outcome(tasks, comparison)
     if isinstance(result, Agreement):
         among = parts_for(batch, schema).size

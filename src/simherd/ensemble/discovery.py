@@ -59,7 +59,7 @@ def _ends_run(batch: Batch, first: Failure) -> bool:
 def discover_more(batch: Batch, count: int) -> list[Schema]:
     """Return what the outputs of some more simulations look like, of those that work."""
     numbers = spread(batch.plan.batch_size)[1 : count + 1]
-    with batch.executor.tasks(find_schema, share(batch, batch.plan)) as tasks:
+    with batch.executor.tasks(find_schema, share(batch, batch.plan), batch.silence_s) as tasks:
         found = [result for _, result in _all_results(tasks, [_trial(batch, n) for n in numbers])]
     return [one for one in found if isinstance(one, Schema)]
 
@@ -83,7 +83,7 @@ def spread(simulations: int) -> list[int]:
 def _scouted(batch: Batch, shared: Any, numbers: Sequence[int]) -> Schema | Failure:
     """Return the first schema that one of some simulations gives, else the last failure."""
     waiting, losses = list(numbers), 0
-    with batch.executor.tasks(find_schema, shared) as tasks:
+    with batch.executor.tasks(find_schema, shared, batch.silence_s) as tasks:
         while True:
             while waiting and tasks.room:
                 tasks.submit(_trial(batch, waiting.pop(0)))

@@ -37,6 +37,7 @@ from simherd.events import (
 )
 from simherd.executors.base import JOB_LOSSES, Executor, Lost, Tasks
 from simherd.executors.payload import pack
+from simherd.executors.silence import silence_after
 from simherd.model.graph import Key, join_name
 from simherd.setup.sources import constants_of
 from simherd.store.batch_store import read_fingerprint
@@ -76,6 +77,12 @@ class Batch:
     """How blocks are cut into simulations that are advanced together."""
     subscribers: tuple[Subscriber, ...] = ()
     """Who watches."""
+
+    @property
+    def silence_s(self) -> float | None:
+        """Time after which a worker that gives no sign of life is given up, in s; None waits for ever."""
+        together = 0.0 if self.parts is None else self.parts.size * self.parts.seconds
+        return silence_after(None if self.timeout_s is None else self.timeout_s + together)
 
     def emit(self, event: Event) -> None:
         """Tell all subscribers of an event."""
@@ -214,7 +221,7 @@ class _Run:
         )
         with ExitStack() as stack:
             with suppress(Stopped), self.interrupts.leaving_at_once():  # a worker may have to be waited for
-                tasks = stack.enter_context(executor.tasks(run_task, share(batch, job)))
+                tasks = stack.enter_context(executor.tasks(run_task, share(batch, job), batch.silence_s))
             if not self.interrupts.is_over:
                 self._loop(tasks)
         self.outcome.pending = simulations - self.outcome.done - self.outcome.failed

@@ -87,8 +87,21 @@ class Executor(ABC):
     """Whether items run in processes that can be ended, others than this one."""
 
     @abstractmethod
-    def tasks(self, function: TaskFunction, shared: Any) -> AbstractContextManager[Tasks]:
-        """Return tasks of a function with an object that all of them share; they are closed at the end."""
+    def tasks(
+        self, function: TaskFunction, shared: Any, silence_s: float | None = None
+    ) -> AbstractContextManager[Tasks]:
+        """Return tasks of a function with an object that all of them share; they are closed at the end.
+
+        Parameters
+        ----------
+        function : callable
+            Called with the shared object and an item.
+        shared : object
+            What all calls share.
+        silence_s : float, optional
+            Time after which a worker that gives no sign of life is given up, in s, and what it ran comes back
+            as `Lost`; None waits for ever. It has no effect on workers that cannot be ended.
+        """
 
     def batch_jobs(self) -> frozenset[BatchJob]:
         """Return the batch jobs of its workers so far, others than that of this process."""

@@ -14,9 +14,9 @@ from simherd.executors.asking import ask
 from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
 from simherd.executors.leaving import Refused, call_in_time
 from simherd.executors.losses import Keeper, loss_of
-from simherd.executors.paused import PauseWatch
 from simherd.executors.payload import Payload, pack, seal
 from simherd.executors.thread_watch import ThreadWatch
+from simherd.executors.worker_watch import WorkerWatch
 from simherd.progress.words import counted
 from simherd.threads import guarded_here
 
@@ -90,14 +90,15 @@ class ClientExecutor(Executor):
             ) from error
 
     @contextmanager
-    def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
+    def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
         """Give tasks of which at most twice as many are on their way as there are threads.
 
         The shared object travels once to each worker: as the result of a task, which the scheduler
         repeats elsewhere if the worker that holds it is lost.
         """
         payload = shared if isinstance(shared, Payload) else pack(shared)
-        tasks = _ClientTasks(self, function, payload)
+        watch = WorkerWatch(self.client, self.threads, silence_s if self.can_end_items else None)
+        tasks = _ClientTasks(self, function, payload, watch)
         try:
             with self.threads.listening(), self._guarded():
                 yield tasks
@@ -121,14 +122,16 @@ class ClientExecutor(Executor):
 
 
 class _ClientTasks(QueuedTasks[Any]):
-    def __init__(self, executor: ClientExecutor, function: TaskFunction, payload: Payload) -> None:
+    def __init__(
+        self, executor: ClientExecutor, function: TaskFunction, payload: Payload, watch: WorkerWatch
+    ) -> None:
         super().__init__(AHEAD * executor.workers)
         self._executor = executor
         self._client = executor.client
         self._function = function
         self._payload = payload
         self._carried = self._carry()
-        self._paused = PauseWatch(self._client)
+        self._watch = watch
         with suppress(TimeoutError, ValueError):  # no worker now, or all are paused
             if _threads(self._client):
                 ask(self._client, lambda: self._client.replicate([self._carried]), SPREAD_S)
@@ -151,8 +154,7 @@ class _ClientTasks(QueuedTasks[Any]):
         results = [pair for pair in ended if not isinstance(pair[1], Refused)]
         self._look_after_workers(bool(ended))
         with self._asking(OSError):
-            self._executor.threads.warn()
-            self._paused.look(any(not isinstance(result, Lost) for _, result in results))
+            self._watch.look(any(not isinstance(result, Lost) for _, result in results))
         return results
 
     def _look_after_workers(self, are_working: bool) -> None:
@@ -196,8 +198,8 @@ class _ClientTasks(QueuedTasks[Any]):
         except KilledWorker as error:
             if self._carried.status == "error":  # it was on its way to the worker that was lost
                 self._carried = self._carry()
-            if why := self._paused.why_restarted(error.last_worker.address):
-                return Lost(why, is_innocent=True)
+            if end := self._watch.end_of(error.last_worker.address):
+                return end
             with self._asking(OSError):
                 return loss_of(self._client, error.last_worker)
         future.release()

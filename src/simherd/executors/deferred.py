@@ -54,9 +54,11 @@ class DeferredExecutor(Executor):
         """Return those of what was chosen."""
         return self._chosen.batch_jobs()
 
-    def tasks(self, function: TaskFunction, shared: Any) -> AbstractContextManager[Tasks]:
+    def tasks(
+        self, function: TaskFunction, shared: Any, silence_s: float | None = None
+    ) -> AbstractContextManager[Tasks]:
         """Give tasks on what was chosen."""
-        return self._chosen.tasks(function, shared)
+        return self._chosen.tasks(function, shared, silence_s)
 
     def __enter__(self) -> DeferredExecutor:
         self._stack.enter_context(self._chosen)

@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import suppress
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from simherd.errors import ClusterError
-from simherd.executors.asking import ask
-from simherd.executors.workers import PausedWorker, paused_workers
+from simherd.executors.workers import WorkerSeen
 from simherd.resources import format_bytes
 from simherd.user_warnings import warn_user
 
 __all__ = ["PauseWatch"]
 
-LOOK_S = 5.0
-"""Time between two looks at the workers, in s."""
 PATIENCE_S = 20.0
 """Time that a worker may be paused without running anything, in s."""
 RESTARTS = 2
 """How often a worker is started again while no block ends."""
-RESTART_S = 60.0
 FIX = (
     "give workers more memory, or fewer simulations at once (threads_per_worker); or let them fill their "
     "memory (worker_memory={'pause': False})."
@@ -34,68 +29,40 @@ FIX = (
 
 
 class PauseWatch:
-    """Starts paused workers again, and ends the run where that does not help.
+    """Says which paused workers to start again, and ends the run where that does not help."""
 
-    Parameters
-    ----------
-    client : dask.distributed.Client
-        Of their scheduler.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self) -> None:
         self._since: dict[str, float] = {}
         self._restarts: Counter[str] = Counter()
-        self._restarted: dict[str, str] = {}
         self._told: set[str] = set()
-        self._next_look = 0.0
 
-    def why_restarted(self, address: str) -> str | None:
-        """Return why a worker was started again by this watch; None if it was not."""
-        return self._restarted.get(address)
+    def note_progress(self) -> None:
+        """Take into account that a block has ended: workers may be started again anew."""
+        self._restarts.clear()
 
-    def look(self, has_progress: bool) -> None:
-        """Look at the workers, if it is time to.
-
-        Parameters
-        ----------
-        has_progress : bool
-            Whether a block has ended since the last call.
+    def to_restart(self, workers: Sequence[WorkerSeen]) -> Mapping[str, str]:
+        """Return the addresses of the workers to start again, each with why.
 
         Raises
         ------
         ClusterError
             If all workers stay paused.
         """
-        if has_progress:
-            self._restarts.clear()
         now = time.monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + LOOK_S
-        paused, others = paused_workers(self._client)
+        paused = [one for one in workers if one.is_paused]
         self._since = {one.address: self._since.get(one.address, now) for one in paused}
         stuck = [one for one in paused if now - self._since[one.address] > PATIENCE_S]
-        if stuck:
-            self._free(stuck, are_all=not others and len(stuck) == len(paused))
-
-    def _free(self, stuck: list[PausedWorker], are_all: bool) -> None:
         startable = [one for one in stuck if one.has_nanny and self._restarts[one.name] < RESTARTS]
-        if not startable and are_all:
+        if stuck and not startable and len(stuck) == len(workers):
             raise ClusterError(f"All workers are paused. {_describe(stuck[0])}", fix=FIX)
         for one in stuck:
             self._tell(one, is_restarted=one in startable)
         for one in startable:
             self._restarts[one.name] += 1
-            self._restarted[one.address] = _describe(one)
             del self._since[one.address]
-        if startable:
-            addresses = [one.address for one in startable]
-            with suppress(TimeoutError):  # it is looked at again
-                restarting = {"timeout": RESTART_S, "raise_for_error": False}
-                ask(self._client, lambda: self._client.restart_workers(addresses, **restarting), RESTART_S)
+        return {one.address: _describe(one) for one in startable}
 
-    def _tell(self, worker: PausedWorker, is_restarted: bool) -> None:
+    def _tell(self, worker: WorkerSeen, is_restarted: bool) -> None:
         if worker.name in self._told:
             return
         self._told.add(worker.name)
@@ -103,7 +70,7 @@ class PauseWatch:
         warn_user(f"{_describe(worker)}{end} Fix: {FIX}", RuntimeWarning)
 
 
-def _describe(worker: PausedWorker) -> str:
+def _describe(worker: WorkerSeen) -> str:
     limit = f" of {format_bytes(worker.limit_bytes)}" if worker.limit_bytes else ""
     return (
         f"Worker {worker.name} ({worker.address}) has been paused by Dask for {PATIENCE_S:.0f} s: it holds "

@@ -51,7 +51,7 @@ class PoolExecutor(Executor):
         self.owns_pool = owns_pool
 
     @contextmanager
-    def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
+    def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
         """Give tasks of which at most twice as many are on their way as there are workers."""
         if self.crosses_processes:
             payload = shared if isinstance(shared, Payload) else pack(shared)

@@ -18,6 +18,8 @@ from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Ta
 from simherd.executors.payload import KEPT, Payload, call_packed, pack, seal
 from simherd.executors.pool import AHEAD, starting_workers
 from simherd.executors.signals import leave_signals_to_client, starting_with_blocked
+from simherd.executors.silence import Silence
+from simherd.executors.worker_process import WorkerContext, WorkerProcess
 from simherd.progress.words import counted
 from simherd.warden import warden
 
@@ -26,6 +28,9 @@ __all__ = ["ProcessExecutor"]
 WORTH_A_WORKER_S = 1.0
 EXIT_S = 1.0
 KILL_S = 5.0
+POLL_S = 1.0
+PULSE_S = 1.0
+"""Time between two signs of life of a worker, in s."""
 LEFT_TO_CLIENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 """Signals that a terminal or a batch scheduler sends to all processes of a run."""
 
@@ -67,10 +72,10 @@ class ProcessExecutor(Executor):
             del self._workers[max(1, int(seconds / WORTH_A_WORKER_S)) :]
 
     @contextmanager
-    def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
+    def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
         """Give tasks of which at most two are on their way to each worker."""
         payload = shared if isinstance(shared, Payload) else pack(shared)
-        tasks = _ProcessTasks(self._workers, function, payload)
+        tasks = _ProcessTasks(self._workers, function, payload, silence_s)
         try:
             yield tasks
         finally:
@@ -92,17 +97,27 @@ class _Worker:
         """Items on their way to it."""
         self._known: deque[str] = deque(maxlen=KEPT)
         """Digests of the payloads that it has, in the order in which it forgets them."""
+        self.end = "the process ended abruptly"
         self._pool: futures.ProcessPoolExecutor | None = None
+        self._context = WorkerContext()
+        self._pulse = self._context.RawValue("d", 0.0)
 
     @property
     def is_started(self) -> bool:
         """Whether it has had an item."""
         return self._pool is not None
 
+    @property
+    def last_sign(self) -> float:
+        """When it last gave a sign of life; 0 while it starts."""
+        return float(self._pulse.value)
+
     def submit(self, function: TaskFunction, payload: Payload, item: Any) -> futures.Future[Any]:
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = futures.ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
+            self._pool = futures.ProcessPoolExecutor(
+                1, mp_context=self._context, initializer=_start_worker, initargs=(self._pulse,)
+            )
+            self._pool._call_queue.cancel_join_thread()  # type: ignore[attr-defined]  # nobody may ever read it
         sent = replace(payload, data=None, origin=None) if payload.digest in self._known else payload
         with starting_workers(), starting_with_blocked(*LEFT_TO_CLIENT):
             future = self._pool.submit(call_packed, function, sent, seal(item))
@@ -122,34 +137,49 @@ class _Worker:
 
         return ended
 
-    def shut_down(self) -> list[Any]:
+    def give_up(self, why: str) -> None:
+        """End the process, or abandon it; its items then fail as if it had ended by itself."""
+        self.end = why
+        if self._pool is not None and self._context.process is not None:
+            _kill([self._context.process])
+            self._pool.shutdown(wait=False)  # which makes the pool look at the process
+
+    def shut_down(self) -> list[WorkerProcess]:
         """Tell the process to end, and return it if it has started."""
-        if self._pool is None:
-            return []
-        processes = list((getattr(self._pool, "_processes", None) or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        return processes
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        return [] if self._context.process is None else [self._context.process]
 
 
 def _stop(workers: Sequence[_Worker], seconds: float) -> None:
     """End workers, those that have not ended after some time in the middle of what they do.
 
-    A thread or process that a simulation left behind would keep a worker for ever, and one that waits for a
-    file system does not even end when it is killed.
+    A thread or process that a simulation left behind would keep a worker for ever.
     """
     processes = [process for worker in workers for process in worker.shut_down()]
     deadline = time.monotonic() + seconds
     for process in processes:
         process.join(max(deadline - time.monotonic(), 0.0))
+    _kill(processes)
+
+
+def _kill(processes: Sequence[WorkerProcess]) -> None:
+    """Kill processes, and abandon those that do not even end then: they wait for a file system that hangs."""
+    for process in processes:
         process.kill()
     deadline = time.monotonic() + KILL_S
     for process in processes:
         process.join(max(deadline - time.monotonic(), 0.0))
+        if process.is_alive():
+            process.abandon()
 
 
 class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
-    def __init__(self, workers: list[_Worker], function: TaskFunction, payload: Payload) -> None:
+    def __init__(
+        self, workers: list[_Worker], function: TaskFunction, payload: Payload, silence_s: float | None
+    ) -> None:
         super().__init__(AHEAD * len(workers))
+        self._silence: Silence[_Worker] = Silence(silence_s)
         self._workers = workers
         self._function = function
         self._payload = payload
@@ -172,6 +202,14 @@ class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
         self._workers[place] = _Worker()
         return self._workers[place]
 
+    def finished(self, timeout: float | None = None) -> list[tuple[Any, Any]]:
+        """Return what has ended, and give up workers that give no sign of life."""
+        ended = super().finished(POLL_S if timeout is None else timeout)
+        signs = {one: one.last_sign for one in self._workers if one.futures and one.last_sign}
+        for worker in self._silence.beyond_limit(signs):
+            worker.give_up(f"the process gave no sign of life for {self._silence.limit_s:.0f} s")
+        return ended
+
     def _settled(self, future: futures.Future[Any]) -> Iterator[tuple[Any, Any]]:
         worker = self._worker_of.pop(future)
         if not isinstance(future.exception(), futures.BrokenExecutor):
@@ -183,7 +221,7 @@ class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
         if was_lost:
             self.submit(item)
         else:
-            yield item, Lost("the process ended abruptly")
+            yield item, Lost(worker.end)
 
     def _result(self, future: futures.Future[Any]) -> Any:
         return future.result()
@@ -193,15 +231,17 @@ class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
             future.cancel()
 
 
-def _start_worker() -> None:
-    """Leave signals to the parent, which ends its workers, and end when it is gone."""
+def _start_worker(pulse: Any) -> None:
+    """Leave signals to the parent, which ends its workers, give signs of life, and end when it is gone."""
     warden()
     leave_signals_to_client(*LEFT_TO_CLIENT)
-    threading.Thread(target=_end_with_parent, name="simherd-parent", daemon=True).start()
+    threading.Thread(target=_live_with_parent, args=[pulse], name="simherd-parent", daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _live_with_parent(pulse: Any) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    wait([parent.sentinel])
+    pulse.value = time.monotonic()
+    while not wait([parent.sentinel], PULSE_S):
+        pulse.value = time.monotonic()
     os._exit(1)

@@ -21,7 +21,7 @@ class SerialExecutor(Executor):
     can_end_items = False
 
     @contextmanager
-    def tasks(self, function: TaskFunction, shared: Any) -> Iterator[Tasks]:
+    def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
         """Give tasks that run when their results are asked for."""
         with guarded_here():
             yield _Here(function, shared)

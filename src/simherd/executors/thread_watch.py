@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from simherd.batch_jobs import BatchJob
 from simherd.executors.asking import ask
-from simherd.executors.workers import worker_names
 from simherd.thread_use import ThreadUse, first_use_of, overused
 from simherd.user_warnings import warn_user
 
@@ -71,13 +70,23 @@ class ThreadWatch:
             use = ThreadUse.from_message(message)
             self._uses[use.worker] = use
 
-    def warn(self) -> None:
-        """Warn of what was heard since the last time."""
+    @property
+    def has_news(self) -> bool:
+        """Whether a worker has reported since the last warning."""
+        return len(self._uses) != self._looked_at
+
+    def warn(self, names: Mapping[str, str]) -> None:
+        """Warn of what was heard since the last time.
+
+        Parameters
+        ----------
+        names : mapping
+            The names of the workers that are there, by their addresses.
+        """
         heard = list(self._uses.items())  # more may be heard at any moment
         if len(heard) == self._looked_at:
             return
         self._looked_at = len(heard)
-        names = worker_names(self._client)
         uses = [replace(use, worker=names[address]) for address, use in heard if address in names]
         self.jobs.update(use.job for use in uses if use.job is not None)
         for key, sentence in overused(uses).items():

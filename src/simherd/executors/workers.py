@@ -7,7 +7,7 @@ from typing import Any
 
 from simherd.executors.asking import ask
 
-__all__ = ["PausedWorker", "paused_workers", "worker_names"]
+__all__ = ["WorkerSeen", "see_workers", "worker_names"]
 
 
 def worker_names(client: Any) -> dict[str, str]:
@@ -27,13 +27,19 @@ def worker_names(client: Any) -> dict[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PausedWorker:
-    """A worker that begins no task, and runs none."""
+class WorkerSeen:
+    """A worker as the scheduler knew it at a look."""
 
     address: str
     """Its address."""
     name: str
     """Its name."""
+    is_paused: bool
+    """Whether it begins no task, and runs none."""
+    has_work: bool
+    """Whether it was given tasks of this client."""
+    last_sign: float
+    """When the scheduler last heard of it, by the scheduler's clock, in s."""
     held_bytes: int
     """Memory of its process, in bytes."""
     limit_bytes: int
@@ -42,8 +48,8 @@ class PausedWorker:
     """Whether Dask can start it again."""
 
 
-def paused_workers(client: Any) -> tuple[list[PausedWorker], int]:
-    """Return the workers that are paused and run nothing, and the number of all others.
+def see_workers(client: Any) -> list[WorkerSeen]:
+    """Return all workers as the scheduler knows them now.
 
     Parameters
     ----------
@@ -51,19 +57,23 @@ def paused_workers(client: Any) -> tuple[list[PausedWorker], int]:
         Of their scheduler.
     """
 
-    def look(dask_scheduler: Any) -> tuple[list[dict[str, Any]], int]:
-        paused = [
+    def look(dask_scheduler: Any, asking: str) -> list[dict[str, Any]]:
+        return [
             {
                 "address": one.address,
                 "name": str(one.name),
+                "is_paused": one.status.name == "paused"
+                and not one.metrics.get("task_counts", {}).get("executing"),
+                "has_work": any(
+                    who.client_key == asking for task in one.processing for who in task.who_wants
+                ),
+                "last_sign": float(one.last_seen),
                 "held_bytes": int(one.metrics.get("memory") or 0),
                 "limit_bytes": int(one.memory_limit or 0),
                 "has_nanny": bool(one.nanny),
             }
             for one in dask_scheduler.workers.values()
-            if one.status.name == "paused" and not one.metrics.get("task_counts", {}).get("executing")
         ]
-        return paused, len(dask_scheduler.workers) - len(paused)
 
-    paused, others = ask(client, lambda: client.run_on_scheduler(look))
-    return [PausedWorker(**one) for one in paused], others
+    seen = ask(client, lambda: client.run_on_scheduler(look, asking=client.id))
+    return [WorkerSeen(**one) for one in seen]
