@@ -341,13 +341,18 @@ def test_a_simulation_that_is_not_there_is_an_error(several, batch, number):
 def test_a_store_of_an_earlier_version_is_read_once_its_simulations_are_numbered(several):
     begins = several.events__seen__start.isel(t=0)
     before = several.drop_vars("simulation_number").assign(events__seen__start=begins.drop_vars("t"))
+    for name in ("events__depth__start", "events__seen__start"):
+        before[name].attrs["description"] = "where its values begin in their row"
 
     numbered = before.assign_coords(simulation_number=("b", np.arange(6)))
 
     found = sh.read_ragged(numbered.isel(b=[4]), "events__depth")
     np.testing.assert_array_equal(found, [depth(9)])
-    with pytest.raises(SetupError, match="does not say where each value along its clock begins"):
-        sh.read_ragged(numbered, "events__seen")
+    for selected in (numbered, numbered.isel(t=[1])):
+        with pytest.raises(SetupError, match="does not say where each value along its clock begins"):
+            sh.read_ragged(selected, "events__seen")
+    with pytest.raises(SetupError, match=r"one label of 't' is selected.*select lists"):
+        sh.read_ragged(numbered.isel(t=1), "events__seen")
 
 
 def test_a_selection_is_a_setup_that_numbers_its_simulations_anew(several):

@@ -13,7 +13,16 @@ import xarray as xr
 from simherd.engine.plan import Array
 from simherd.errors import SetupError, close_matches
 from simherd.reserved import NUMBER
-from simherd.store.concatenated import LAYOUT, OWN_DIMS, PER_ROW, item_dim, row_dim, size_name, start_name
+from simherd.store.concatenated import (
+    LAYOUT,
+    OWN_DIMS,
+    PER_ROW,
+    STARTS,
+    item_dim,
+    row_dim,
+    size_name,
+    start_name,
+)
 
 __all__ = ["contiguous_ragged", "read_ragged"]
 
@@ -149,6 +158,9 @@ def _find(dataset: xr.Dataset, name: str) -> _Ragged:
     several = len(values.attrs[OWN_DIMS]) > 1
     if sizes.ndim != starts.ndim + several:
         raise _made_before(name, "it does not say where each value along its clock begins", _RUN_AGAIN)
+    if not _has_start_of_each(starts) and (labels := _single_labels(dataset)):
+        found = f"one label of {labels[0]!r} is selected, which may be one of its clock"
+        raise _made_before(name, found, _SELECT_LISTS)
     return _Ragged(
         name=name,
         values=values.transpose(row_dim(name), item_dim(name)),
@@ -169,6 +181,15 @@ def _part(dataset: xr.Dataset, name: str, part: str) -> xr.Variable:
     return variable
 
 
+def _has_start_of_each(starts: xr.Variable) -> bool:
+    return str(starts.attrs.get("description", "")).startswith(STARTS)
+
+
+def _single_labels(dataset: xr.Dataset) -> list[str]:
+    return sorted(str(name) for name, one in dataset.coords.items() if one.ndim == 0 and name != NUMBER)
+
+
+_SELECT_LISTS = "select lists of labels, such as isel(time=[0])."
 _RUN_AGAIN = "read it with the version of simherd that its attributes name, or run it again."
 _SAY_NUMBERS = (
     f"open the store anew and, before you select anything, assign_coords({NUMBER}=(batch_dim, "

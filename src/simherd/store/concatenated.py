@@ -46,6 +46,10 @@ ROOM = 8
 GROWTH = 1.5
 
 
+STARTS = "where each value begins in its row"
+"""How the description of starts begins; in stores of earlier versions they are those of simulations."""
+
+
 def start_name(name: str) -> str:
     """Return the name of the array that says where each value begins in the row of its simulation."""
     return f"{name}__start"

@@ -21,6 +21,7 @@ from simherd.store.concatenated import (
     OWN_DIMS,
     PER_ROW,
     ROOM,
+    STARTS,
     ConcatenatedArray,
     item_dim,
     row_dim,
@@ -257,7 +258,7 @@ def _layout_concatenated(
     items = min(max(expected + expected // 4, MIN_ITEMS), max(TARGET_BYTES // dtype.itemsize, 1))
     clock = () if output.tap.clock is None else ((output.tap.clock, output.tap.saves),)
     axes = () if len(output.shape) == 1 else ((f"{name}__axis", len(output.shape)),)
-    start = _along_batch(batch, start_name(name), f"where each value begins in its row of {name}", clock)
+    start = _along_batch(batch, start_name(name), f"{STARTS} of {name}", clock)
     size = _along_batch(
         batch, size_name(name), f"size of {name} along {', '.join(output.dims)}", (*clock, *axes)
     )
