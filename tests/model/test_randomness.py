@@ -76,9 +76,9 @@ def test_a_fresh_seed_is_an_integer_that_survives_json():
 
 def test_a_generator_is_made_in_microseconds():
     def cost(start, times=500):
-        started = time.perf_counter()
+        started = time.process_time()
         for number in range(start, start + times):
             simulation_rng(SEED, number, "rain")
-        return (time.perf_counter() - started) / times
+        return (time.process_time() - started) / times
 
     assert min(cost(10**6 + 500 * n) for n in range(5)) < 100e-6

@@ -182,8 +182,8 @@ def test_hundred_megabytes_are_hashed_quickly():
     values = np.zeros(100 * 2**20 // 8)
 
     def seconds():
-        started = time.perf_counter()
+        started = time.process_time()
         digest_of(values)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert min(seconds() for _ in range(3)) < 1.0

@@ -306,8 +306,8 @@ def test_a_million_simulations_take_little_time(walk):
     made = make_setup(walk.setup(np.arange(1e6)), walk.model, batch_dim="member")
 
     def seconds():
-        started = time.perf_counter()
+        started = time.process_time()
         fingerprint(made, encoding={}, seed=1, vectorize=False)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert min(seconds() for _ in range(3)) < 0.5
