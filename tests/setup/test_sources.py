@@ -324,6 +324,33 @@ def test_installed_packages_count_by_version(code):
     assert walk.packages["numpy"] == __import__("numpy").__version__
 
 
+@pytest.mark.parametrize(
+    "maker",
+    [
+        "dataclass(order=True)",
+        "dataclass(frozen=True, slots=True)",
+        "attr.s(auto_attribs=True, order=True)",
+        "attr.define",
+    ],
+)
+def test_methods_that_decorators_make_do_not_count(code, maker):
+    found = code(("@dataclass", f"@{maker}"))
+
+    methods = {key for key, digest in found.items() if digest.startswith("method ")}
+
+    assert "written_by_user:Soil.of" in methods
+    assert not {key for key in methods if ":Settings.__" in key}
+
+
+def test_written_methods_count_wherever_their_text_comes_from():
+    def digests(factor):
+        namespace = {"sh": sh, "__name__": "typed"}
+        exec(f"@sh.process\nclass P:\n    def __call__(self):\n        return {factor}", namespace)
+        return CodeWalk().digests_of_process(namespace["P"])
+
+    assert changed(digests(2), digests(3)) == {"__call__"}
+
+
 @pytest.mark.slow
 def test_code_is_the_same_however_and_wherever_it_is_imported(code, tmp_path):
     printed = """

@@ -8,6 +8,7 @@ compiled, as it runs: comments, layout and docstrings do not matter, the minor v
 from __future__ import annotations
 
 import hashlib
+import inspect
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,7 +55,8 @@ _NO_MEMBERS = frozenset(
 """What classes hold that is not part of what they do, or is looked at in another way."""
 MODULE_GETATTR = "__getattr__"
 """The function by which a module computes attributes (PEP 562)."""
-_GENERATED = "<attrs generated"
+_MAKERS = frozenset({"attr", "dataclasses"})
+"""Packages whose decorators put methods into classes."""
 _DESCRIPTORS = "simherd.model.access"
 
 
@@ -290,7 +292,7 @@ def _members(cls: type) -> Iterator[tuple[str, Any]]:
         function = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
         if name in _NO_MEMBERS or type(member).__module__ == _DESCRIPTORS:
             continue
-        if not (isinstance(function, FunctionType) and _is_generated(function)):
+        if not (isinstance(function, FunctionType) and _is_generated(name, function)):
             yield name, member
     if PROCESS not in vars(cls):
         for field in vars(cls).get("__attrs_attrs__", ()):
@@ -299,14 +301,19 @@ def _members(cls: type) -> Iterator[tuple[str, Any]]:
         yield declared.name, (declared.default, declared.default_factory)
 
 
-def _is_generated(function: FunctionType) -> bool:
-    is_ours = function.__module__ in (_DESCRIPTORS, "simherd.model.process")
-    return is_ours or function.__code__.co_filename.startswith(_GENERATED) or _is_of_dataclass(function)
-
-
-def _is_of_dataclass(function: FunctionType) -> bool:
-    is_made = function.__module__ == "dataclasses" or function.__code__.co_filename == "<string>"
-    return is_made and function.__name__.startswith("__")
+def _is_generated(name: str, function: FunctionType) -> bool:
+    """Return whether simherd, attrs or dataclasses put a method into a class."""
+    if function.__module__ in (_DESCRIPTORS, "simherd.model.process"):
+        return True
+    made = function if is_own_function(function) else inspect.unwrap(function)
+    if not name.startswith("__") or not isinstance(made, FunctionType):
+        return False
+    home = str(made.__globals__.get("__name__")).partition(".")[0]
+    code = made.__code__
+    is_compiled = code.co_filename.startswith("<attrs generated") or code.co_qualname.startswith(
+        "__create_fn__."
+    )
+    return home in _MAKERS or is_compiled
 
 
 def _is_plain(member: Any) -> bool:
