@@ -161,6 +161,34 @@ def test_units_that_only_look_like_dates_cost_no_result():
     assert result.p__v.item() == 1.0
 
 
+@pytest.mark.parametrize(
+    ("values", "in_memory", "in_a_store"),
+    [
+        ([None, 1.5], ["", 1.5], ["", "1.5"]),
+        (["a", 1, None], ["a", 1, ""], ["a", "1", ""]),
+        ([[1, "a", None, 2.5]], [[1, "a", "", 2.5]], [["1", "a", "", "2.5"]]),
+    ],
+)
+def test_outputs_that_are_no_numbers_are_texts_in_a_store(values, in_memory, in_a_store, store):
+    @sh.process
+    class Odd:
+        k = sh.variable()
+        v = sh.variable(dims=[(), "x"], intent="out")
+
+        def initialize(self):
+            value = values[int(self.k)]
+            self.v = np.array(value, object) if isinstance(value, list) else value
+
+    odd = sh.Model({"p": Odd})
+    setup = sh.create_setup(
+        odd, input_vars={"p__k": ("m", np.arange(len(values)))}, output_vars={"p__v": None}
+    )
+
+    result = setup.simherd.run(odd, "m", store=store)
+
+    assert result.p__v.values.tolist() == (in_memory if store is None else in_a_store)
+
+
 def test_a_misspelt_argument_of_decoding_is_an_error():
     with pytest.raises(SetupError, match=r"decoding: 'decode_time' .* 'decode_times'"):
         run(decoding={"decode_time": False})
