@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 
+import dask
 import psutil
 import pytest
 from distributed import Client, Security
 
-from simherd.clusters import session
+from simherd.clusters import job_script, session
 from simherd.clusters.connection import connection_file, read_connection
 from simherd.errors import SessionError
 from simherd.sessions import Request, find, kill, request_stop, start, wait_until_over
-from simherd.sessions.host import _secured
+from simherd.sessions.host import _jobs_named, _secured
 from simherd.sessions.record import Hosted, log_of
 
 pytestmark = pytest.mark.cluster
@@ -99,3 +100,9 @@ def test_a_cluster_that_cannot_start_says_why_in_the_log(state, wait_for):
 
     assert find("pool").ending.exit_code == 1
     assert "The workers on this machine did not start" in log_of("pool").read_text()
+
+
+@pytest.mark.parametrize(("configured", "name"), [({}, "night_1"), ({"name": "ours"}, "ours")])
+def test_jobs_are_named_after_their_session(configured, name):
+    with dask.config.set({"jobqueue": {"slurm": configured}}), _jobs_named("slurm", "night 1"):
+        assert f"#SBATCH -J {name}\n" in job_script("slurm")

@@ -13,6 +13,7 @@ from simherd.clusters.connection import connection_file, read_connection
 from simherd.schedulers import find as find_scheduler
 from simherd.sessions import Request, find, request_stop, start, wait_until_over
 from simherd.sessions.record import Hosted, log_of
+from simherd.store.reading import read_state
 
 KINDS = [
     pytest.param("slurm", {}, marks=pytest.mark.slurm),
@@ -67,6 +68,9 @@ def test_runs_share_it_and_a_lost_job_is_replaced(pool, walk, wait_for, tmp_path
         (second,) = jobs_of(client)
 
     assert second != first
+    for n in range(2):
+        recorded = {one.job.job_id for one in read_state(tmp_path / f"{n}.zarr").jobs}
+        assert second in recorded <= {first, second}
     assert sorted(results) == ["0.zarr", "1.zarr"]
     serial = setup.simherd.run(walk.model, batch_dim="member", parallel=False)
     for result in results.values():

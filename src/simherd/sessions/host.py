@@ -7,14 +7,15 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from simherd.clusters.connection import Connection, remove_connection, write_connection
-from simherd.config import using_file
+from simherd.config import naming_jobs, using_file
 from simherd.errors import ClusterError
+from simherd.schedulers.job_names import safe_name
 from simherd.sessions.record import Hosted
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ def host_cluster(name: str, hosted: Hosted, say: Callable[[str], None]) -> None:
 
     say(f"Starting a cluster of kind {hosted.kind!r} ...")
     options = {**_secured(hosted.kind), **hosted.options}
-    with _until_told(say), using_file(hosted.config), open_client(hosted.kind, **options) as client:
+    with (
+        _until_told(say),
+        using_file(hosted.config),
+        _jobs_named(hosted.kind, name),
+        open_client(hosted.kind, **options) as client,
+    ):
         offer_keeper(client)
         write_connection(name, _connection(client, hosted.kind))
         try:
@@ -60,6 +66,13 @@ def host_cluster(name: str, hosted: Hosted, say: Callable[[str], None]) -> None:
         finally:
             remove_connection(name)
     say("The cluster is closed.")
+
+
+def _jobs_named(kind: str, name: str) -> AbstractContextManager[None]:
+    """Let the jobs of a cluster have the name of its session, unless jobqueue.yaml gives another."""
+    from simherd.clusters import is_of_jobs
+
+    return naming_jobs(kind, safe_name(name)) if is_of_jobs(kind) else nullcontext()
 
 
 def _secured(kind: str) -> Mapping[str, Any]:
