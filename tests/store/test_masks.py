@@ -9,7 +9,7 @@ import xarray as xr
 import simherd as sh
 from simherd.engine import fill_value_for
 from simherd.store.layout import ArrayLayout
-from simherd.store.masks import mask_of
+from simherd.store.masks import IntegerRange, Noted, mask_of
 
 DONE = np.array([True, True, False])
 
@@ -21,6 +21,28 @@ def layout(dtype, fill_value=None):
     )  # fmt: skip
 
 
+class Unread:
+    """An array of which only some rows may be read: the others are noted."""
+
+    def __init__(self, values, noted):
+        self.values, self.noted = values, noted
+        self.shape, self.chunks, self.dtype = values.shape, (1,), values.dtype
+
+    def __getitem__(self, rows):
+        assert rows.start >= self.noted
+        return self.values[rows]
+
+
+def masked(dtype, values, is_done, noted):
+    """Return the mask of an output of which the first simulations are noted, one block each."""
+    values = np.array(values, dtype)
+    known = Noted(np.zeros(len(values), bool))
+    for number in range(noted):
+        known.add(range(number, number + 1), IntegerRange.of(values[number : number + 1][is_done[[number]]]))
+    return mask_of(layout(dtype), Unread(values, noted), is_done, known)
+
+
+@pytest.mark.parametrize("noted", [0, 1, 3])
 @pytest.mark.parametrize(
     ("dtype", "values", "is_masked"),
     [
@@ -36,14 +58,15 @@ def layout(dtype, fill_value=None):
         ("?", [True, False], False),
     ],
 )
-def test_integers_are_masked_where_that_changes_no_value(dtype, values, is_masked):
+def test_integers_are_masked_where_that_changes_no_value(dtype, values, is_masked, noted):
     fill = fill_value_for(np.dtype(dtype))
 
-    found = mask_of(layout(dtype), np.array([*values, fill], dtype), DONE)
+    found = masked(dtype, [*values, fill], DONE, noted if np.dtype(dtype).kind in "iu" else 0)
 
     assert found == (int(fill) if is_masked else None)
 
 
+@pytest.mark.parametrize("noted", [0, 2, 3])
 @pytest.mark.parametrize(
     ("dtype", "values", "is_masked"),
     [
@@ -57,11 +80,24 @@ def test_integers_are_masked_where_that_changes_no_value(dtype, values, is_maske
         ("u1", [255, 1, 7], False),
     ],
 )
-def test_masked_integers_of_64_bits_are_missing_where_all_simulations_are_done(dtype, values, is_masked):
+def test_masked_integers_of_64_bits_are_missing_where_all_simulations_are_done(
+    dtype, values, is_masked, noted
+):
     fill = int(fill_value_for(np.dtype(dtype)))
-    array = np.array([fill if one is None else one for one in values], dtype)
+    values = [fill if one is None else one for one in values]
 
-    assert mask_of(layout(dtype), array, np.ones(3, bool)) == (fill if is_masked else None)
+    assert masked(dtype, values, np.ones(3, bool), noted) == (fill if is_masked else None)
+
+
+@pytest.mark.parametrize(("dtype", "is_masked"), [("i8", True), ("i4", False)])
+def test_what_is_missing_where_noted_values_are_short_counts(dtype, is_masked):
+    noted, array = Noted(np.zeros(3, bool)), np.full((3, 2), fill_value_for(np.dtype(dtype)))
+    noted.add(range(2), IntegerRange.of(np.ones((2, 2), dtype)))
+    noted.add(range(2, 3), IntegerRange.of(np.ones((1, 1), dtype)))
+
+    found = mask_of(layout(dtype), array, np.array([True, True, is_masked]), noted)
+
+    assert found == (array[0, 0] if is_masked else None)
 
 
 def test_a_fill_value_of_the_user_is_not_masked():
@@ -195,3 +231,17 @@ def test_simulations_that_are_done_are_chosen_along_the_batch(tmp_path):
     assert done.p__name.values.tolist() == ["n0", "n1", "n3", "n4"]
     assert done.p__count.values.tolist() == [0, 1, 3, 4]
     assert done.limits__map.dims == ("y", "x")
+
+
+@pytest.mark.parametrize("where", [{}, {"parallel": True, "scheduler": "threads", "workers": 2}])
+def test_integers_that_a_run_has_written_are_not_read_again(tmp_path, monkeypatch, where):
+    read = []
+    monkeypatch.setattr("simherd.store.masks._rows", lambda values, rows: read.append(values) or values[rows])
+
+    ds = run(2, tmp_path / "out.zarr", **where)
+    blocks = len(read)
+    ds = run(2, tmp_path / "out.zarr", rerun="failed", **where)
+
+    np.testing.assert_array_equal(ds.p__count, [0, 1, np.nan, 3, 4])
+    assert blocks == 2 * 3  # outputs and blocks, as they were written
+    assert len(read) > blocks  # of the earlier run

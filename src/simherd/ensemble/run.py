@@ -290,6 +290,8 @@ class _Run:
             self.store.settle(report.result)
             if self.checkpoints is not None:
                 self.checkpoints.remove(report.result.numbers)
+        if report.integers is not None:
+            self.store.note_integers(report.integers)
         if report.unfinished is not None:
             self.pending.put_back([report.unfinished])
         self.outcome.done += report.done

@@ -28,6 +28,7 @@ from simherd.errors import SimulationError
 from simherd.model.graph import Key
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.marks import Marks
+from simherd.store.masks import BlockIntegers
 from simherd.store.writer import BlockWriter
 
 __all__ = [
@@ -116,6 +117,8 @@ class BlockReport:
     """Operating-system process and thread that ran it."""
     result: BlockResult | None
     """The values, if they are not written yet."""
+    integers: BlockIntegers | None = None
+    """The ranges of integer outputs, of simulations that ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +181,7 @@ def run_task(job: Job, block: Block) -> BlockReport:
         seconds=time.perf_counter() - started,
         worker=f"{os.getpid()}/{threading.get_native_id()}",
         result=None if is_written else result,
+        integers=BlockIntegers.of(result),
     )
 
 

@@ -14,7 +14,7 @@ from simherd.engine.columns import Column
 from simherd.engine.plan import Array
 from simherd.store.concatenated import ConcatenatedArray
 from simherd.store.layout import ArrayLayout, concatenated, with_common_sizes
-from simherd.store.masks import FILL_ATTR, masks_of
+from simherd.store.masks import FILL_ATTR, BlockIntegers, masks_of
 from simherd.store.writer import SECONDS, ArrayWriter
 from simherd.user_warnings import warn_user
 
@@ -65,6 +65,9 @@ class MemoryStore:
             else:
                 self.arrays[number] = _enlarged(array, shape, self.layouts[number].fill_value)
         self.writer().write(result)
+
+    def note_integers(self, block: BlockIntegers) -> None:
+        """Leave it: values in memory are looked through when the result is opened."""
 
     def open(self, decoding: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Return the result, decoded as `xarray.open_zarr` decodes that of a store."""

@@ -17,6 +17,7 @@ from simherd.reserved import FINGERPRINT, MODEL, SECONDS, STATUS
 from simherd.store.concatenated import ConcatenatedArray
 from simherd.store.durable import sync_folder
 from simherd.store.journal import record_failures
+from simherd.store.masks import BlockIntegers
 from simherd.store.os_errors import os_errors_named
 
 __all__ = [
@@ -63,6 +64,10 @@ class BlockStore(Protocol):
 
     def settle(self, result: BlockResult) -> None:
         """Write a block that came back, after making room for it."""
+        ...
+
+    def note_integers(self, block: BlockIntegers) -> None:
+        """Hear the range of the integers of a block that was written."""
         ...
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from simherd.store.durable import sync_folder
 from simherd.store.durable_store import as_durable
 from simherd.store.inputs import aligned, without_huge
 from simherd.store.layout import ArrayLayout, concatenated, with_common_sizes
-from simherd.store.masks import FILL_ATTR, masks_of
+from simherd.store.masks import FILL_ATTR, BlockIntegers, Noted, masks_of
 from simherd.store.os_errors import os_errors_named
 from simherd.store.places import check_writable
 from simherd.store.shares import metadata_lock
@@ -78,6 +79,7 @@ class ZarrStore:
         if isinstance(target, Path):
             check_writable(target)
         self.layouts = list(layouts)
+        self._noted: dict[str, Noted] = {}
         self.texts: dict[Any, np.dtype[Any]] = {}
         with (
             _foreign_errors_named(target),
@@ -101,6 +103,7 @@ class ZarrStore:
         store = cls.__new__(cls)
         store.group = group
         store.layouts = list(layouts)
+        store._noted = {}
         store.texts = _texts_of(base)
         store.arrays = [_opened(group, one) for one in layouts]
         return store
@@ -158,6 +161,14 @@ class ZarrStore:
                         self._make_longer(result)
             self.writer().write(result)
 
+    def note_integers(self, block: BlockIntegers) -> None:
+        """Remember the range of the integers of a block that was written."""
+        for layout, found in zip(self.layouts[:-2], block.ranges, strict=True):
+            if found is not None and found.dtype == layout.dtype and not layout.parts:
+                inner = found if layout.has_clock else replace(found, sizes=found.sizes[1:])
+                nothing = Noted(np.zeros(self.arrays[-2].shape, bool))
+                self._noted.setdefault(layout.name, nothing).add(block.numbers, inner)
+
     def _make_longer(self, result: BlockResult) -> None:
         """Let arrays have room for a block; another run may have made them longer meanwhile."""
         self.arrays = [_opened(self.group, one) for one in self.layouts]
@@ -179,7 +190,7 @@ class ZarrStore:
         """Finish after all workers: cut rows of concatenated values to the longest, and mask integers."""
         self._set_room(ConcatenatedArray.used)
         with os_errors_named("read the integers of", self.folder):
-            masks = masks_of(self.layouts, self.arrays)
+            masks = masks_of(self.layouts, self.arrays, self._noted)
         self._set_masks(masks)
 
     def _set_masks(self, masks: Mapping[str, int]) -> None:
