@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import multiprocessing
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distributed import Client, Nanny
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from simherd.executors.losses import Keeper
 
 __all__ = ["GuardedNanny", "OwningClient", "ended_by_signals"]
+
+KILLS = 2.5
+"""How much longer than its time to end a worker may need until it has ended, killed at last."""
 
 
 class OwningClient(Client):
@@ -130,3 +135,29 @@ class GuardedNanny(Nanny):
         """Start the worker process, also when it starts again after a crash."""
         with without_main(), lent_environment(self.pre_spawn_env), starting_with_blocked("SIGINT"):
             return await super().instantiate()
+
+    async def kill(self, timeout: float = 5, reason: str = "nanny-kill") -> None:
+        """End the worker process.
+
+        Dask's own waits for ever where it is called again for a process that did not even end when it was
+        killed, because a file system hangs. So does Python when it ends, unless it forgets the process.
+
+        Raises
+        ------
+        TimeoutError
+            If the process does not end.
+        """
+        worker = self.process
+        try:
+            await asyncio.wait_for(super().kill(timeout, reason=reason), KILLS * timeout)
+        except TimeoutError:
+            if worker is not None and worker.process is not None:
+                children: Any = multiprocessing.process
+                children._children.discard(worker.process._process)
+            raise
+
+    async def close(self, timeout: float = 5, reason: str = "nanny-close") -> Literal["OK"]:  # type: ignore[override]  # as Dask's
+        """Close, whether the worker process ends or not."""
+        with suppress(TimeoutError):
+            await super().close(timeout, reason=reason)
+        return "OK"
