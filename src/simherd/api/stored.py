@@ -177,11 +177,11 @@ def _close_up_as_last(store: Any, claim: Claim | None) -> None:
 
 def _close_up(store: Any) -> None:
     """Leave nothing in a store that only runs need."""
-    from simherd.store.batch_store import status_of
+    from simherd.store.batch_store import STATUS, outcomes_of
 
     remove_marks(store.folder)
     store.close_up()
-    if not (status_of(store) == Status.PENDING).any():
+    if not (outcomes_of(store, STATUS) == Status.PENDING).any():
         CheckpointFolder(store.folder, None).clear()
 
 
@@ -238,11 +238,12 @@ def _reopened(
 ) -> tuple[Any, Schema, Numbers] | None:
     """Return the store of an earlier run, its schema and what is left to run; None if there is none."""
     from simherd.store.batch_store import (
+        SECONDS,
+        STATUS,
         is_begun,
+        outcomes_of,
         read_fingerprint,
         reopen_batch_store,
-        seconds_of,
-        status_of,
     )
     from simherd.store.lost import lost_inputs
     from simherd.store.model_versions import accept_changes, versions_in
@@ -255,7 +256,7 @@ def _reopened(
     now = prepared.fingerprint(before)
     changes = check_is_same(target, stored, now, going.accepts_changed_model)
     store = reopen_batch_store(target, setup.dataset, _has_clock(prepared))
-    status, seconds = status_of(store), seconds_of(store)
+    status, seconds = outcomes_of(store, STATUS), outcomes_of(store, SECONDS)
     lost = _lost(store, status)
     versions = versions_in(stored)
     if changes:
@@ -266,7 +267,7 @@ def _reopened(
         schema = check_agreement(batch, schema)
     if not is_as_long:
         store = _lengthened(prepared, store, schema, versions, is_alone)
-        status = status_of(store)
+        status = outcomes_of(store, STATUS)
     status[lost[lost < len(status)]] = Status.PENDING
     if is_alone:
         store.write_again(prepared.base(schema), lost_inputs(target))

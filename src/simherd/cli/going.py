@@ -10,7 +10,7 @@ import numpy as np
 from simherd.api.batch import RERUN
 from simherd.api.stored import check_is_same
 from simherd.engine.block import Status
-from simherd.store.batch_store import is_begun, open_as_written, read_fingerprint, status_of
+from simherd.store.batch_store import STATUS, is_begun, open_as_written, outcomes_of, read_fingerprint
 from simherd.store.lock_state import refuse_if_locked
 from simherd.store.lost import find_lost, lost_simulations
 from simherd.store.places import as_folder
@@ -77,6 +77,6 @@ def _found_status(assembled: Assembled, going: dict[str, Any]) -> Array | None:
     if not going["resume"] or store is None or not is_begun(folder := as_folder(store)):
         return None
     opened = open_as_written(folder)
-    status = status_of(opened)
+    status = outcomes_of(opened, STATUS)
     status[lost_simulations(find_lost(opened, status))] = Status.PENDING
     return status

@@ -33,17 +33,18 @@ from simherd.store.zarr_store import ZarrStore
 
 __all__ = [
     "FINGERPRINT",
+    "SECONDS",
+    "STATUS",
     "bear_store",
     "create_batch_store",
     "identity_of",
     "is_begun",
     "lengthen",
     "open_as_written",
+    "outcomes_of",
     "read_fingerprint",
     "reopen_batch_store",
-    "seconds_of",
     "set_pending",
-    "status_of",
     "write_fingerprint",
 ]
 
@@ -268,28 +269,24 @@ def _lengthen(store: ZarrStore, base: xr.Dataset, dim: str, fingerprint: Mapping
     sync_folder(folder)
 
 
-def status_of(store: ZarrStore) -> Array:
-    """Return what became of the simulations of a batch, shape (simulations,).
+def outcomes_of(store: ZarrStore, name: str) -> Array:
+    """Return what the store of a batch says of each simulation, shape (simulations,).
+
+    Parameters
+    ----------
+    store : ZarrStore
+        Store of a batch.
+    name : str
+        `STATUS` for what became of them, `SECONDS` for how long they took, NaN if they did not run.
 
     Raises
     ------
     StoreError
         If it is damaged, or the operating system refuses.
     """
-    with os_errors_named("read the status of", store.folder):
-        return read_array(store.arrays[-2])
-
-
-def seconds_of(store: ZarrStore) -> Array:
-    """Return how long the simulations of a batch took, in s, shape (simulations,); NaN if not run.
-
-    Raises
-    ------
-    StoreError
-        If they are damaged, or the operating system refuses.
-    """
-    with os_errors_named("read the seconds of", store.folder):
-        return read_array(store.arrays[-1])
+    place = {STATUS: -2, SECONDS: -1}[name]
+    with os_errors_named(f"read {name} of", store.folder):
+        return read_array(store.arrays[place])
 
 
 def set_pending(store: ZarrStore, numbers: Numbers) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import zarr
 
 from simherd.errors import SimherdError
-from simherd.store.batch_store import is_begun, open_as_written, read_fingerprint, status_of
+from simherd.store.batch_store import is_begun, open_as_written, outcomes_of, read_fingerprint
 from simherd.store.lost import NeededChunks, missing_chunks, needed_chunks, needed_inputs, written_chunks
 from simherd.store.opening import chunk_path, damages, open_array, unreadable_chunk
 from simherd.store.reading import open_store
@@ -86,7 +86,7 @@ def naming_damaged_inputs(path: Path) -> Iterator[None]:
 def _outputs(group: zarr.Group, path: Path) -> Iterator[NeededChunks]:
     if is_begun(path):
         store = open_as_written(path)
-        yield from needed_chunks(store, status_of(store))
+        yield from needed_chunks(store, outcomes_of(store, STATUS))
     elif group.attrs.get(STATUS) != UNFINISHED and (path / FINGERPRINT).exists():
         for name, (clock, _) in read_fingerprint(path)["outputs"].items():
             yield _of_one_simulation(open_array(group, name), clock is not None)
