@@ -277,5 +277,5 @@ def test_a_hosted_cluster_that_cannot_start_is_an_error_with_the_cause(simherd):
     )
 
     assert started.code == 1
-    assert "did not start" in started.err
+    assert "The workers cannot keep files in local_directory='/dev/null/x'" in started.err
     assert started.err.endswith("Error: Session 'pool' has ended, see above.\n")
