@@ -16,7 +16,7 @@ help:
 	@echo "make demo    run both examples on real data and draw their pictures (in $(DEMO)/)"
 	@echo "make test    run all tests"
 	@echo "make quick   run the tests that start no workers and no daemons"
-	@echo "make test-versions  run them on the lowest versions declared, and on other Pythons"
+	@echo "make test-versions  run those on the lowest versions declared, and on Python 3.12 and 3.13"
 	@echo "make lint    check style, types and who imports whom"
 	@echo "make format  format the code"
 	@echo "make bench   measure speed, side by side with bare loops"
