@@ -91,6 +91,14 @@ def test_the_error_is_an_ordinary_one_that_travels():
     assert isinstance(error, TimeoutError)
 
 
+def test_simulation_that_ends_after_its_time_has_failed():
+    """Its worker is being ended, and the signals for that cut off what compiled code waits for."""
+    timed = limit_of(60).simulation(3)
+
+    with pytest.raises(SimulationTimeoutError, match="Simulation 3 took longer"), timed:
+        timed.ends_at = time.monotonic()
+
+
 def test_a_simulation_without_number_is_called_the_simulation():
     with pytest.raises(SimulationTimeoutError, match="The simulation took"), limit_of(0.01).simulation(-1):
         spin()

@@ -87,8 +87,10 @@ class Timed:
             watchdog.end(self)
             raise
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         _watchdog().end(self)
+        if kind is None and time.monotonic() >= self.ends_at:  # compiled code came back at the last moment
+            raise out_of_time(self.number, self.limit.seconds)
 
     def start(self, now: float) -> None:
         """Set when the error is raised, and when the process ends, on the monotonic clock."""
