@@ -72,14 +72,15 @@ def _cut_off(*_):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options",
+    ("options", "store"),
     [
-        {},
-        {"parallel": True, "scheduler": "threads"},
-        pytest.param({"parallel": True, "scheduler": "processes", "workers": 2}, id="processes"),
+        ({}, None),
+        ({}, "out.zarr"),
+        ({"scheduler": "threads"}, "out.zarr"),
+        ({"scheduler": "processes", "workers": 2}, None),
     ],
+    ids=str,
 )
-@pytest.mark.parametrize("store", [None, "out.zarr"])
 @pytest.mark.parametrize("gains", [[0, 1, 3, 2], [3, 2, 1, 0], [1, 1, 5, 1, 1]])
 def test_an_output_of_a_batch_is_as_long_as_the_longest_of_all(tmp_path, options, store, gains):
     batch = setup(gain=("member", np.array(gains)))

@@ -75,9 +75,14 @@ COUNTS = [*np.random.default_rng(0).poisson(20, 50).tolist(), 700, 0, 3]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
-@pytest.mark.parametrize("block_size", [7, "auto"])
-@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize(
+    ("scheduler", "block_size", "stored"),
+    [
+        (*where, stored)
+        for where in [("sync", 7), ("threads", "auto"), ("processes", 7)]
+        for stored in (True, False)
+    ],
+)
 def test_each_simulation_has_its_values_back(tmp_path, scheduler, block_size, stored):
     store = tmp_path / "out.zarr" if stored else None
     where = {"parallel": True, "scheduler": scheduler, "workers": 2}

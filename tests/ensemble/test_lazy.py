@@ -188,8 +188,7 @@ def test_large_inputs_keep_their_labels(small):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunks", [None, {}, {"b": 7}])
-@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+@pytest.mark.parametrize(("suffix", "chunks"), [("nc", None), ("nc", {"b": 7}), ("zarr", None), ("zarr", {})])
 def test_opened_files_stay_files(small, tmp_path, suffix, chunks):
     values = np.random.default_rng(3).random((30, 5))
     stored = xr.Dataset({"f": (("b", "x"), values)})

@@ -26,7 +26,6 @@ VICTIMS = Path(__file__).with_name("victims.py")
 
 CLIENT = pytest.param("client", marks=pytest.mark.cluster)
 IN_PROCESSES = ["processes", CLIENT]
-SURVIVING_SIGNALS = ["serial", *IN_PROCESSES]
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +44,7 @@ def mend(table, reference, executor="serial"):
 # Simulations that fail ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", *IN_PROCESSES])
+@pytest.mark.parametrize("executor", ["serial", CLIENT])
 def test_a_simulation_that_raises(table, uninterrupted, executor):
     table.order(harm={5: "raise", 10: "raise"})
     told = table.start(executor).ends(3)
@@ -63,8 +62,14 @@ def test_a_simulation_that_raises(table, uninterrupted, executor):
     mend(table, uninterrupted(table), executor)
 
 
-@pytest.mark.parametrize("harm", ["segfault", "exit", "kill"])
-@pytest.mark.parametrize("executor", IN_PROCESSES)
+@pytest.mark.parametrize(
+    ("executor", "harm"),
+    [
+        ("processes", "segfault"),
+        ("processes", "exit"),
+        pytest.param("client", "kill", marks=pytest.mark.cluster),
+    ],
+)
 def test_a_simulation_that_kills_its_worker(table, uninterrupted, executor, harm):
     table.order(harm={5: harm})
     table.start(executor).ends(3)
@@ -117,8 +122,10 @@ def test_a_simulation_that_takes_more_memory_than_its_worker_has(table, uninterr
     mend(table, uninterrupted(table))
 
 
-@pytest.mark.parametrize("harm", ["spin", "sleep"])
-@pytest.mark.parametrize("executor", IN_PROCESSES)
+@pytest.mark.parametrize(
+    ("executor", "harm"),
+    [("processes", "spin"), pytest.param("client", "sleep", marks=pytest.mark.cluster)],
+)
 def test_a_simulation_that_never_ends(table, uninterrupted, executor, harm):
     table.order(harm={5: harm})
     table.start(executor, timeout_s=2).ends(3)
@@ -164,7 +171,7 @@ def kill_at_work(table, run, pid):
 
 # The client is killed ----------------------------------------------------------------------------------
 
-MOMENTS = 16
+MOMENTS = 12
 
 
 @pytest.mark.parametrize("executor", ["serial", "processes"])
@@ -316,7 +323,6 @@ def small_disk(table):
     ("executor", "on_error"),
     [
         ("serial", "raise"),
-        ("serial", "record"),
         ("processes", "record"),
         pytest.param("client", "record", marks=pytest.mark.cluster),
     ],
@@ -363,15 +369,17 @@ def test_a_disk_that_is_full_before_the_first_block(table, uninterrupted, small_
 # Signals that ask to end -------------------------------------------------------------------------------
 
 TO_RUNNER, TO_GROUP = False, True
-SIGNALS = [
-    (signal.SIGTERM, TO_RUNNER),
-    (signal.SIGINT, TO_GROUP),  # what a terminal does
-    (signal.SIGUSR1, TO_RUNNER),
-]
 
 
-@pytest.mark.parametrize(("number", "to_group"), SIGNALS, ids=["SIGTERM", "SIGINT to all", "SIGUSR1"])
-@pytest.mark.parametrize("executor", SURVIVING_SIGNALS)
+@pytest.mark.parametrize(
+    ("executor", "number", "to_group"),
+    [
+        ("serial", signal.SIGTERM, TO_RUNNER),
+        ("serial", signal.SIGUSR1, TO_RUNNER),
+        ("processes", signal.SIGINT, TO_GROUP),  # what a terminal does
+        pytest.param("client", signal.SIGTERM, TO_RUNNER, marks=pytest.mark.cluster),
+    ],
+)
 def test_a_signal_that_asks_to_end(table, uninterrupted, executor, number, to_group):
     check_interruption(table, uninterrupted, executor, number, to_group)
 
@@ -417,7 +425,7 @@ def check_interruption(table, uninterrupted, executor, number, to_group):
     table.check_clean()
 
 
-@pytest.mark.parametrize("executor", SURVIVING_SIGNALS)
+@pytest.mark.parametrize("executor", IN_PROCESSES)
 def test_blocks_that_outlast_the_grace_time_are_dropped(table, uninterrupted, executor):
     table.order(harm={5: "sleep"})
     run = table.start(executor, grace_s=1)
@@ -484,8 +492,8 @@ def test_of_two_clients_that_start_at_once_one_is_refused(table, uninterrupted, 
 SIMHERD = str(Path(sys.executable).with_name("simherd"))
 
 
-@pytest.fixture(params=[False, True], ids=["serial", "processes"])
-def experiment(request, table):
+@pytest.fixture
+def experiment(table):
     """Write an experiment file, of more simulations than are on their way at once, and return its path."""
     table.simulations = 24
     content = {
@@ -503,7 +511,7 @@ def experiment(request, table):
         },
         "run": {
             "store": str(table.store),
-            **({"scheduler": "processes"} if request.param else {"parallel": False}),
+            "scheduler": "processes",
             "block_size": 2,
         },
         "cluster": {"kind": "local", "workers": 2},
