@@ -135,13 +135,38 @@ def run(worker: str, mark: str, shared: str, stacks: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     with mmap.mmap(int(shared), SIZE) as memory:
-        if not _has_ended(int(worker), memory):
-            _write_sign(int(worker), memory, int(stacks))
-            send({int(worker): 0}, signal.SIGSTOP)  # it starts nothing more
-            end_all(lambda: _left_by(int(worker), mark))
-            send({int(worker): 0}, signal.SIGKILL)
-            _wait_for_end(int(worker))
+        look_s = IDLE_S
+        while not _has_ended(int(worker), memory, look_s):
+            if _end_at_deadline(int(worker), mark, memory, int(stacks)):
+                break
+            look_s = LOOK_S
     end_all(lambda: _left_by(int(worker), mark))
+
+
+def _end_at_deadline(worker: int, mark: str, memory: mmap.mmap, stacks: int) -> bool:
+    """End a worker, unless it gets on while the sign is written; return whether it is ended."""
+    sign = _sign(memory)
+    _write_sign(worker, sign, stacks)
+    send({worker: 0}, signal.SIGSTOP)  # it starts nothing more
+    if _left_s(memory) > 0:
+        if sign is not None:
+            sign.unlink(missing_ok=True)
+        send({worker: 0}, signal.SIGCONT)
+        return False
+    end_all(lambda: _left_by(worker, mark))
+    send({worker: 0}, signal.SIGKILL)
+    _wait_for_end(worker)
+    return True
+
+
+def _left_s(memory: mmap.mmap) -> float:
+    """Return the time until the deadline, in s."""
+    return float(DEADLINE.unpack_from(memory)[0]) - time.monotonic()
+
+
+def _sign(memory: mmap.mmap) -> Path | None:
+    path = bytes(memory[SIGN:]).rstrip(b"\0")
+    return Path(os.fsdecode(path)) if path else None
 
 
 def _left_by(worker: int, mark: str) -> Programs:
@@ -149,13 +174,11 @@ def _left_by(worker: int, mark: str) -> Programs:
     return {process: start for process, start in found.items() if process not in (worker, os.getpid())}
 
 
-def _has_ended(worker: int, memory: mmap.mmap) -> bool:
+def _has_ended(worker: int, memory: mmap.mmap, look_s: float) -> bool:
     """Wait for the end of the worker, and return whether it came before the deadline."""
-    look_s, is_open = IDLE_S, True
+    is_open = True
     while os.getppid() == worker:
-        (deadline,) = DEADLINE.unpack_from(memory)
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
+        if (left_s := _left_s(memory)) <= 0:
             return False
         ready, _, _ = select.select([0] if is_open else [], [], [], min(look_s, left_s))
         if ready:
@@ -163,13 +186,10 @@ def _has_ended(worker: int, memory: mmap.mmap) -> bool:
     return True
 
 
-def _write_sign(worker: int, memory: mmap.mmap, stacks: int) -> None:
+def _write_sign(worker: int, sign: Path | None, stacks: int) -> None:
     """Write that the time was over; not for ever, where the file system hangs."""
-    path = bytes(memory[SIGN:]).rstrip(b"\0")
-    if path:
-        writing = threading.Thread(
-            target=lambda: Path(os.fsdecode(path)).write_bytes(_stacks_of(worker, stacks)), daemon=True
-        )
+    if sign is not None:
+        writing = threading.Thread(target=lambda: sign.write_bytes(_stacks_of(worker, stacks)), daemon=True)
         writing.start()
         writing.join(END_S)
 
