@@ -98,8 +98,8 @@ def test_a_cluster_that_cannot_start_says_why_in_the_log(state, wait_for):
     start(Request(name="pool", command=command, hosted=Hosted(kind="local", options=options), in_tmux=False))
     wait_for(lambda: not find("pool").state.is_live)
 
-    assert find("pool").ending.exit_code == 1
-    assert "The workers on this machine did not start" in log_of("pool").read_text()
+    assert find("pool").ending.exit_code == 2
+    assert "cannot keep files in local_directory='/dev/null/nowhere'" in log_of("pool").read_text()
 
 
 @pytest.mark.parametrize(("configured", "name"), [({}, "night_1"), ({"name": "ours"}, "ours")])
