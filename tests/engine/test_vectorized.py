@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import simherd as sh
 from simherd.engine import Block, BlockRun, Column, Plan, Simulator, Status, Tap
-from simherd.engine.agreement import Agreement, compare_ways
+from simherd.engine.agreement import Agreement, _split_time, compare_ways
 from simherd.engine.block import Stopped
 from simherd.engine.looped import looped_processes
 from simherd.engine.rows import EachRow, RowColumn, has_rows, rows_of, stack
@@ -734,6 +735,16 @@ def test_simulations_that_agree_have_their_times_measured():
     assert isinstance(found, Agreement)
     assert found.loop_seconds > 0
     assert 0 < found.seconds_among(1000) <= found.seconds_among(10)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.1, 1.0, 9.0, 20.0])
+def test_times_among_simulations_are_never_negative(seconds):
+    together = SimpleNamespace(run=lambda rows: (None, 10.0))
+
+    each, overhead = _split_time(together, np.arange(3), seconds, loop_seconds=20.0)
+
+    assert each >= 0.0
+    assert overhead >= 0.0
 
 
 def test_as_many_candidates_run_as_it_takes_and_failed_ones_are_left_out():

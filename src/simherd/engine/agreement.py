@@ -121,7 +121,8 @@ def _split_time(together: _Together, rows: Array, seconds: float, loop_seconds: 
         return seconds / len(rows), 0.0
     more = np.resize(rows, MORE * len(rows))
     _, seconds_of_more = together.run(more)
-    each = max(seconds_of_more - seconds, 0.0) / (len(more) - len(rows))
+    added = max(seconds_of_more - seconds, 0.0) / (len(more) - len(rows))
+    each = min(added, seconds_of_more / len(more))  # the first of two noisy times may be too short
     return each, seconds_of_more - each * len(more)
 
 
