@@ -181,7 +181,7 @@ def run_task(job: Job, block: Block) -> BlockReport:
         seconds=time.perf_counter() - started,
         worker=f"{os.getpid()}/{threading.get_native_id()}",
         result=None if is_written else result,
-        integers=BlockIntegers.of(result),
+        integers=BlockIntegers.of(result) if len(result.numbers) else None,
     )
 
 
