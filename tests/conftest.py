@@ -19,7 +19,7 @@ import xarray as xr
 
 import simherd as sh
 
-pytest_plugins = ["simherd_testbed", "simherd_budgets"]
+pytest_plugins = ["simherd_testbed", "simherd_budgets", "simherd_forks"]
 
 # Worker processes cannot import this file: its classes travel by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

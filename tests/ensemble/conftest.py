@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 import uuid
 import warnings
@@ -19,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import xarray as xr
+from simherd_forks import Fork, Forks
 
 VICTIMS = Path(__file__).with_name("victims.py")
 MARK = "SIMHERD_TABLE_OF_FAILURES"
@@ -61,7 +60,7 @@ def expected_outputs(simulations: int, cells: int) -> dict[str, np.ndarray]:
 class Run:
     """A batch that runs in a process of its own."""
 
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | Fork
     report: Path
     """Where it tells what became of it."""
 
@@ -110,6 +109,7 @@ class Table:
     """A store, the runs that write it, one after another or at once, and what must hold afterwards."""
 
     folder: Path
+    forks: Forks
     simulations: int = 12
     block_size: int = 4
     cells: int = 8
@@ -122,8 +122,8 @@ class Table:
         for path in (self.tmp, self.cwd, self.place):
             path.mkdir(parents=True)
         self.runs = 0
-        self.kept: set[int] = set()
-        """Processes that the test itself still needs."""
+        self.sessions: set[int] = set()
+        """Sessions of the batches: what is forked has the mark of its server."""
         self.order()
 
     @property
@@ -134,10 +134,6 @@ class Table:
     def has_store(self) -> bool:
         """Whether there is something that calls itself a store."""
         return (self.store / "zarr.json").exists()
-
-    def is_being_made(self) -> bool:
-        """Return whether the first file of a store is there, wherever a run begins it."""
-        return any("zarr.json" in files for _, _, files in os.walk(self.place))
 
     # What runs -------------------------------------------------------------------------------------
 
@@ -169,12 +165,22 @@ class Table:
     def start(self, executor: str, where: dict[str, Any] | None = None, **options: Any) -> Run:
         """Start a run with options of ``Dataset.simherd.run``."""
         arguments = self.arguments(executor, where or {}, options)
-        return self.start_program([sys.executable, str(VICTIMS), json.dumps(arguments)], arguments["report"])
+        path = Path(arguments["report"])
+        with path.with_suffix(".out").open("wb") as out:
+            fork = self.forks.start(
+                [str(VICTIMS), json.dumps(arguments)],
+                stdout=out.fileno(),
+                stderr=out.fileno(),
+                cwd=self.cwd,
+                env=self.environment,
+            )
+        self.sessions.add(fork.pid)
+        return Run(fork, path)
 
-    def start_program(self, argv: list[str], report: str | None = None) -> Run:
+    def start_program(self, argv: list[str]) -> Run:
         """Start a program among the processes that must not stay."""
-        self.runs += report is None
-        path = Path(report or self.folder / f"run{self.runs}.json")
+        self.runs += 1
+        path = self.folder / f"run{self.runs}.json"
         with path.with_suffix(".out").open("wb") as out:
             popen = subprocess.Popen(
                 argv,
@@ -226,10 +232,6 @@ class Table:
     # What must hold --------------------------------------------------------------------------------
 
     until = staticmethod(until)
-
-    def serve(self) -> Server:
-        """Return what runs batches without the time that imports take."""
-        return Server(self)
 
     def open(self) -> xr.Dataset:
         """Open the store with integers as they are stored, where every warning is an error."""
@@ -331,79 +333,21 @@ class Table:
 
     def processes(self) -> list[psutil.Process]:
         """Return the living processes of these runs."""
-        return [p for p in psutil.process_iter() if p.pid not in self.kept and self._is_ours(p)]
+        return [p for p in psutil.process_iter() if self._is_ours(p)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             is_dead = process.status() == psutil.STATUS_ZOMBIE
-            return not is_dead and process.environ().get(MARK) == self.mark
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return not is_dead and (
+                os.getsid(process.pid) in self.sessions or process.environ().get(MARK) == self.mark
+            )
+        except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
             return False
 
     def close(self) -> None:
         """End all processes that a test left."""
-        self.kept.clear()
         for process in self.processes():
             process.kill()
-
-
-class Server:
-    """Runs batches in forks of one process, which has imported all that they need.
-
-    Parameters
-    ----------
-    table : Table
-        What the runs belong to.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.report = Path()
-        self.popen = subprocess.Popen(
-            [sys.executable, str(VICTIMS), "serve"],
-            stdin=subprocess.PIPE,
-            cwd=table.cwd,
-            env=table.environment,
-            text=True,
-        )
-        table.kept.add(self.popen.pid)
-
-    def run(
-        self, executor: str, moment: tuple[Callable[[], bool], float] | None = None, **options: Any
-    ) -> int:
-        """Resume a run and return its exit code.
-
-        A `moment` is what to wait for, and how long then, in s, until it is ended like ``kill -9``.
-        """
-        arguments = self.table.arguments(executor, {}, {"resume": True, **options})
-        self.report = Path(arguments["report"])
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(json.dumps(arguments) + "\n")
-        self.popen.stdin.flush()
-        pid_file, code_file = self.report.with_suffix(".pid"), self.report.with_suffix(".code")
-        until(pid_file.exists, "fork")
-        if moment is not None:
-            event, delay_s = moment
-            until(lambda: event() or code_file.exists(), "the moment")
-            time.sleep(delay_s)
-            if not code_file.exists():
-                os.kill(int(pid_file.read_text()), signal.SIGKILL)
-        until(code_file.exists, "end of the run")
-        return int(code_file.read_text())
-
-    @property
-    def output(self) -> str:
-        """What the latest run said."""
-        return self.report.with_suffix(".out").read_text()[-6000:]
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        assert self.popen.stdin is not None
-        self.popen.stdin.close()
-        self.popen.kill()
-        self.popen.wait(LIMIT_S)
 
 
 def _belongs(path: Path) -> bool:
@@ -422,22 +366,22 @@ def _belongs(path: Path) -> bool:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[Table]:
+def table(tmp_path: Path, forks: Forks) -> Iterator[Table]:
     """Return a table of twelve simulations in blocks of four."""
-    made = Table(tmp_path / "table")
+    made = Table(tmp_path / "table", forks)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Table], xr.Dataset]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Callable[[Table], xr.Dataset]:
     """Return a function that gives the result of a serial run of the same batch that nothing disturbed."""
     made: dict[tuple[int, int, int], xr.Dataset] = {}
 
     def reference(table: Table) -> xr.Dataset:
         key = table.simulations, table.block_size, table.cells
         if key not in made:
-            other = Table(tmp_path_factory.mktemp("uninterrupted") / "table", *key)
+            other = Table(tmp_path_factory.mktemp("uninterrupted") / "table", forks, *key)
             other.start("serial").ends(0)
             made[key] = other.open().load()
         return made[key]

@@ -171,63 +171,61 @@ def kill_at_work(table, run, pid):
 
 # The client is killed ----------------------------------------------------------------------------------
 
-MOMENTS = 12
+STEPS_TO_A_STORE, STEPS_IN_A_RUN = 20, 60
 
 
-@pytest.mark.parametrize("executor", ["serial", "processes"])
-def test_a_client_is_killed_at_random_moments(table, uninterrupted, executor):
+@pytest.mark.parametrize(("executor", "moments"), [("serial", 12), ("processes", 6)])
+def test_a_client_is_killed_at_random_moments(table, uninterrupted, executor, moments):
     """In the making of the store and in the run; failures are on their way to the journal, too."""
     table.simulations = 96
     harm = dict.fromkeys(range(5, 96, 17), "raise")
     table.order(pause=0.005, harm=harm)
     rng = np.random.default_rng(1998)
-    killed = before_store = in_the_middle = tries = 0
+    killed = before_store = in_the_middle = 0
 
-    with table.serve() as server:
-        for _ in range(3 * MOMENTS):
-            status, since, finished = table.check(), len(table.log), table.whole_blocks()
-            code = server.run(executor, random_moment(table, rng, tries))
-            assert code in (3, -signal.SIGKILL), server.output
-            after, tries = table.check(), 0 if table.has_store else tries + 1
-            assert (after == status)[status != PENDING].all(), "what was settled is so no more"
-            table.check_not_again(finished, since)
-            if code == 3:
-                complete(table, server, executor, harm, uninterrupted(table))
-                continue
-            killed += 1
-            before_store += not table.has_store
-            in_the_middle += PENDING in after and DONE in after
-            if killed >= MOMENTS and before_store >= 2 and in_the_middle >= 4:
-                break
-        else:
-            pytest.fail(
-                f"only {killed} moments, {before_store} before a store, {in_the_middle} in its middle"
-            )
-        assert server.run(executor) == 3, server.output
-        complete(table, server, executor, harm, uninterrupted(table))
-
-
-def random_moment(table, rng, tries):
-    """Return what to wait for, some simulations or a step towards a store, and how long then, in s.
-
-    After a number of `tries` that led to no store it is later, wherever stores are slow to make.
-    """
-    since = len(table.log)
-    if table.has_store:
-        number = rng.integers(0, 24)
-        return lambda: len(table.log) - since >= number, rng.uniform(0, 0.03)
-    if rng.random() < 0.5:
-        return table.is_being_made, rng.uniform(0, 0.05)
-    events = [lambda: True, lambda: any(table.place.iterdir()), lambda: len(table.log) > since]
-    return events[rng.integers(len(events))], rng.uniform(0, 0.1 * 1.3**tries)
+    for _ in range(3 * moments):
+        status, since, finished = table.check(), len(table.log), table.whole_blocks()
+        steps = random_steps(rng, table.has_store, before_store < moments // 3) + steps_of(table)
+        run = table.start(executor, resume=True)
+        table.until(lambda r=run, s=steps: steps_of(table) >= s or not r.is_running, "step", pause_s=0.001)
+        run.kill()
+        code = run.wait()
+        assert code in (3, -signal.SIGKILL), run.output
+        after = table.check()
+        assert (after == status)[status != PENDING].all(), "what was settled is so no more"
+        table.check_not_again(finished, since)
+        if code == 3:
+            complete(table, executor, harm, uninterrupted(table))
+            continue
+        killed += 1
+        before_store += not table.has_store
+        in_the_middle += PENDING in after and DONE in after
+        if killed >= moments and before_store >= 2 and in_the_middle >= moments // 3:
+            break
+    else:
+        pytest.fail(f"only {killed} moments, {before_store} before a store, {in_the_middle} in its middle")
+    table.start(executor, resume=True).ends(3)
+    complete(table, executor, harm, uninterrupted(table))
 
 
-def complete(table, server, executor, harm, reference):
+def steps_of(table):
+    """Return how far runs have come, whatever time it took: files that they wrote, simulations that began."""
+    return sum(len(files) for _, _, files in os.walk(table.place)) + len(table.log)
+
+
+def random_steps(rng, has_store, is_early):
+    """Return how far a run is to come; without a store, on the way to one or beyond."""
+    if has_store:
+        return rng.integers(STEPS_IN_A_RUN)
+    return rng.integers(STEPS_TO_A_STORE) + (0 if is_early else STEPS_TO_A_STORE)
+
+
+def complete(table, executor, harm, reference):
     """Check that only failures of our making are left, run these again, and begin anew."""
     table.check_failed_only(dict.fromkeys(harm, "ordered to fail"))
     table.check_clean()
     table.order()
-    assert server.run(executor, rerun="failed") == 0, server.output
+    table.resume(executor, rerun="failed")
     table.check_whole(reference)
     table.check_clean()
     shutil.rmtree(table.store)

@@ -1,9 +1,8 @@
 """A model whose simulations do harm when they are ordered to, and the script that runs it.
 
-Tests start it as a process of its own: ``python victims.py '{"executor": "serial", ...}'`` runs one batch,
-``python victims.py serve`` runs one in a fork of itself for each line that it reads, without the second
-that imports take. Orders to the simulations lie in a file, so that they are no inputs: a store written
-under orders is to equal one that was not.
+Tests start it as a process of its own: ``python victims.py '{"executor": "serial", ...}'`` runs one batch.
+Orders to the simulations lie in a file, so that they are no inputs: a store written under orders is to equal
+one that was not.
 """
 
 from __future__ import annotations
@@ -14,14 +13,12 @@ import os
 import resource
 import signal
 import sys
-import threading
 import time
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import xarray  # noqa: F401 (before forks)
 
 import simherd as sh
 
@@ -157,36 +154,5 @@ def run(*, executor, store, simulations, block_size, cells, options, report, **w
     return code
 
 
-def serve():
-    """Run a batch in a fork for each line of JSON; the pid goes to a file, later the exit status."""
-    import simherd.api.run
-    import simherd.executors.processes
-    import simherd.store.zarr_store  # noqa: F401
-
-    assert threading.active_count() == 1, "a fork would lose threads"
-    for line in sys.stdin:
-        order = json.loads(line)
-        report = Path(order["report"])
-        pid = os.fork()
-        if pid == 0:
-            os.setsid()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            out = os.open(report.with_suffix(".out"), os.O_WRONLY | os.O_CREAT)
-            os.dup2(out, 1)
-            os.dup2(out, 2)
-            sys.exit(run(**order))
-        tell(report.with_suffix(".pid"), pid)
-        tell(report.with_suffix(".code"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-
-
-def tell(path, number):
-    temporary = path.with_suffix(".new")
-    temporary.write_text(str(number))
-    temporary.replace(path)
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve()
-    else:
-        sys.exit(run(**json.loads(sys.argv[1])))
+    sys.exit(run(**json.loads(sys.argv[1])))
