@@ -38,12 +38,14 @@ if TYPE_CHECKING:
         variable,
         variable_info,
     )
+    from simherd.parallel import Parallel, parallelize
     from simherd.plots.visualize import visualize
     from simherd.setup.dataset import create_setup
 
 __all__ = [
     "MAIN_CLOCK",
     "Model",
+    "Parallel",
     "RuntimeContext",
     "RuntimeHook",
     "RuntimeSignal",
@@ -61,6 +63,7 @@ __all__ = [
     "monitoring",
     "on_demand",
     "open_client",
+    "parallelize",
     "performance_report",
     "process",
     "process_info",
@@ -78,7 +81,9 @@ __all__ = [
 _ELSEWHERE = {
     "contiguous_ragged": "simherd.api.ragged",
     "create_setup": "simherd.setup.dataset",
+    "Parallel": "simherd.parallel",
     "open_client": "simherd.clusters",
+    "parallelize": "simherd.parallel",
     "performance_report": "simherd.clusters.report",
     "read_ragged": "simherd.api.ragged",
     "replay": "simherd.experiment.replay",

@@ -22,6 +22,10 @@
     ├── SimulationError       (RuntimeError)    a simulation of a batch failed
     │   └── SimulationTimeoutError (TimeoutError) it took longer than it may
     ├── RunInterruptedError   (RuntimeError)    a run was told to stop and can be resumed
+    ├── TaskError             (RuntimeError)    a task of a parallel map ended its worker, or this program
+    │   └── TaskTimeoutError  (TimeoutError)    it took longer than it may
+    ├── ParallelArgumentError (ValueError, TypeError)  arguments of a parallel map do not fit together
+    ├── ParallelizerError     (KeyError, ValueError)   there is no such parallelizer
     ├── PicklingError         (TypeError)       something cannot travel to a worker process
     ├── ClusterError          (RuntimeError)    a cluster could not be had
     │   ├── ClusterOptionError (ValueError)     an option of it is wrong
@@ -54,6 +58,8 @@ __all__ = [
     "MissingInputError",
     "ModelError",
     "OutputError",
+    "ParallelArgumentError",
+    "ParallelizerError",
     "PicklingError",
     "ProcessClassError",
     "RunInterruptedError",
@@ -68,6 +74,8 @@ __all__ = [
     "StoreLockedError",
     "StoreMismatchError",
     "SubmitError",
+    "TaskError",
+    "TaskTimeoutError",
     "UnknownNameError",
     "UnsetVariableError",
     "VectorizeError",
@@ -188,6 +196,22 @@ class SimulationTimeoutError(SimulationError, TimeoutError):
 
 class RunInterruptedError(SimherdError, RuntimeError):
     """A run was interrupted. What is finished is in its store, and ``resume=True`` goes on from there."""
+
+
+class TaskError(SimherdError, RuntimeError):
+    """A task of a parallel map ended its worker process, or tried to end the program."""
+
+
+class TaskTimeoutError(TaskError, TimeoutError):
+    """A task of a parallel map took longer than it may."""
+
+
+class ParallelArgumentError(SimherdError, ValueError, TypeError):
+    """Arguments of a parallel map do not fit together."""
+
+
+class ParallelizerError(SimherdError, KeyError, ValueError):
+    """A parallel map was asked for a parallelizer that does not exist, or that cannot do what was asked."""
 
 
 class PicklingError(SimherdError, TypeError):

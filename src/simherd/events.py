@@ -27,16 +27,18 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunStarted:
-    """A batch is about to run."""
+    """A batch, or a parallel map, is about to run."""
 
     simulations: int
-    """Simulations that are to run."""
-    blocks: int
-    """Blocks that they make, each of the size of a chunk of the store; a task runs one or several."""
+    """Simulations that are to run, or tasks of a map."""
+    blocks: int | None = None
+    """Blocks that they make, each of the size of a chunk of the store; None where that is not decided yet."""
     workers: int
     """Blocks that run at once."""
     where: str
     """The executor, in words, such as ``"2 worker processes"``."""
+    unit: str = "simulation"
+    """The word for one of them: "simulation" or "task"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

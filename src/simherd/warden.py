@@ -28,7 +28,7 @@ from pathlib import Path
 
 from simherd.programs import Programs, descendants, end_all, marked, send
 
-__all__ = ["MARK", "Warden", "run", "warden"]
+__all__ = ["MARK", "Warden", "memory_file", "run", "warden"]
 
 MARK = "SIMHERD_WORKER"
 """Environment variable of a worker and of all programs that it starts, which tells them from others."""
@@ -51,7 +51,7 @@ class Warden:
         self.mark = ".".join(filter(None, (os.environ.get(MARK), uuid.uuid4().hex)))
         self._sign: Path | None = None
         self._is_asked = False
-        shared, self._stacks = _memory_file(self.mark), _memory_file("stacks")
+        shared, self._stacks = memory_file(self.mark), memory_file("stacks")
         os.ftruncate(shared, SIZE)
         self._memory = mmap.mmap(shared, SIZE)
         DEADLINE.pack_into(self._memory, 0, math.inf)
@@ -95,7 +95,7 @@ class Warden:
         return {p: start for p, start in found.items() if start >= since and p not in ours}
 
 
-def _memory_file(name: str) -> int:
+def memory_file(name: str) -> int:
     """Return a file that is only in memory; programs that do not ask for it do not get it."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(f"simherd-{name[-100:]}")

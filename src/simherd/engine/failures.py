@@ -9,10 +9,13 @@ from __future__ import annotations
 import pickle
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cloudpickle
+from tblib import pickling_support
+
+from simherd.errors import SimherdError, SimulationError
 
 __all__ = [
     "Failure",
@@ -97,6 +100,24 @@ def said_by(error: BaseException) -> str:
         return repr(error)
     except BaseException:  # whatever the user's own class raises
         return type(error).__name__
+
+
+def portable(failure: Failure, substitute: type[SimherdError] = SimulationError) -> Failure:
+    """Return a failure that travels with its traceback.
+
+    Parameters
+    ----------
+    failure : Failure
+        The failure.
+    substitute : type, optional
+        Class of the error that takes the place of one that does not pickle.
+    """
+    try:
+        pickling_support.install(failure.error)
+        cloudpickle.loads(cloudpickle.dumps(failure.error))
+    except BaseException:  # whatever the user's own class raises
+        return replace(failure, error=substitute(said_by(failure.error)))
+    return failure
 
 
 def notes_of(error: BaseException) -> list[str]:

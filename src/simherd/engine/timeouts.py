@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,15 @@ from simherd.programs import Programs, end_all, now_ticks, of_thread, still_ther
 from simherd.warden import warden
 
 __all__ = ["TimeLimit", "out_of_time"]
+
+
+def out_of_time(number: int, seconds: float) -> SimulationTimeoutError:
+    """Return the error of a simulation that took too long; a negative number is one outside of a batch."""
+    what = f"Simulation {number}" if number >= 0 else "The simulation"
+    return SimulationTimeoutError(
+        f"{what} took longer than timeout_s={seconds:g} and was ended.",
+        fix="give it more time (timeout_s); the traceback says where it was.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ class TimeLimit:
     """Whether a simulation that no error reaches ends its process: for worker processes only."""
     sign: Path | None = None
     """File that is written before the process ends, with the stacks of its threads."""
+    error_of: Callable[[int, float], TimeoutError] = out_of_time
+    """Makes the error from the position of a simulation and the limit in s."""
 
     @property
     def grace_s(self) -> float:
@@ -60,7 +72,7 @@ class TimeLimit:
 
         Raises
         ------
-        SimulationTimeoutError
+        TimeoutError
             Inside the ``with``, if that takes longer than the limit. It is raised again after each
             `grace_s` for as long as the simulation goes on nevertheless.
         """
@@ -117,14 +129,14 @@ class Timed:
             return warden().programs(self.begun)
         return {process: start for process, start in of_thread(self.native).items() if start >= self.begun}
 
-    def arrive(self) -> SimulationTimeoutError:
+    def arrive(self) -> TimeoutError:
         """Return the error, in the thread of the simulation, where it arrives or is first handled.
 
         It may arrive in ``__exit__`` before that has done anything; nobody else would end this then.
         """
         if self._is_left():
             _watchdog().end(self)
-        return out_of_time(self.number, self.limit.seconds)
+        return self.limit.error_of(self.number, self.limit.seconds)
 
     def _is_left(self) -> bool:
         """Return whether this thread is leaving the context, or has left it.
@@ -207,19 +219,10 @@ def _forget_watchdog() -> None:
 os.register_at_fork(after_in_child=_forget_watchdog)
 
 
-def out_of_time(number: int, seconds: float) -> SimulationTimeoutError:
-    """Return the error of a simulation that took too long; a negative number is one outside of a batch."""
-    what = f"Simulation {number}" if number >= 0 else "The simulation"
-    return SimulationTimeoutError(
-        f"{what} took longer than timeout_s={seconds:g} and was ended.",
-        fix="give it more time (timeout_s); the traceback says where it was.",
-    )
-
-
-def _error_type(timed: Timed) -> type[SimulationTimeoutError]:
+def _error_type(timed: Timed) -> type[TimeoutError]:
     """Return a class that makes the error of a simulation: only classes can be raised in another thread."""
 
-    class TimeIsUp(SimulationTimeoutError):
+    class TimeIsUp(TimeoutError):
         def __new__(cls) -> Any:
             return timed.arrive()
 

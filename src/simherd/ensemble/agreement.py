@@ -12,7 +12,7 @@ import numpy as np
 
 from simherd.engine.agreement import Agreement, compare_ways
 from simherd.engine.block import Block
-from simherd.engine.failures import Failure
+from simherd.engine.failures import Failure, portable
 from simherd.engine.looped import looped_processes
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, hold_to
@@ -21,7 +21,7 @@ from simherd.ensemble.discovery import spread
 from simherd.ensemble.lazy import loaded
 from simherd.ensemble.run import Batch, raised, share
 from simherd.ensemble.sizing import part_size
-from simherd.ensemble.task import limited, limited_part, portable
+from simherd.ensemble.task import limited, limited_part
 from simherd.errors import SimulationError, VectorizeError
 from simherd.executors.base import JOB_LOSSES, Lost, Tasks
 from simherd.executors.silence import silence_after

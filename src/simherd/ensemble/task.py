@@ -11,20 +11,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import numpy as np
-from tblib import pickling_support
 
 from simherd.engine.block import Block, BlockResult, BlockRun, Numbers, Status, Watch
 from simherd.engine.checkpoints import Keeper, Stopped
-from simherd.engine.failures import Failure, as_failure, said_by
+from simherd.engine.failures import Failure, as_failure, portable
 from simherd.engine.plan import Plan
 from simherd.engine.schema import Schema, scout
 from simherd.engine.simulate import Simulator
 from simherd.engine.timeouts import TimeLimit
 from simherd.engine.vectorized import BlockSimulator, Parts, WatchPart, run_as_arrays
 from simherd.ensemble.lazy import loaded
-from simherd.errors import SimulationError
 from simherd.model.graph import Key
 from simherd.store.checkpoints import CheckpointFolder
 from simherd.store.marks import Marks
@@ -38,7 +35,6 @@ __all__ = [
     "find_schema",
     "limited",
     "limited_part",
-    "portable",
     "run_task",
 ]
 
@@ -272,13 +268,3 @@ def limited_part(timeout_s: float | None, seconds: float, client: int) -> WatchP
         return TimeLimit(limit_s, may_end_process=os.getpid() != client).simulation(-1)
 
     return watch
-
-
-def portable(failure: Failure) -> Failure:
-    """Return a failure that travels with its traceback, even where its error does not pickle."""
-    try:
-        pickling_support.install(failure.error)
-        cloudpickle.loads(cloudpickle.dumps(failure.error))
-    except BaseException:
-        return replace(failure, error=SimulationError(said_by(failure.error)))
-    return failure

@@ -17,7 +17,7 @@ from simherd.executors.serial import SerialExecutor
 from simherd.resources import usable_cores
 from simherd.user_warnings import warn_user
 
-__all__ = ["choose_executor", "default_scheduler", "runs_serially", "threads_for_one"]
+__all__ = ["active_client", "choose_executor", "default_scheduler", "runs_serially", "threads_for_one"]
 
 ALIASES = {
     "threads": "threads",
@@ -125,10 +125,10 @@ def default_scheduler(otherwise: str | None) -> Any:
     """Return an active Dask client, else what Dask's configuration says, else what is given."""
     import dask
 
-    return _active_client() or dask.config.get("scheduler", None) or otherwise
+    return active_client() or dask.config.get("scheduler", None) or otherwise
 
 
-def _active_client() -> Any:
+def active_client() -> Any:
     """Return the client in use, if there is one: nobody can have made one without importing it."""
     if "distributed" not in sys.modules:
         return None
@@ -149,7 +149,7 @@ def _named(name: str, workers: int) -> Executor:
         return thread_pool(workers)
     if kind == "processes":
         return ProcessExecutor(workers)
-    if (client := _active_client()) is None:
+    if (client := active_client()) is None:
         raise SetupError(f"scheduler={name!r}: there is no active client.", fix="open one first.")
     return ClientExecutor(client)
 

@@ -19,7 +19,7 @@ import numpy as np
 from simherd.errors import PicklingError
 from simherd.user_warnings import warn_user
 
-__all__ = ["Constant", "Origin", "arrive", "missing_module", "origin_here", "set_constants"]
+__all__ = ["Constant", "Origin", "arrive", "missing_module", "origin_here", "own_modules", "set_constants"]
 
 MOST_BYTES = 2**24
 """Size up to which constants travel; of larger ones a digest, so that a difference is found."""
@@ -66,7 +66,7 @@ def origin_here(constants: Iterable[tuple[str, str, Any]] = ()) -> Origin:
         Module, name and value of constants that the model's code refers to.
     """
     by_value = set(cloudpickle.list_registry_pickle_by_value())
-    own = dict(_own_files())
+    own = {name: str(module.__file__) for name, module in own_modules()}
     front, back = _own_folders()
     named = [one for one in constants if one[0] in own and one[0] not in by_value]
     return Origin(
@@ -90,11 +90,12 @@ def _is_own(path: str) -> bool:
     return not is_installed and not path.startswith(_LANGUAGE) and not path.endswith(".zip")
 
 
-def _own_files() -> Iterator[tuple[str, str]]:
+def own_modules() -> Iterator[tuple[str, ModuleType]]:
+    """Yield the names and modules of the user's own that are imported."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and name.partition(".")[0] not in ("__main__", "simherd") and _is_own(file):
-            yield name, file
+            yield name, module
 
 
 def _constant(module: str, name: str, value: Any) -> Constant | None:

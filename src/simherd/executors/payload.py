@@ -18,7 +18,7 @@ from simherd.errors import PicklingError
 from simherd.executors.origin import Origin, arrive, missing_module, origin_here, set_constants
 from simherd.executors.shortage import as_shortage
 
-__all__ = ["KEPT", "Payload", "Sealed", "call_packed", "pack", "seal", "unpack"]
+__all__ = ["KEPT", "Payload", "Sealed", "call_packed", "dumps", "pack", "seal", "unpack"]
 
 KEPT = 4
 """Payloads that a worker process keeps, the latest ones."""
@@ -49,7 +49,7 @@ class Sealed:
 
 def seal(item: Any) -> Sealed:
     """Pickle an item, as `pack` does."""
-    return Sealed(_dumps(item), getattr(item, "size", 1))
+    return Sealed(dumps(item), getattr(item, "size", 1))
 
 
 def pack(
@@ -74,7 +74,7 @@ def pack(
         If it does not pickle; names the part, and the attribute where that can be told.
     """
     try:
-        data = _dumps(obj)
+        data = dumps(obj)
     except Exception as error:
         raise _explain(error, parts) from error
     origin = origin_here(constants)
@@ -125,10 +125,19 @@ def call_packed(function: Callable[[Any, Any], Any], payload: Payload, item: Sea
         raise
 
 
-def _dumps(obj: Any) -> bytes:
-    buffer = io.BytesIO()
-    _Pickler(buffer).dump(obj)
-    return buffer.getvalue()
+def dumps(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """Return an object pickled, classes of ``__main__`` and notebooks by value.
+
+    Parameters
+    ----------
+    obj : object
+        What is to travel.
+    buffer_callback : callable, optional
+        Gets each buffer that may stay outside of the pickle, and returns something false for those that do.
+    """
+    written = io.BytesIO()
+    _Pickler(written, buffer_callback=buffer_callback).dump(obj)
+    return written.getvalue()
 
 
 def _reduce_code(code: CodeType) -> tuple[Any, ...]:

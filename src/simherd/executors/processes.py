@@ -54,6 +54,7 @@ class ProcessExecutor(Executor):
     def __init__(self, workers: int, is_most: bool = False) -> None:
         self.is_most = is_most
         self._workers = [_Worker() for _ in range(workers)]
+        self._reserve: list[_Worker] = []
 
     @property
     def workers(self) -> int:  # type: ignore[override]
@@ -71,6 +72,23 @@ class ProcessExecutor(Executor):
             self._workers.sort(key=lambda worker: not worker.is_started)
             del self._workers[max(1, int(seconds / WORTH_A_WORKER_S)) :]
 
+    def resize(self, workers: int) -> None:
+        """Use another number of processes; those that are not needed now stay for later.
+
+        Parameters
+        ----------
+        workers : int
+            Number of processes.
+        """
+        there = [*self._workers, *self._reserve]
+        there.extend(_Worker() for _ in range(workers - len(there)))
+        self._workers[:], self._reserve[:] = there[:workers], there[workers:]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no worker has anything to do."""
+        return not any(worker.futures for worker in self._workers)
+
     @contextmanager
     def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
         """Give tasks of which at most two are on their way to each worker."""
@@ -85,7 +103,17 @@ class ProcessExecutor(Executor):
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        _stop(self._workers, 0.0 if isinstance(exc_info[1], BaseException) else EXIT_S)
+        self.stop(0.0 if isinstance(exc_info[1], BaseException) else EXIT_S)
+
+    def stop(self, seconds: float = 0.0) -> None:
+        """End all processes.
+
+        Parameters
+        ----------
+        seconds : float, optional
+            Time that they have to end by themselves, in s.
+        """
+        _stop([*self._workers, *self._reserve], seconds)
 
 
 class _Worker:

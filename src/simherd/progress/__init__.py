@@ -76,8 +76,8 @@ def _in_notebook() -> Progress | None:
 
 def headline(event: RunStarted) -> str:
     """Return what is about to run, in a line."""
-    simulations, blocks = counted(event.simulations, "simulation"), counted(event.blocks, "block")
-    return without_controls(f"{simulations} in {blocks} on {event.where}")
+    blocks = "" if event.blocks is None else f" in {counted(event.blocks, 'block')}"
+    return without_controls(f"{counted(event.simulations, event.unit)}{blocks} on {event.where}")
 
 
 def stopping(event: RunStopping) -> str:

@@ -52,7 +52,7 @@ class TerminalProgress:
     def _show(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self.tally = Tally(event.simulations)
-            self.task = self.bar.add_task("simulations", total=event.simulations, detail="")
+            self.task = self.bar.add_task(f"{event.unit}s", total=event.simulations, detail="")
             self.bar.console.print(headline(event), highlight=False, markup=False)
             self.bar.start()
         elif isinstance(event, BlockFinished):

@@ -1,0 +1,112 @@
+"""Worker processes that outlast a call, so that the next one need not start any."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from simherd.executors.origin import own_modules
+from simherd.executors.processes import ProcessExecutor
+
+__all__ = ["kept_processes", "stop_kept"]
+
+IDLE_S = 300.0
+"""Time after which workers that nobody needs end, in s."""
+
+
+class _Shelf:
+    """The workers that are kept, while nobody uses them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ProcessExecutor | None = None
+        self._key = b""
+        self._timer: threading.Timer | None = None
+
+    def take(self, key: bytes) -> ProcessExecutor | None:
+        """Return workers that started as new ones would, if there are any."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+            self._cancel_timer()
+        if executor is not None and self._key != key:
+            executor.stop()
+            return None
+        return executor
+
+    def put(self, executor: ProcessExecutor, key: bytes) -> None:
+        """Keep workers for the next call, and end those of another call."""
+        with self._lock:
+            other, self._executor, self._key = self._executor, executor, key
+            self._cancel_timer()
+            self._timer = threading.Timer(IDLE_S, self.clear)
+            self._timer.daemon = True
+            self._timer.start()
+        if other is not None:
+            other.stop()
+
+    def clear(self) -> None:
+        """End the workers."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+            self._cancel_timer()
+        if executor is not None:
+            executor.stop()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+_shelf = _Shelf()
+
+
+def _forget() -> None:
+    """Start anew in a forked process: the workers are those of its parent."""
+    global _shelf
+    _shelf = _Shelf()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+@contextmanager
+def kept_processes(workers: int) -> Iterator[ProcessExecutor]:
+    """Give worker processes, those of the last call if they are what new ones would be.
+
+    They are new if the folder, the environment or where modules are found has changed since, or if a module
+    of the user's own was loaded again. They end after an error, and when nobody has used them for a while.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes.
+    """
+    key = _key()
+    executor = _shelf.take(key) or ProcessExecutor(0)
+    executor.resize(workers)
+    try:
+        yield executor
+    except BaseException:
+        executor.stop()
+        raise
+    if executor.is_idle:
+        _shelf.put(executor, key)
+    else:
+        executor.stop()
+
+
+def stop_kept() -> None:
+    """End the worker processes that are kept."""
+    _shelf.clear()
+
+
+def _key() -> bytes:
+    """Return what tells workers that start now from others."""
+    parts = [os.getcwd(), *sys.path, *(f"{name}={value}" for name, value in sorted(os.environ.items()))]
+    loaded = sorted(f"{name} {id(module.__spec__)}" for name, module in own_modules())
+    return hashlib.sha256("\0".join([*parts, *loaded]).encode(errors="surrogateescape")).digest()

@@ -1,0 +1,112 @@
+"""Maps that the user brings along: any function ``map(task, arguments)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from simherd.errors import MissingDependencyError, ParallelArgumentError
+from simherd.executors.payload import Payload, pack, unpack
+from simherd.parallel.arguments import Arguments
+from simherd.parallel.dispatch import Outcomes
+from simherd.parallel.task import Job, Pack, PackReport, run_pack
+
+__all__ = ["joblib_map", "run_custom"]
+
+PACKS_PER_WORKER = 4
+
+
+class MapTask:
+    """What a map calls with each pack. In other processes it has a copy of the job.
+
+    Parameters
+    ----------
+    job : Job
+        What packs share.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job: Job | None = job
+        self._payload: Payload | None = None
+
+    def __call__(self, pack: Pack) -> PackReport:
+        """Run the tasks of a pack."""
+        if self._job is None:
+            assert self._payload is not None
+            self._job = unpack(self._payload)
+        return run_pack(self._job, pack)
+
+    def __getstate__(self) -> Payload:
+        if self._payload is None:
+            self._payload = pack(self._job)
+        return self._payload
+
+    def __setstate__(self, payload: Payload) -> None:
+        self._job, self._payload = None, payload
+
+
+def run_custom(
+    function: Callable[[Any, list[Any]], Iterable[Any]], job: Job, arguments: Arguments, packs: int | None = None
+) -> Outcomes:
+    """Run all tasks by a map of the user's own.
+
+    Parameters
+    ----------
+    function : callable
+        Called with a function of one argument and a list of arguments; returns results in their order.
+    job : Job
+        What tasks share.
+    arguments : Arguments
+        Of all tasks.
+    packs : int, optional
+        Into how many packs of equal size tasks go; each is its own by default.
+
+    Raises
+    ------
+    ParallelArgumentError
+        If the map returns no iterable, or another number of results.
+    """
+    count = len(arguments)
+    size = 1 if packs is None else -(-count // packs)
+    parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    reports = function(MapTask(job), [Pack(arguments.part(part), 0) for part in parts])
+    if not isinstance(reports, Iterable):
+        raise ParallelArgumentError(
+            f"The parallelizer {function!r} returned {type(reports).__name__}: it must return the results."
+        )
+    outcomes = Outcomes.of(count)
+    found = list(reports)
+    if len(found) != len(parts):
+        raise ParallelArgumentError(
+            f"The parallelizer {function!r} returned {len(found)} results for {len(parts)} tasks."
+        )
+    for report in found:
+        outcomes.add(report)
+    return outcomes
+
+
+def joblib_map(ncpus: int) -> Callable[[Any, list[Any]], Iterable[Any]]:
+    """Return a map by joblib, which uses the backend that is set there.
+
+    Parameters
+    ----------
+    ncpus : int
+        Tasks that run at once.
+
+    Raises
+    ------
+    MissingDependencyError
+        If joblib is not installed.
+    """
+    try:
+        import joblib
+    except ImportError as error:
+        raise MissingDependencyError(
+            "parallelizer='joblib' needs joblib, which is not installed.", fix="pip install joblib."
+        ) from error
+
+    def run(task: Any, packs: list[Any]) -> Iterable[Any]:
+        results: Iterable[Any] = joblib.Parallel(n_jobs=ncpus)(joblib.delayed(task)(pack) for pack in packs)
+        return results
+
+    return run

@@ -1,0 +1,458 @@
+"""`parallelize` and the class behind it: a parallel map with the contract of sciris [1]_.
+
+References
+----------
+.. [1] https://docs.sciris.org/en/latest/api/sciris.sc_parallel.parallelize.html
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from simherd.engine.failures import Failure, add_note, said_by
+from simherd.errors import ParallelArgumentError, TaskError
+from simherd.executors.kept import stop_kept
+from simherd.parallel.options import read_options
+from simherd.parallel.run import MapRun
+from simherd.progress.notices import notice
+from simherd.progress.words import counted
+from simherd.user_warnings import warn_user
+
+__all__ = ["Parallel", "Times", "parallelize"]
+
+
+@dataclass(slots=True)
+class Times:
+    """When a map ran."""
+
+    started: datetime | None = None
+    """When it started."""
+    finished: datetime | None = None
+    """When it ended."""
+    elapsed: float | None = None
+    """Time between the two, in s."""
+    jobs: list[float | None] = field(default_factory=list)
+    """Time that each task took, in s; None for those that did not run."""
+
+
+class Parallel:
+    """A parallel map that is set up, run and looked at in steps.
+
+    Everything that is wrong with the arguments is said when it is made. A map that has run can run again.
+
+    Parameters
+    ----------
+    func : callable
+        The function.
+    iterarg, iterkwargs, args, kwargs, ncpus, maxcpu, maxmem, interval, parallelizer, serial, progress, \
+callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, seed, **func_kwargs
+        As for `parallelize`.
+    label : str, optional
+        Name for texts.
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        iterarg: Any = None,
+        iterkwargs: Any = None,
+        args: Any = None,
+        kwargs: Mapping[str, Any] | None = None,
+        ncpus: float | None = None,
+        maxcpu: float | None = None,
+        maxmem: float | None = None,
+        interval: float | None = None,
+        parallelizer: Any = None,
+        serial: bool = False,
+        progress: bool | None = False,
+        callback: Callable[[dict[str, Any]], object] | None = None,
+        globaldict: Mapping[Any, Any] | None = None,
+        die: bool = True,
+        *,
+        capture: bool = False,
+        lbkwargs: Mapping[str, Any] | None = None,
+        start_method: str | None = None,
+        timeout_s: float | None = None,
+        seed: int | None = None,
+        label: str | None = None,
+        **func_kwargs: Any,
+    ) -> None:
+        given = {"maxcpu": maxcpu, "maxmem": maxmem, "interval": interval}
+        self.label = label
+        self.options = read_options(
+            func,
+            iterarg=iterarg,
+            iterkwargs=iterkwargs,
+            args=args,
+            kwargs={**(kwargs or {}), **func_kwargs},
+            ncpus=ncpus,
+            load={
+                name: (lbkwargs or {}).get(name) if value is None else value for name, value in given.items()
+            },
+            parallelizer=parallelizer,
+            serial=serial,
+            progress=progress,
+            callback=callback,
+            globaldict=globaldict,
+            die=die,
+            capture=capture,
+            start_method=start_method,
+            timeout_s=timeout_s,
+            seed=seed,
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what the last run gave."""
+        self.times = Times()
+        self._run = MapRun(self.options)
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._is_finalized = False
+
+    @property
+    def njobs(self) -> int:
+        """Number of tasks."""
+        return len(self.options.arguments)
+
+    @property
+    def ncpus(self) -> int:
+        """Tasks that run at once."""
+        return self.options.ncpus
+
+    @property
+    def method(self) -> str:
+        """The parallelizer, without aliases and suffixes."""
+        return self.options.method.name
+
+    @property
+    def is_async(self) -> bool:
+        """Whether `run` leaves the map running in the background until `finalize`."""
+        return self.options.method.is_async
+
+    @property
+    def results(self) -> list[Any]:
+        """What tasks returned, in input order: for those that failed the exception, None for skipped ones."""
+        outcomes = self._run.outcomes
+        values = list(outcomes.values)
+        for task, failure in outcomes.failures.items():
+            values[task] = failure.error
+        return values
+
+    @property
+    def rawresults(self) -> list[dict[str, Any]]:
+        """All that is known of each task."""
+        rows = zip(
+            self.results, self.success, self.exceptions, self.times.jobs, self.skipped, self.stdout, strict=True
+        )
+        names = ("result", "success", "exception", "elapsed", "skipped", "stdout")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    @property
+    def success(self) -> list[bool]:
+        """Whether each task has returned."""
+        outcomes = self._run.outcomes
+        return [
+            seconds is not None and task not in outcomes.failures for task, seconds in enumerate(outcomes.seconds)
+        ]
+
+    @property
+    def exceptions(self) -> list[BaseException | None]:
+        """The exception of each task, None for those without."""
+        failures = self._run.outcomes.failures
+        return [failures[task].error if task in failures else None for task in range(self.njobs)]
+
+    @property
+    def skipped(self) -> list[bool]:
+        """Whether each task was left out, because the map was stopped before it."""
+        return [seconds is None for seconds in self._run.outcomes.seconds]
+
+    @property
+    def stdout(self) -> list[str]:
+        """What each task printed, with ``capture=True``."""
+        return self._run.outcomes.stdout
+
+    @property
+    def globaldict(self) -> dict[Any, Any]:
+        """What tasks left in the dictionary that they share."""
+        return self._run.globaldict
+
+    @property
+    def running(self) -> bool:
+        """Whether the map runs in the background."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the map has come to its end."""
+        return self.times.finished is not None
+
+    @property
+    def status(self) -> str:
+        """ "not run", "running" or "done"."""
+        if self.times.started is None:
+            return "not run"
+        return "done" if self.ready else "running"
+
+    def __repr__(self) -> str:
+        label = f"{self.label}; " if self.label else ""
+        return (
+            f"Parallel({label}jobs={self.njobs}; cpus={self.ncpus}; method={self.method}; status={self.status})"
+        )
+
+    def disp(self) -> None:
+        """Print a line that describes the map."""
+        print(repr(self))  # noqa: T201 (that is what it is for)
+
+    def run(self) -> Parallel:
+        """Run all tasks and return this map.
+
+        Raises
+        ------
+        Exception
+            The one of the first task that fails, with ``die=True``; a note names the task.
+        SimherdError
+            If workers cannot be started, or are gone.
+        """
+        self._begin()
+        self._work()
+        return self.finalize()
+
+    def run_async(self) -> Parallel:
+        """Run the tasks in the background, and return this map at once; `finalize` waits for them."""
+        self._begin()
+        self._thread = threading.Thread(target=self._work, name="simherd-parallel", daemon=True)
+        self._thread.start()
+        return self
+
+    def _begin(self) -> None:
+        if self.running:
+            raise ParallelArgumentError(f"{self!r} is running.", fix="call finalize() first.")
+        self.reset()
+        self.times.started = datetime.now()
+
+    def _work(self) -> None:
+        begun = time.perf_counter()
+        try:
+            self._run.run()
+        except BaseException as error:
+            self._error = error
+        self.times.elapsed = time.perf_counter() - begun
+        self.times.jobs = list(self._run.outcomes.seconds)
+        self.times.finished = datetime.now()
+
+    def monitor(self, interval: float = 0.1) -> None:
+        """Show how far a map in the background is, until it has come to its end.
+
+        Parameters
+        ----------
+        interval : float, optional
+            Time between two looks, in s.
+        """
+        shown = -1
+        while not self.ready:
+            if (settled := self._run.outcomes.settled) != shown:
+                shown = settled
+                notice(f"{settled} of {counted(self.njobs, 'task')}")
+            time.sleep(interval)
+
+    def finalize(
+        self,
+        get_results: bool = True,  # noqa: ARG002 (sciris has it; results are there anyway)
+        close_pool: bool = True,  # noqa: ARG002
+        process_results: bool = True,
+    ) -> Parallel:
+        """Wait for a map in the background, and raise what ended it.
+
+        Parameters
+        ----------
+        get_results, close_pool : bool, optional
+            Without effect: results are there as tasks end, and workers are kept for the next map.
+        process_results : bool, optional
+            Whether to raise the error of a task that ended the map, and to warn of tasks that failed.
+
+        Raises
+        ------
+        Exception
+            As `run`.
+        """
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+        if process_results:
+            self._raise_or_warn()
+        return self
+
+    def _raise_or_warn(self) -> None:
+        failures = self._run.outcomes.failures
+        if not failures:
+            return
+        if self.options.stops_at_failure:
+            raise _raised(failures[min(failures)])
+        succeeded = sum(self.success)
+        warn_user(
+            f"Only {succeeded} of {counted(self.njobs, 'task')} succeeded: see the attribute exceptions.",
+            RuntimeWarning,
+        )
+
+    def stop(self) -> None:
+        """Let no other task begin; those that run come to their end, the rest is skipped."""
+        self._run.stop()
+
+    def close(self) -> None:
+        """End the worker processes that are kept for the next map."""
+        stop_kept()
+
+
+def _raised(failure: Failure) -> BaseException:
+    """Return the error of a task as it is raised here, with a note that names the task."""
+    error, task = failure.error, failure.number
+    if isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit):
+        found = TaskError(f"Task {task} raised {said_by(error)}, which would end this program.")
+        found.__cause__ = error
+        error = found
+    if error.__traceback__ is None and failure.traceback:
+        add_note(error, f"On the worker:\n{failure.traceback}")
+    add_note(error, f"Task {task} failed. To run the others and keep its exception: die=False.")
+    return error
+
+
+def parallelize(
+    func: Callable[..., Any],
+    iterarg: Any = None,
+    iterkwargs: Any = None,
+    args: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
+    ncpus: float | None = None,
+    maxcpu: float | None = None,
+    maxmem: float | None = None,
+    interval: float | None = None,
+    parallelizer: Any = None,
+    serial: bool = False,
+    progress: bool | None = False,
+    callback: Callable[[dict[str, Any]], object] | None = None,
+    globaldict: Mapping[Any, Any] | None = None,
+    die: bool = True,
+    *,
+    capture: bool = False,
+    lbkwargs: Mapping[str, Any] | None = None,
+    start_method: str | None = None,
+    timeout_s: float | None = None,
+    seed: int | None = None,
+    **func_kwargs: Any,
+) -> list[Any]:
+    """Call a function for many arguments in parallel, and return the results in the order of the arguments.
+
+    Parameters
+    ----------
+    func : callable
+        The function; also a lambda, closure or bound method.
+    iterarg : iterable or int, optional
+        An element per task: a tuple is unpacked into positional arguments, anything else is one argument.
+        A number runs so many tasks and passes nothing.
+    iterkwargs : dict of iterables or list of dicts, optional
+        Keyword arguments that differ from task to task; as long as `iterarg` where both are given.
+    args : tuple, list or object, optional
+        Positional arguments that all tasks share, after their own.
+    kwargs : dict, optional
+        Keyword arguments that all tasks share.
+    ncpus : int or float, optional
+        Tasks that run at once; a fraction of the usable cores below 1. By default as many as the cores that
+        other programs leave free, at least one.
+    maxcpu : float, optional
+        Share of the usable cores, 0 to 1, above which no further tasks start; only without `ncpus`.
+    maxmem : float, optional
+        Share of the usable memory, 0 to 1, above which no further tasks start.
+    interval : float, optional
+        Time between two measurements of the load, in s; 0.5 by default.
+    parallelizer : str, callable, Client or Executor, optional
+        Where tasks run: "multiprocess" (the default, worker processes), "thread", "serial", "thread-copy" and
+        "serial-copy" with copies of the arguments, "dask" or a Dask client, "ray", "joblib", a kind of cluster
+        such as "slurm", an executor of ``concurrent.futures``, or a function ``map(task, arguments)``.
+    serial : bool, optional
+        Whether to run sequentially in this process, whatever `parallelizer` says.
+    progress : bool, optional
+        Whether to show progress; None shows it if the map takes longer than a second.
+    callback : callable, optional
+        Called after each task, where the task ran, with a dict: index, njobs, args, kwargs, globaldict,
+        outdict (result, success, exception, elapsed, skipped, stdout) and stop. If it sets ``stop`` to true,
+        no other task begins.
+    globaldict : dict, optional
+        Entries of a dictionary that all tasks get as the keyword argument ``globaldict``, and may change.
+    die : bool, optional
+        Whether the first task that fails ends the map with its exception; otherwise the exception takes the
+        place of the result.
+    capture : bool, optional
+        Whether to keep what each task prints, see `Parallel.stdout`.
+    lbkwargs : dict, optional
+        Values of `maxcpu`, `maxmem` and `interval` where these are not given.
+    start_method : str, optional
+        How worker processes start: "spawn", "fork" or "forkserver". Without it they are kept for the next
+        map, which then starts at once.
+    timeout_s : float, optional
+        Time that a task may take, in s; one that takes longer is ended and has failed.
+    seed : int, optional
+        Root of the random streams of tasks. By default it is drawn from NumPy's global generator.
+    **func_kwargs
+        Further keyword arguments that all tasks share.
+
+    Returns
+    -------
+    list
+        Results in input order.
+
+    Raises
+    ------
+    Exception
+        The one of the first task that fails, with ``die=True``; a note names the task.
+    ParallelArgumentError
+        If there is nothing to iterate over, or an argument is wrong.
+    ParallelizerError
+        If there is no such parallelizer.
+    TaskError
+        If a task ends its worker process or takes too long, with ``die=True``.
+
+    Notes
+    -----
+    With worker processes each task gets the shared arguments as they were, whatever other tasks did to
+    theirs, and NumPy's global generator is set for each task, so results depend neither on `ncpus` nor on
+    the order of tasks. Serial maps and threads share the objects themselves.
+
+    Examples
+    --------
+    >>> parallelize(pow, [(2, 3), (3, 2)], serial=True)
+    [8, 9]
+    """
+    return (
+        Parallel(
+            func,
+            iterarg,
+            iterkwargs,
+            args,
+            kwargs,
+            ncpus,
+            maxcpu,
+            maxmem,
+            interval,
+            parallelizer,
+            serial,
+            progress,
+            callback,
+            globaldict,
+            die,
+            capture=capture,
+            lbkwargs=lbkwargs,
+            start_method=start_method,
+            timeout_s=timeout_s,
+            seed=seed,
+            **func_kwargs,
+        )
+        .run()
+        .results
+    )

@@ -1,0 +1,171 @@
+"""One run of a parallel map: where its tasks run, what they share, and who watches."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from simherd.engine.timeouts import TimeLimit
+from simherd.events import BlockFinished, RunFinished, RunStarted
+from simherd.executors.base import Executor
+from simherd.executors.payload import pack
+from simherd.executors.processes import ProcessExecutor
+from simherd.parallel.board import Board
+from simherd.parallel.custom import joblib_map, run_custom
+from simherd.parallel.dispatch import Dispatch, Outcomes, out_of_time
+from simherd.parallel.frozen import Frozen
+from simherd.parallel.load import gate_of
+from simherd.parallel.methods import Place
+from simherd.parallel.options import MapOptions
+from simherd.parallel.packs import PackSizer
+from simherd.parallel.places import opened
+from simherd.parallel.shared_dict import shared_dict
+from simherd.parallel.streams import draw_root
+from simherd.parallel.task import Copies, Job, Kept, PackReport
+from simherd.progress import showing
+
+__all__ = ["MapRun"]
+
+FAR_PACK_S = 1.0
+"""Work in a pack that goes through a Dask scheduler, in s."""
+PACKS_PER_WORKER = 4
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+class MapRun:
+    """A run of a map, which can be stopped from another thread.
+
+    Parameters
+    ----------
+    options : MapOptions
+        The map.
+    """
+
+    def __init__(self, options: MapOptions) -> None:
+        self.options = options
+        self.outcomes = Outcomes.of(len(options.arguments))
+        self.globaldict: dict[Any, Any] = dict(options.globaldict or {})
+        """What tasks left in the dictionary that they share."""
+        self._board = Board.new()
+
+    def stop(self) -> None:
+        """Let no other task begin."""
+        self._board.stop()
+
+    def run(self) -> None:
+        """Run the tasks, or those up to the first failure if that is to end the map.
+
+        Raises
+        ------
+        SimherdError
+            If workers cannot be started, or are gone, or function or arguments do not pickle.
+        """
+        if self.options.method.place in (Place.CUSTOM, Place.JOBLIB):
+            self._run_custom()
+        else:
+            self._run_packs()
+
+    def _run_packs(self) -> None:
+        options = self.options
+        with ExitStack() as stack:
+            executor = stack.enter_context(
+                opened(
+                    options.method,
+                    options.ncpus,
+                    is_given=options.is_count_given,
+                    start_method=options.start_method,
+                )
+            )
+            job = self._job(executor, stack)
+            dispatch = Dispatch(options.arguments, job, executor, _sizer(executor), gate_of(options.limits))
+            self.outcomes = dispatch.outcomes
+            dispatch.on_report = stack.enter_context(self._shown(executor))
+            dispatch.run(pack(job, [("the function", options.function)]) if executor.crosses_processes else job)
+
+    def _run_custom(self) -> None:
+        options = self.options
+        with ExitStack() as stack:
+            job = self._job(None, stack)
+            if options.method.place is Place.JOBLIB:
+                self.outcomes = run_custom(
+                    joblib_map(options.ncpus), job, options.arguments, PACKS_PER_WORKER * options.ncpus
+                )
+            else:
+                self.outcomes = run_custom(options.method.given, job, options.arguments)
+
+    def _job(self, executor: Executor | None, stack: ExitStack) -> Job:
+        options = self.options
+        shared = stack.enter_context(shared_dict(options.globaldict, executor))
+        if shared is not None:
+            stack.callback(lambda: self.globaldict.update(shared))
+        crosses = executor is None or executor.crosses_processes
+        return Job(
+            shared=self._shared(executor),
+            board=self._board,
+            tasks=len(options.arguments),
+            client=os.getpid(),
+            copies_arguments=options.method.copies,
+            stops_at_failure=options.stops_at_failure,
+            callback=options.callback,
+            globaldict=shared,
+            captures=options.captures,
+            limit=_limit(options.timeout_s, crosses and executor is not None),
+            root=options.seed if options.seed is not None or not crosses else draw_root(),
+        )
+
+    def _shared(self, executor: Executor | None) -> Copies:
+        """Return what gives tasks the function and the shared arguments."""
+        options = self.options
+        call = options.function, options.arguments.args, dict(options.arguments.kwargs)
+        if options.method.copies:
+            return Frozen(call)
+        if executor is None or not executor.crosses_processes:
+            return Kept(call)
+        return Frozen(call, stays_here=isinstance(executor, ProcessExecutor) and DESCRIPTORS.exists())
+
+    @contextmanager
+    def _shown(self, executor: Executor) -> Iterator[Any]:
+        """Show progress, and give who is told of each pack that comes back."""
+        with showing(self.options.progress) as subscribers:
+            started = RunStarted(
+                simulations=len(self.options.arguments),
+                workers=executor.workers,
+                where=executor.description,
+                unit="task",
+            )
+            begun = time.monotonic()
+
+            def tell(event: Any) -> None:
+                for subscriber in subscribers:
+                    subscriber(event)
+
+            tell(started)
+            yield lambda report: tell(_as_event(report))
+            failed = len(self.outcomes.failures)
+            tell(RunFinished(done=self.outcomes.settled - failed, failed=failed, seconds=time.monotonic() - begun))
+
+
+def _as_event(report: PackReport) -> BlockFinished:
+    failed = len(report.failures)
+    return BlockFinished(
+        start=report.tasks.start,
+        done=len(report.tasks) - failed,
+        failed=failed,
+        seconds=sum(report.seconds),
+        worker=report.worker,
+    )
+
+
+def _sizer(executor: Executor) -> PackSizer:
+    is_near = isinstance(executor, ProcessExecutor) or not executor.crosses_processes
+    return PackSizer(executor.workers) if is_near else PackSizer(executor.workers, FAR_PACK_S)
+
+
+def _limit(timeout_s: float | None, may_end_process: bool) -> TimeLimit | None:
+    if timeout_s is None:
+        return None
+    return TimeLimit(timeout_s, may_end_process=may_end_process, error_of=out_of_time)

@@ -1,0 +1,273 @@
+"""What runs in a worker: the tasks of a pack, sequentially, each with its own outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+import threading
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias
+
+from simherd.engine.failures import Failure, add_note, as_failure, portable
+from simherd.engine.timeouts import TimeLimit
+from simherd.errors import PicklingError, TaskError
+from simherd.executors.payload import dumps
+from simherd.parallel.arguments import Calls
+from simherd.parallel.board import Board
+from simherd.parallel.streams import Streams
+
+__all__ = ["Call", "Job", "Kept", "Pack", "PackReport", "run_pack"]
+
+Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+"""Function, positional and keyword arguments that all tasks share."""
+BACKEND = "MPLBACKEND"
+
+
+class Copies(Protocol):
+    """What gives each task the function and the shared arguments."""
+
+    def copy(self) -> Call:
+        """Return them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Function and shared arguments that all tasks use as they are."""
+
+    call: Call
+    """They."""
+
+    def copy(self) -> Call:
+        """Return them."""
+        return self.call
+
+
+@dataclass(kw_only=True, slots=True)
+class Job:
+    """What all packs of a map share."""
+
+    shared: Copies
+    """Gives function and shared arguments."""
+    board: Board
+    """Where workers say what they are at."""
+    tasks: int
+    """Tasks of the map."""
+    client: int
+    """Id of the process that called the map."""
+    copies_arguments: bool = False
+    """Whether each task gets copies of its own arguments, too."""
+    stops_at_failure: bool = True
+    """Whether a pack ends with its first task that fails."""
+    callback: Callable[[dict[str, Any]], object] | None = None
+    """Called after each task."""
+    globaldict: MutableMapping[Any, Any] | None = None
+    """Passed to each task under that name."""
+    captures: bool = False
+    """Whether what tasks print is kept."""
+    limit: TimeLimit | None = None
+    """How long a task may take."""
+    root: int | None = None
+    """Root of the random streams of tasks; None leaves NumPy's global generator alone."""
+    streams: Streams | None = field(default=None, init=False)
+    """The random streams, made where they are used."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether this is another process than the one that called the map."""
+        return os.getpid() != self.client
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Tasks that travel together."""
+
+    calls: Calls
+    """What they are called with."""
+    slot: int
+    """Place on the board."""
+
+    @property
+    def tasks(self) -> range:
+        """Positions of the tasks."""
+        return range(self.calls.start, self.calls.start + self.calls.size)
+
+    @property
+    def size(self) -> int:
+        """Number of tasks."""
+        return self.calls.size
+
+    def __str__(self) -> str:
+        first, last = self.tasks[0], self.tasks[-1]
+        return f"task {first}" if first == last else f"tasks {first} to {last}"
+
+
+@dataclass(kw_only=True, slots=True)
+class PackReport:
+    """What became of a pack."""
+
+    tasks: range
+    """Positions of the tasks that ran, from the first one of the pack on."""
+    values: list[Any] | bytes
+    """What they returned, None for those that failed; pickled on the way back."""
+    seconds: list[float]
+    """Time that each took, in s."""
+    failures: list[Failure]
+    """Those that failed."""
+    stdout: list[str] | None
+    """What each printed, if that is kept."""
+    worker: str
+    """Who ran it."""
+
+
+def run_pack(job: Job, pack: Pack) -> PackReport:
+    """Run the tasks of a pack until one is to be the last."""
+    report = _Run(job, pack).run()
+    if not job.is_elsewhere:
+        return report
+    values, unsent = _pickled(report.tasks, report.values)
+    failures = [portable(failure, TaskError) for failure in report.failures]
+    return replace(report, values=values, failures=failures + unsent)
+
+
+class _Run:
+    def __init__(self, job: Job, pack: Pack) -> None:
+        self.job = job
+        self.pack = pack
+        self.failures: list[Failure] = []
+        self.stdout: list[str] | None = [] if job.captures else None
+        self.limited = nullcontext if job.limit is None else job.limit.simulation
+
+    def run(self) -> PackReport:
+        job, pack = self.job, self.pack
+        streams = self._streams()
+        values: list[Any] = []
+        seconds: list[float] = []
+        before = time.perf_counter()
+        for task, (args, kwargs) in zip(pack.tasks, self._calls(), strict=True):
+            if job.board.is_stopped:
+                break
+            job.board.begin(pack.slot, task)
+            if streams is not None:
+                streams.begin(task)
+            values.append(self._outcome(task, args, kwargs))
+            now = time.perf_counter()
+            seconds.append(now - before)
+            before = now
+            if job.callback is not None:
+                self._call_back(task, args, kwargs, values[-1], seconds[-1])
+                before = time.perf_counter()
+            if self.failures and job.stops_at_failure:
+                break
+        return PackReport(
+            tasks=pack.tasks[: len(values)],
+            values=values,
+            seconds=seconds,
+            failures=self.failures,
+            stdout=self.stdout,
+            worker=f"{os.getpid()}/{threading.get_native_id()}",
+        )
+
+    def _streams(self) -> Streams | None:
+        job = self.job
+        if not job.is_elsewhere:
+            return None
+        os.environ.setdefault(BACKEND, "Agg")
+        if job.root is not None and job.streams is None:
+            job.streams = Streams(job.root)
+        if job.streams is not None:
+            job.streams.install()
+        return job.streams
+
+    def _calls(self) -> Iterator[tuple[tuple[Any, ...], Any]]:
+        if not self.job.copies_arguments:
+            return iter(self.pack.calls)
+        return (pickle.loads(dumps(one)) for one in self.pack.calls)
+
+    def _outcome(self, task: int, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Return what a task returns, None if it fails."""
+        job = self.job
+        if job.globaldict is not None:
+            kwargs = {**kwargs, "globaldict": job.globaldict}
+        with self._captured():
+            try:
+                with self.limited(task):
+                    function, shared, named = job.shared.copy()
+                    return function(*args, *shared, **(named | kwargs if kwargs else named))
+            except BaseException as error:
+                self._fail(task, error)
+        return None
+
+    def _fail(self, task: int, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt) and not self.job.is_elsewhere:
+            raise error
+        self.failures.append(as_failure(task, error))
+        if self.job.stops_at_failure:
+            self.job.board.stop()
+
+    def _captured(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.stdout is None else _capturing(self.stdout)
+
+    def _call_back(self, task: int, args: Any, kwargs: Any, value: Any, seconds: float) -> None:
+        job = self.job
+        assert job.callback is not None
+        failure = self.failures[-1] if self.failures and self.failures[-1].number == task else None
+        data = {
+            "index": task,
+            "njobs": job.tasks,
+            "args": args,
+            "kwargs": kwargs,
+            "globaldict": job.globaldict,
+            "stop": False,
+            "outdict": {
+                "result": value,
+                "success": failure is None,
+                "exception": failure and failure.error,
+                "elapsed": seconds,
+                "skipped": False,
+                "stdout": "" if self.stdout is None else self.stdout[-1],
+            },
+        }
+        try:
+            job.callback(data)
+        except BaseException as error:
+            add_note(error, "Raised by the callback.")
+            if failure is None:
+                self._fail(task, error)
+        if data["stop"]:
+            job.board.stop()
+
+
+@contextlib.contextmanager
+def _capturing(texts: list[str]) -> Iterator[None]:
+    text = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(text):
+            yield
+    finally:
+        texts.append(text.getvalue())
+
+
+def _pickled(tasks: range, values: list[Any] | bytes) -> tuple[bytes, list[Failure]]:
+    """Return values pickled, and the tasks whose values do not pickle."""
+    assert isinstance(values, list)
+    try:
+        return dumps(values), []
+    except Exception:
+        pairs = [_checked(task, value) for task, value in zip(tasks, values, strict=True)]
+        return dumps([value for value, _ in pairs]), [failure for _, failure in pairs if failure is not None]
+
+
+def _checked(task: int, value: Any) -> tuple[Any, Failure | None]:
+    try:
+        dumps(value)
+    except Exception as error:
+        message = f"The result of task {task} cannot be sent back: {type(error).__name__}: {error}."
+        unsent = PicklingError(message, fix="return something that pickles, or use threads.")
+        return None, as_failure(task, unsent)
+    return value, None
