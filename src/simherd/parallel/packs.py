@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 __all__ = ["PackSizer"]
@@ -53,5 +52,4 @@ class PackSizer:
             return 1
         task_s = max(self.task_s, 1e-9)
         by_share = left / (SHARES * self.workers)
-        least = min(LEAST_S / task_s, left / self.workers)
-        return max(1, math.ceil(min(self.pack_s / task_s, max(by_share, least))))
+        return max(1, round(min(self.pack_s / task_s, max(by_share, LEAST_S / task_s))))

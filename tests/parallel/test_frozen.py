@@ -1,0 +1,82 @@
+import functools
+import pickle
+
+import numpy as np
+import pytest
+
+from simherd.parallel.frozen import Frozen, is_immutable
+
+
+def kind(obj):
+    return type(obj).__name__
+
+
+def double(x, by=2):
+    return by * x
+
+
+def closure(value):
+    return lambda: value
+
+
+class Holder:
+    def method(self):
+        return self
+
+
+@pytest.mark.parametrize(
+    "obj", [1, "a", None, (1, (2, "b")), frozenset({1}), int, len, double, closure(3), np.float64(1), np.sin,
+            functools.partial(double, by=3), double.__get__(5), range(3)], ids=kind
+)  # fmt: skip
+def test_what_nobody_can_change_is_loaded_once(obj):
+    assert is_immutable(obj)
+    sent = pickle.loads(pickle.dumps(Frozen(obj)))
+    assert sent.copy() is sent.copy()
+
+
+@pytest.mark.parametrize(
+    "obj", [[], {}, (1, []), closure([]), np.zeros(1), Holder(), Holder().method, functools.partial(double, [])],
+    ids=kind,
+)  # fmt: skip
+def test_what_can_be_changed_is_new_for_each_task(obj):
+    assert not is_immutable(obj)
+    sent = pickle.loads(pickle.dumps(Frozen(obj)))
+    assert sent.copy() is not sent.copy()
+
+
+def test_a_function_that_calls_itself_is_looked_at_once():
+    def count(n):
+        return n and 1 + count(n - 1)
+
+    assert is_immutable(count)
+
+
+@pytest.mark.parametrize("stays_here", [False, True])
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_task_sees_arrays_as_they_were_and_may_change_them(size, stays_here):
+    frozen = Frozen({"a": np.arange(size), "b": np.ones(size)}, stays_here=stays_here)
+    sent = pickle.loads(pickle.dumps(frozen))
+
+    first = sent.copy()
+    first["a"][:] = -1
+    second = sent.copy()
+
+    assert (first["a"] == -1).all()
+    np.testing.assert_array_equal(second["a"], np.arange(size))
+    np.testing.assert_array_equal(second["b"], 1)
+
+
+def test_an_array_that_must_not_be_written_stays_so():
+    values = np.zeros(100_000)
+    values.flags.writeable = False
+
+    copy = pickle.loads(pickle.dumps(Frozen([values]))).copy()[0]
+
+    with pytest.raises(ValueError, match="read-only"):
+        copy[0] = 1
+
+
+def test_large_buffers_are_not_in_the_pickle_of_workers_of_this_machine():
+    frozen = Frozen(np.zeros(1_000_000), stays_here=True)
+
+    assert len(pickle.dumps(frozen)) < 10_000
