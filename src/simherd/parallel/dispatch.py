@@ -13,6 +13,7 @@ from simherd.engine.failures import Failure, as_failure
 from simherd.errors import PicklingError, SimherdError, TaskError, TaskTimeoutError
 from simherd.executors.base import JOB_LOSSES, Executor, Lost, Tasks
 from simherd.executors.payload import dumps
+from simherd.executors.silence import silence_after
 from simherd.parallel.arguments import Arguments
 from simherd.parallel.board import SLOTS, Board, LastSeen
 from simherd.parallel.load import Gate
@@ -125,7 +126,9 @@ class Dispatch:
         SimherdError
             If workers cannot be started, or are gone.
         """
-        with self.executor.tasks(run_pack, shared) as tasks:
+        limit = self.job.limit
+        silence_s = silence_after(None if limit is None else limit.seconds)
+        with self.executor.tasks(run_pack, shared, silence_s) as tasks:
             while True:
                 self._send(tasks)
                 if not tasks.running:

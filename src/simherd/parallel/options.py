@@ -47,8 +47,6 @@ class MapOptions:
     """Whether the first task that fails ends the map."""
     captures: bool
     """Whether what tasks print is kept."""
-    start_method: str | None
-    """How processes start; None takes those that are kept from earlier calls."""
     timeout_s: float | None
     """Time that a task may take, in s."""
     seed: int | None
@@ -114,7 +112,6 @@ def read_options(
         globaldict=globaldict,
         stops_at_failure=die,
         captures=capture,
-        start_method=start_method,
         timeout_s=_seconds(timeout_s),
         seed=_seed(seed),
     )

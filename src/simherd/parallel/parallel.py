@@ -393,8 +393,8 @@ def parallelize(
     lbkwargs : dict, optional
         Values of `maxcpu`, `maxmem` and `interval` where these are not given.
     start_method : str, optional
-        How worker processes start: "spawn", "fork" or "forkserver". Without it they are kept for the next
-        map, which then starts at once.
+        "spawn", "fork" or "forkserver", for calls written for sciris. It has no effect: worker processes
+        start in one way and do not depend on the state of this process.
     timeout_s : float, optional
         Time that a task may take, in s; one that takes longer is ended and has failed.
     seed : int, optional

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from simherd.clusters import is_of_jobs, open_client, split_options
+from simherd.clusters import open_client, split_options
 from simherd.errors import ClusterError
 from simherd.executors.base import Executor
 from simherd.executors.choose import active_client, choose_executor
 from simherd.executors.client import ClientExecutor
 from simherd.executors.kept import kept_processes
 from simherd.executors.pool import thread_pool
-from simherd.executors.processes import ProcessExecutor
 from simherd.executors.serial import SerialExecutor
 from simherd.parallel.methods import Method, Place
 
@@ -25,7 +24,7 @@ _ranks: list[Any] = []
 
 
 @contextmanager
-def opened(method: Method, ncpus: int, *, is_given: bool, start_method: str | None = None) -> Iterator[Executor]:
+def opened(method: Method, ncpus: int, *, is_given: bool) -> Iterator[Executor]:
     """Give the executor of a parallelizer.
 
     Parameters
@@ -36,8 +35,6 @@ def opened(method: Method, ncpus: int, *, is_given: bool, start_method: str | No
         Threads or processes.
     is_given : bool
         Whether the user says how many: clusters choose themselves otherwise.
-    start_method : str, optional
-        How processes start; None takes those that are kept from earlier calls.
 
     Raises
     ------
@@ -45,21 +42,17 @@ def opened(method: Method, ncpus: int, *, is_given: bool, start_method: str | No
         If there is no client, or no worker comes.
     """
     with ExitStack() as stack:
-        yield stack.enter_context(_executor(method, ncpus, is_given, start_method, stack))
+        yield stack.enter_context(_executor(method, ncpus, is_given, stack))
 
 
-def _executor(
-    method: Method, ncpus: int, is_given: bool, start_method: str | None, stack: ExitStack
-) -> Any:
+def _executor(method: Method, ncpus: int, is_given: bool, stack: ExitStack) -> Any:
     match method.place:
         case Place.HERE:
             return SerialExecutor()
         case Place.THREADS:
             return thread_pool(ncpus)
-        case Place.PROCESSES if start_method is None:
-            return kept_processes(ncpus)
         case Place.PROCESSES:
-            return ProcessExecutor(ncpus, start_method=start_method)
+            return kept_processes(ncpus)
         case Place.EXECUTOR:
             return choose_executor(True, method.given, ncpus)
         case Place.RAY:
@@ -84,5 +77,5 @@ def _cluster(kind: str, ncpus: int | None, stack: ExitStack) -> Any:
         if not _ranks:
             _ranks.append(_for_life.enter_context(open_client(kind)))
         return _ranks[0]
-    counted = {} if ncpus is None else {"jobs" if is_of_jobs(kind) else "workers": ncpus}
-    return stack.enter_context(open_client(kind, **split_options(kind, counted)[0]))
+    used, _ = split_options(kind, {} if ncpus is None else {"workers": ncpus})
+    return stack.enter_context(open_client(kind, **used))

@@ -73,12 +73,7 @@ class MapRun:
         options = self.options
         with ExitStack() as stack:
             executor = stack.enter_context(
-                opened(
-                    options.method,
-                    options.ncpus,
-                    is_given=options.is_count_given,
-                    start_method=options.start_method,
-                )
+                opened(options.method, options.ncpus, is_given=options.is_count_given)
             )
             job = self._job(executor, stack)
             dispatch = Dispatch(options.arguments, job, executor, _sizer(executor), gate_of(options.limits))
