@@ -82,7 +82,9 @@ def test_arguments_that_do_not_fit_are_one_error(given, message):
     assert isinstance(caught.value, TypeError)
 
 
-@pytest.mark.parametrize(("args", "expected"), [(None, ()), ((1, 2), (1, 2)), ([1], (1,)), (5, (5,)), ("ab", ("ab",))])
+@pytest.mark.parametrize(
+    ("args", "expected"), [(None, ()), ((1, 2), (1, 2)), ([1], (1,)), (5, (5,)), ("ab", ("ab",))]
+)
 def test_shared_arguments_come_after_those_of_a_task(args, expected):
     assert read_arguments([0], args=args).args == expected
 

@@ -82,7 +82,9 @@ def test_dask_is_a_parallelizer_through_a_function_of_the_user():
 
         return list(dask.compute(*[dask.delayed(task)(one) for one in arguments]))
 
-    results = sh.parallelize(lambda x, y: [x] * y, iterkwargs={"x": [1, 2], "y": [2, 1]}, parallelizer=dask_map)
+    results = sh.parallelize(
+        lambda x, y: [x] * y, iterkwargs={"x": [1, 2], "y": [2, 1]}, parallelizer=dask_map
+    )
 
     assert results == [[1, 1], [2]]
 
@@ -199,7 +201,12 @@ def test_random_numbers_of_this_process_stay_its_own():
 
 def test_callback_gets_what_sciris_gives(anywhere):
     def note(data):
-        data["globaldict"][data["index"]] = (data["njobs"], data["args"], data["kwargs"]["k"], data["outdict"]["result"])
+        data["globaldict"][data["index"]] = (
+            data["njobs"],
+            data["args"],
+            data["kwargs"]["k"],
+            data["outdict"]["result"],
+        )
 
     done = sh.Parallel(
         lambda x, k, globaldict: x * k, [5, 6], {"k": [1, 2]}, globaldict={}, callback=note, **anywhere
@@ -215,7 +222,9 @@ def test_callback_may_stop_the_map(anywhere):
     done = sh.Parallel(lambda x: x, range(1000), callback=stop, **anywhere).run()
 
     assert 1 <= sum(done.success) < 1000
-    assert [skipped != success for skipped, success in zip(done.skipped, done.success, strict=True)] == [True] * 1000
+    assert [skipped != success for skipped, success in zip(done.skipped, done.success, strict=True)] == [
+        True
+    ] * 1000
     assert done.exceptions == [None] * 1000
 
 
@@ -247,7 +256,7 @@ def test_dictionary_is_shared_and_leaves_that_of_the_caller_alone(anywhere):
 
 def test_output_of_tasks_is_kept(elsewhere, capfd):
     def task(number):
-        print("task", number)
+        sys.stdout.write(f"task {number}\n")
         return 1 // number
 
     with pytest.warns(RuntimeWarning, match="Only 2 of 3"):

@@ -28,6 +28,7 @@ ALIASES = {
     "synchronous": "serial",
     "single-threaded": "serial",
     "serial": "serial",
+    "ray": "ray",
 }
 _CLIENT = ("distributed", "dask.distributed")
 """Names of the active client."""
@@ -149,6 +150,10 @@ def _named(name: str, workers: int) -> Executor:
         return thread_pool(workers)
     if kind == "processes":
         return ProcessExecutor(workers)
+    if kind == "ray":
+        from simherd.executors.ray import RayExecutor
+
+        return RayExecutor(workers)
     if (client := active_client()) is None:
         raise SetupError(f"scheduler={name!r}: there is no active client.", fix="open one first.")
     return ClientExecutor(client)

@@ -18,7 +18,7 @@ from simherd.errors import PicklingError
 from simherd.executors.origin import Origin, arrive, missing_module, origin_here, set_constants
 from simherd.executors.shortage import as_shortage
 
-__all__ = ["KEPT", "Payload", "Sealed", "call_packed", "dumps", "pack", "seal", "unpack"]
+__all__ = ["KEPT", "Payload", "Sealed", "call_packed", "dumps", "pack", "seal", "unpack", "unsent"]
 
 KEPT = 4
 """Payloads that a worker process keeps, the latest ones."""
@@ -76,7 +76,7 @@ def pack(
     try:
         data = dumps(obj)
     except Exception as error:
-        raise _explain(error, parts) from error
+        raise unsent(error, parts) from error
     origin = origin_here(constants)
     key = hashlib.sha256(data)
     for constant in origin.constants:
@@ -165,16 +165,30 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
     dispatch_table: ClassVar = ChainMap({CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
 
 
-def _explain(error: Exception, parts: Iterable[tuple[str, Any]]) -> PicklingError:
+def unsent(
+    error: Exception, parts: Iterable[tuple[str, Any]], what: str = "the simulations"
+) -> PicklingError:
+    """Return the error for an object that does not pickle.
+
+    Parameters
+    ----------
+    error : Exception
+        What pickling it raised.
+    parts : iterable of (str, object)
+        Its parts with names, looked through for the culprit.
+    what : str, optional
+        The object, in words, if no part is the culprit.
+    """
     for name, part in parts:
         if (reason := _reason(part)) is not None:
             attribute = _culprit_attribute(part)
             where = f"{name}, attribute {attribute!r}" if attribute else name
             return PicklingError(
                 f"Cannot send {where} to worker processes: {reason}.",
-                fix="make it picklable, or create it in 'initialize', or run with threads or serially.",
+                fix="make it picklable, or create it where it is used, such as in 'initialize' of a process, or "
+                "run with threads or serially.",
             )
-    return PicklingError(f"Cannot send the simulations to worker processes: {error!r}.")
+    return PicklingError(f"Cannot send {what} to worker processes: {error!r}.")
 
 
 def _reason(obj: Any) -> str | None:

@@ -14,9 +14,10 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
-from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
+from simherd.executors.base import Executor, TaskFunction, Tasks
+from simherd.executors.own_workers import OwnWorker, OwnWorkerTasks
 from simherd.executors.payload import KEPT, Payload, call_packed, pack, seal
-from simherd.executors.pool import AHEAD, starting_workers
+from simherd.executors.pool import starting_workers
 from simherd.executors.signals import leave_signals_to_client, starting_with_blocked
 from simherd.executors.silence import Silence
 from simherd.executors.worker_process import WorkerContext, WorkerProcess
@@ -116,16 +117,15 @@ class ProcessExecutor(Executor):
         _stop([*self._workers, *self._reserve], seconds)
 
 
-class _Worker:
+class _Worker(OwnWorker):
     """One worker process, which starts with its first item."""
 
+    gone = (futures.BrokenExecutor,)
+
     def __init__(self) -> None:
-        self.is_lost = False
-        self.futures: set[futures.Future[Any]] = set()
-        """Items on their way to it."""
+        super().__init__()
         self._known: deque[str] = deque(maxlen=KEPT)
         """Digests of the payloads that it has, in the order in which it forgets them."""
-        self.end = "the process ended abruptly"
         self._pool: futures.ProcessPoolExecutor | None = None
         self._context = WorkerContext()
         self._pulse = self._context.RawValue("d", 0.0)
@@ -152,9 +152,7 @@ class _Worker:
         if sent is payload:
             self._known.append(payload.digest)
             future.add_done_callback(self._forget_if_cancelled(payload.digest))
-        self.futures.add(future)
-        future.add_done_callback(self.futures.discard)
-        return future
+        return self._count(future)
 
     def _forget_if_cancelled(self, digest: str) -> Callable[[futures.Future[Any]], None]:
         """Return what is called with the item that takes a payload along: it never leaves if cancelled."""
@@ -171,6 +169,10 @@ class _Worker:
         if self._pool is not None and self._context.process is not None:
             _kill([self._context.process])
             self._pool.shutdown(wait=False)  # which makes the pool look at the process
+
+    def stop(self) -> None:
+        """End it at once."""
+        _stop([self], 0.0)
 
     def shut_down(self) -> list[WorkerProcess]:
         """Tell the process to end, and return it if it has started."""
@@ -202,33 +204,12 @@ def _kill(processes: Sequence[WorkerProcess]) -> None:
             process.abandon()
 
 
-class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
+class _ProcessTasks(OwnWorkerTasks["_Worker"]):
     def __init__(
         self, workers: list[_Worker], function: TaskFunction, payload: Payload, silence_s: float | None
     ) -> None:
-        super().__init__(AHEAD * len(workers))
+        super().__init__(workers, _Worker, function, payload)
         self._silence: Silence[_Worker] = Silence(silence_s)
-        self._workers = workers
-        self._function = function
-        self._payload = payload
-        self._worker_of: dict[futures.Future[Any], _Worker] = {}
-
-    def _start(self, item: Any) -> futures.Future[Any]:
-        worker = min(self._workers, key=lambda one: len(one.futures))
-        try:
-            future = worker.submit(self._function, self._payload, item)
-        except futures.BrokenExecutor:
-            worker = self._replace(worker)
-            future = worker.submit(self._function, self._payload, item)
-        self._worker_of[future] = worker
-        return future
-
-    def _replace(self, worker: _Worker) -> _Worker:
-        """Put a new worker in the place of one that ended."""
-        _stop([worker], 0.0)
-        place = self._workers.index(worker)
-        self._workers[place] = _Worker()
-        return self._workers[place]
 
     def finished(self, timeout: float | None = None) -> list[tuple[Any, Any]]:
         """Return what has ended, and give up workers that give no sign of life."""
@@ -237,26 +218,6 @@ class _ProcessTasks(QueuedTasks["futures.Future[Any]"]):
         for worker in self._silence.beyond_limit(signs):
             worker.give_up(f"the process gave no sign of life for {self._silence.limit_s:.0f} s")
         return ended
-
-    def _settled(self, future: futures.Future[Any]) -> Iterator[tuple[Any, Any]]:
-        worker = self._worker_of.pop(future)
-        if not isinstance(future.exception(), futures.BrokenExecutor):
-            yield from super()._settled(future)
-            return
-        item, was_lost, worker.is_lost = self._items.pop(future), worker.is_lost, True
-        if worker in self._workers:
-            self._replace(worker)
-        if was_lost:
-            self.submit(item)
-        else:
-            yield item, Lost(worker.end)
-
-    def _result(self, future: futures.Future[Any]) -> Any:
-        return future.result()
-
-    def close(self) -> None:
-        for future in self._items:
-            future.cancel()
 
 
 def _start_worker(pulse: Any) -> None:

@@ -101,7 +101,9 @@ def read_arguments(
     keywords = _keywords(iterkwargs)
     sizes = [size for size in (count, None if keywords is None else _size(keywords)) if size is not None]
     if len(set(sizes)) > 1:
-        raise ParallelArgumentError(f"iterarg has {sizes[0]} entries and iterkwargs has {sizes[1]}: they must agree.")
+        raise ParallelArgumentError(
+            f"iterarg has {sizes[0]} entries and iterkwargs has {sizes[1]}: they must agree."
+        )
     if not sizes or sizes[0] < 1:
         raise ParallelArgumentError(
             f"Nothing found to parallelize: iterarg={_shown(iterarg)}, iterkwargs={_shown(iterkwargs)}.",
@@ -152,7 +154,7 @@ def _in_order(name: str, values: Mapping[Any, Any]) -> list[Any]:
 
 
 def _keywords(iterkwargs: Any) -> Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | None:
-    if iterkwargs is None:
+    if iterkwargs is None or (isinstance(iterkwargs, Mapping | list) and not iterkwargs):
         return None
     if isinstance(iterkwargs, Mapping):
         columns = {str(name): _column(name, values) for name, values in iterkwargs.items()}

@@ -46,7 +46,10 @@ class MapTask:
 
 
 def run_custom(
-    function: Callable[[Any, list[Any]], Iterable[Any]], job: Job, arguments: Arguments, packs: int | None = None
+    function: Callable[[Any, list[Any]], Iterable[Any]],
+    job: Job,
+    arguments: Arguments,
+    packs: int | None = None,
 ) -> Outcomes:
     """Run all tasks by a map of the user's own.
 

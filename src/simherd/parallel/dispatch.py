@@ -15,7 +15,7 @@ from simherd.executors.base import JOB_LOSSES, Executor, Lost, Tasks
 from simherd.executors.payload import dumps
 from simherd.executors.silence import silence_after
 from simherd.parallel.arguments import Arguments
-from simherd.parallel.board import SLOTS, Board, LastSeen
+from simherd.parallel.board import SLOTS, LastSeen
 from simherd.parallel.load import Gate
 from simherd.parallel.packs import PackSizer
 from simherd.parallel.task import Job, Pack, PackReport, run_pack
@@ -247,7 +247,9 @@ class Dispatch:
 
 def out_of_time(task: int, seconds: float) -> TaskTimeoutError:
     """Return the error of a task that took too long."""
-    return TaskTimeoutError(f"Task {task} took longer than timeout_s={seconds:g} and was ended.", fix="give it more time.")
+    return TaskTimeoutError(
+        f"Task {task} took longer than timeout_s={seconds:g} and was ended.", fix="give it more time."
+    )
 
 
 def _around(tasks: range, task: int) -> Iterator[range]:

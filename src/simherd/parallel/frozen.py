@@ -23,8 +23,10 @@ __all__ = ["Frozen", "is_immutable"]
 
 LARGE_BYTES = 2**18
 """Size from which a buffer is mapped; smaller ones are copied quicker than they are mapped."""
-_ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), range, PurePath, np.generic, np.dtype,
-          BuiltinFunctionType, MethodDescriptorType, ModuleType, np.ufunc)  # fmt: skip
+_ATOMS = (
+    *(bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), type, PurePath),
+    *(BuiltinFunctionType, MethodDescriptorType, ModuleType, np.generic, np.dtype, np.ufunc),
+)
 
 
 def is_immutable(obj: Any) -> bool:
@@ -32,7 +34,7 @@ def is_immutable(obj: Any) -> bool:
 
     Module-level state that a function uses does not count: it belongs to the worker, as in any process.
     """
-    if isinstance(obj, _ATOMS) or isinstance(obj, type):
+    if isinstance(obj, _ATOMS):
         return True
     if type(obj) in (tuple, frozenset):
         return all(map(is_immutable, obj))
@@ -111,4 +113,3 @@ def _collecting(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bo
         return False
 
     return collect
-

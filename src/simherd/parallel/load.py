@@ -125,7 +125,11 @@ class LoadMeter:
 
     def _sample(self) -> _Sample:
         times = psutil.cpu_times(percpu=True)
-        busy = sum(sum(one) - one.idle - getattr(one, "iowait", 0.0) for n, one in enumerate(times) if n in self._cpus)
+        busy = sum(
+            sum(one) - one.idle - getattr(one, "iowait", 0.0)
+            for n, one in enumerate(times)
+            if n in self._cpus
+        )
         own = own_memory = 0.0
         for process in (self._this, *self._this.children(recursive=True)):
             with suppress(psutil.Error):
@@ -204,9 +208,10 @@ class LoadGate(Gate):
     def _measure(self, now: float) -> None:
         if self._meter is None and now - self._measured >= self.interval_s:
             self._meter, self._measured = self._new_meter(), now
-        elif self._meter is not None and (now - self._measured >= self.interval_s or self._load is None):
-            if (load := self._meter.load()) is not None:
-                self._load, self._measured, self._admitted = load, now, 0
+            return
+        is_due = self._load is None or now - self._measured >= self.interval_s
+        if self._meter is not None and is_due and (load := self._meter.load()) is not None:
+            self._load, self._measured, self._admitted = load, now, 0
 
     def _reason(self, running: int) -> str:
         """Return why a pack waits, "" if it need not."""

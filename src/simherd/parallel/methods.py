@@ -108,9 +108,7 @@ def _named(name: str) -> Method:
     base, suffixes = _split(name)
     if base in NAMES:
         known, place = NAMES[base]
-        method = Method(
-            name=known, place=place, copies="copy" in suffixes, is_async="async" in suffixes
-        )
+        method = Method(name=known, place=place, copies="copy" in suffixes, is_async="async" in suffixes)
     elif name in KINDS or is_given(name):
         method = Method(name=name, place=Place.CLUSTER, given=name)
     else:

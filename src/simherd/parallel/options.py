@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from simherd.errors import ParallelArgumentError
 from simherd.parallel.arguments import Arguments, read_arguments
@@ -19,6 +20,9 @@ from simherd.user_warnings import warn_user
 from simherd.warden import MARK
 
 __all__ = ["MapOptions", "read_options"]
+
+
+START_METHODS = ("spawn", "fork", "forkserver")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,9 +96,9 @@ def read_options(
             "capture=True does not work with threads: they print to the same place.",
             fix="use processes, or run serially.",
         )
-    if start_method is not None and start_method not in multiprocessing.get_all_start_methods():
+    if start_method not in (None, *START_METHODS):
         raise ParallelArgumentError(
-            f"start_method must be one of {', '.join(multiprocessing.get_all_start_methods())}, got {start_method!r}."
+            f"start_method must be one of {', '.join(START_METHODS)}, got {start_method!r}."
         )
     if globaldict is not None and not isinstance(globaldict, Mapping):
         raise ParallelArgumentError(f"globaldict must be a mapping, got {globaldict!r}.")
@@ -104,9 +108,7 @@ def read_options(
         method=method,
         ncpus=1 if method.place is Place.HERE else min(_workers(ncpus), len(arguments)),
         is_count_given=bool(ncpus),
-        limits=read_limits(
-            load["maxcpu"], load["maxmem"], load["interval"], is_count_given=bool(ncpus)
-        ),
+        limits=read_limits(load["maxcpu"], load["maxmem"], load["interval"], is_count_given=bool(ncpus)),
         progress=progress,
         callback=callback,
         globaldict=globaldict,
@@ -128,7 +130,7 @@ def _without_maxload(
     return rest, {**load, "maxcpu": kwargs["maxload"] if load["maxcpu"] is None else load["maxcpu"]}
 
 
-def _workers(ncpus: float | None) -> int:
+def _workers(ncpus: Any) -> int:
     """Return how many tasks run at once.
 
     Inside a worker it is one unless the user says otherwise: the other cores have workers of their own.
@@ -136,20 +138,21 @@ def _workers(ncpus: float | None) -> int:
     cores = usable_cores()
     if not ncpus:
         return 1 if MARK in os.environ else cores
-    if not isinstance(ncpus, Real) or ncpus < 0 or math.isnan(ncpus):
+    if not isinstance(ncpus, int | float | np.number) or not 0 < ncpus < math.inf:
         raise ParallelArgumentError(
-            f"No CPUs to run on: ncpus={ncpus!r}.", fix="give a positive number, or a fraction of all below 1."
+            f"No CPUs to run on: ncpus={ncpus!r}.",
+            fix="give a positive number, or a fraction of all below 1.",
         )
     return math.ceil(ncpus * cores) if ncpus < 1 else int(ncpus)
 
 
-def _seconds(timeout_s: float | None) -> float | None:
-    if timeout_s is not None and not (isinstance(timeout_s, Real) and timeout_s > 0):
+def _seconds(timeout_s: Any) -> float | None:
+    if timeout_s is not None and not (isinstance(timeout_s, int | float | np.number) and timeout_s > 0):
         raise ParallelArgumentError(f"timeout_s must be a positive number of seconds, got {timeout_s!r}.")
     return None if timeout_s is None else float(timeout_s)
 
 
-def _seed(seed: int | None) -> int | None:
+def _seed(seed: Any) -> int | None:
     if seed is not None and (not isinstance(seed, Integral) or seed < 0):
         raise ParallelArgumentError(f"seed must be a non-negative integer, got {seed!r}.")
     return None if seed is None else int(seed) % 2**63

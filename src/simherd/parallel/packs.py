@@ -10,7 +10,7 @@ PACK_S = 0.2
 LEAST_S = 0.01
 """Work in s that is worth a pack of its own, also at the end."""
 SHARES = 2
-"""Packs into which what is left is cut for each worker: each takes half of its share, then half of the rest."""
+"""Packs into which the share of each worker is cut: it takes half of it, then half of the rest."""
 WEIGHT_OF_NEWEST = 0.3
 
 

@@ -147,18 +147,23 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, seed, **f
     @property
     def rawresults(self) -> list[dict[str, Any]]:
         """All that is known of each task."""
-        rows = zip(
-            self.results, self.success, self.exceptions, self.times.jobs, self.skipped, self.stdout, strict=True
-        )
-        names = ("result", "success", "exception", "elapsed", "skipped", "stdout")
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        columns = {
+            "result": self.results,
+            "success": self.success,
+            "exception": self.exceptions,
+            "elapsed": self.times.jobs,
+            "skipped": self.skipped,
+            "stdout": self.stdout,
+        }
+        return [{name: values[task] for name, values in columns.items()} for task in range(self.njobs)]
 
     @property
     def success(self) -> list[bool]:
         """Whether each task has returned."""
         outcomes = self._run.outcomes
         return [
-            seconds is not None and task not in outcomes.failures for task, seconds in enumerate(outcomes.seconds)
+            seconds is not None and task not in outcomes.failures
+            for task, seconds in enumerate(outcomes.seconds)
         ]
 
     @property
@@ -194,16 +199,15 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, seed, **f
 
     @property
     def status(self) -> str:
-        """ "not run", "running" or "done"."""
+        """One of "not run", "running" and "done"."""
         if self.times.started is None:
             return "not run"
         return "done" if self.ready else "running"
 
     def __repr__(self) -> str:
         label = f"{self.label}; " if self.label else ""
-        return (
-            f"Parallel({label}jobs={self.njobs}; cpus={self.ncpus}; method={self.method}; status={self.status})"
-        )
+        size = f"jobs={self.njobs}; cpus={self.ncpus}"
+        return f"Parallel({label}{size}; method={self.method}; status={self.status})"
 
     def disp(self) -> None:
         """Print a line that describes the map."""
@@ -263,8 +267,8 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, seed, **f
 
     def finalize(
         self,
-        get_results: bool = True,  # noqa: ARG002 (sciris has it; results are there anyway)
-        close_pool: bool = True,  # noqa: ARG002
+        get_results: bool = True,
+        close_pool: bool = True,
         process_results: bool = True,
     ) -> Parallel:
         """Wait for a map in the background, and raise what ended it.
@@ -372,9 +376,10 @@ def parallelize(
     interval : float, optional
         Time between two measurements of the load, in s; 0.5 by default.
     parallelizer : str, callable, Client or Executor, optional
-        Where tasks run: "multiprocess" (the default, worker processes), "thread", "serial", "thread-copy" and
-        "serial-copy" with copies of the arguments, "dask" or a Dask client, "ray", "joblib", a kind of cluster
-        such as "slurm", an executor of ``concurrent.futures``, or a function ``map(task, arguments)``.
+        Where tasks run: "multiprocess" (the default, worker processes), "thread", "serial", "thread-copy"
+        and "serial-copy" with copies of the arguments, "dask" or a Dask client, "ray", "joblib", a kind of
+        cluster such as "slurm", an executor of ``concurrent.futures``, or a function
+        ``map(task, arguments)``.
     serial : bool, optional
         Whether to run sequentially in this process, whatever `parallelizer` says.
     progress : bool, optional

@@ -73,7 +73,9 @@ class Region:
 
     def as_path(self) -> Callable[[], Region]:
         """Return what makes this region in other processes of this machine, while this one keeps it."""
-        return partial(_opened, f"/proc/{os.getpid()}/fd/{self._file}", self._places) if self._places else _empty
+        return (
+            partial(_opened, f"/proc/{os.getpid()}/fd/{self._file}", self._places) if self._places else _empty
+        )
 
     def as_bytes(self) -> Callable[[], Region]:
         """Return what makes this region anywhere."""

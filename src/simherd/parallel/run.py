@@ -12,7 +12,7 @@ from typing import Any
 from simherd.engine.timeouts import TimeLimit
 from simherd.events import BlockFinished, RunFinished, RunStarted
 from simherd.executors.base import Executor
-from simherd.executors.payload import pack
+from simherd.executors.payload import pack, unsent
 from simherd.executors.processes import ProcessExecutor
 from simherd.parallel.board import Board
 from simherd.parallel.custom import joblib_map, run_custom
@@ -79,7 +79,9 @@ class MapRun:
             dispatch = Dispatch(options.arguments, job, executor, _sizer(executor), gate_of(options.limits))
             self.outcomes = dispatch.outcomes
             dispatch.on_report = stack.enter_context(self._shown(executor))
-            dispatch.run(pack(job, [("the function", options.function)]) if executor.crosses_processes else job)
+            dispatch.run(
+                pack(job, [("the callback", options.callback)]) if executor.crosses_processes else job
+            )
 
     def _run_custom(self) -> None:
         options = self.options
@@ -115,12 +117,18 @@ class MapRun:
     def _shared(self, executor: Executor | None) -> Copies:
         """Return what gives tasks the function and the shared arguments."""
         options = self.options
-        call = options.function, options.arguments.args, dict(options.arguments.kwargs)
-        if options.method.copies:
-            return Frozen(call)
-        if executor is None or not executor.crosses_processes:
+        args, kwargs = options.arguments.args, dict(options.arguments.kwargs)
+        call = options.function, args, kwargs
+        if not options.method.copies and (executor is None or not executor.crosses_processes):
             return Kept(call)
-        return Frozen(call, stays_here=isinstance(executor, ProcessExecutor) and DESCRIPTORS.exists())
+        try:
+            return Frozen(call, stays_here=isinstance(executor, ProcessExecutor) and DESCRIPTORS.exists())
+        except Exception as error:
+            named = [
+                ("the function", options.function),
+                *((f"argument {name!r}", one) for name, one in kwargs.items()),
+            ]
+            raise unsent(error, named, "the shared arguments") from error
 
     @contextmanager
     def _shown(self, executor: Executor) -> Iterator[Any]:
@@ -141,7 +149,11 @@ class MapRun:
             tell(started)
             yield lambda report: tell(_as_event(report))
             failed = len(self.outcomes.failures)
-            tell(RunFinished(done=self.outcomes.settled - failed, failed=failed, seconds=time.monotonic() - begun))
+            tell(
+                RunFinished(
+                    done=self.outcomes.settled - failed, failed=failed, seconds=time.monotonic() - begun
+                )
+            )
 
 
 def _as_event(report: PackReport) -> BlockFinished:

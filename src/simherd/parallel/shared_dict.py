@@ -6,7 +6,6 @@ import multiprocessing
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from multiprocessing.managers import DictProxy
-from multiprocessing.process import AuthenticationString
 from typing import Any
 
 from simherd.executors.base import Executor
@@ -99,7 +98,7 @@ class _ManagedDict(_Forwarding):
 
 
 def _reached(token: Any, key: bytes) -> _ManagedDict:
-    return _ManagedDict(DictProxy(token, "pickle", authkey=AuthenticationString(key)))  # type: ignore[no-untyped-call]
+    return _ManagedDict(DictProxy(token, "pickle", authkey=key))
 
 
 class _Holder:

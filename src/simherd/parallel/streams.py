@@ -11,14 +11,17 @@ References
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.random import mtrand
 
 __all__ = ["Streams", "draw_root"]
 
 
 def draw_root() -> int:
     """Return a number for a map from NumPy's global generator, which ``numpy.random.seed`` sets."""
-    return int(np.random.randint(0, 2**63 - 1, dtype=np.int64))
+    return int(np.random.randint(0, 2**63 - 1, dtype=np.int64))  # noqa: NPY002 (the caller's own stream)
 
 
 class Streams:
@@ -32,15 +35,15 @@ class Streams:
 
     def __init__(self, root: int) -> None:
         self._philox = np.random.Philox(key=root)
-        self._state = self._philox.state
+        self._state: dict[str, Any] = {**self._philox.state, "has_gauss": 0, "gauss": 0.0}
         self._key = self._state["state"]["key"]
 
     def install(self) -> None:
         """Let the functions of ``numpy.random`` draw from these streams."""
-        if np.random.get_bit_generator() is not self._philox:
-            np.random.set_bit_generator(self._philox)
+        if mtrand.get_bit_generator() is not self._philox:
+            mtrand.set_bit_generator(self._philox)
 
     def begin(self, task: int) -> None:
         """Begin the stream of a task."""
         self._key[1] = task
-        self._philox.state = self._state
+        np.random.set_state(self._state)  # noqa: NPY002 (tasks draw from the global generator)
