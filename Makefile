@@ -66,7 +66,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp
-	cd benchmarks && ../$(BIN)/python engine.py && echo && ../$(BIN)/python store.py && echo && ../$(BIN)/python batch.py && echo && ../$(BIN)/python blocks.py && echo && ../$(BIN)/python throughput.py && echo && ../$(BIN)/python ensemble.py
+	cd benchmarks && ../$(BIN)/python engine.py && echo && ../$(BIN)/python store.py && echo && ../$(BIN)/python batch.py && echo && ../$(BIN)/python blocks.py && echo && ../$(BIN)/python throughput.py && echo && ../$(BIN)/python parallel.py && echo && ../$(BIN)/python ensemble.py
 
 # The test bed goes on running; scripts/testbed stop ends it.
 bench-clusters: $(VENV)/dev.stamp

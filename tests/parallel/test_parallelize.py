@@ -57,7 +57,7 @@ def test_names_of_sciris_are_known(name):
 
 @pytest.mark.parametrize("name", ["", "copy", "Serial", "slrm", 3, "fast-copy"])
 def test_unknown_parallelizer_is_a_key_error_that_lists_what_there_is(name):
-    with pytest.raises(ParallelizerError, match="choose one of serial|leave out") as caught:
+    with pytest.raises(ParallelizerError, match=r"choose one of serial|leave out") as caught:
         sh.Parallel(abs, [1], parallelizer=name)
 
     assert isinstance(caught.value, KeyError)

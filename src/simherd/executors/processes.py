@@ -115,6 +115,8 @@ class ProcessExecutor(Executor):
             Time that they have to end by themselves, in s.
         """
         _stop([*self._workers, *self._reserve], seconds)
+        self._workers[:] = [_Worker() for _ in self._workers]
+        self._reserve.clear()
 
 
 class _Worker(OwnWorker):

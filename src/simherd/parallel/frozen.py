@@ -89,6 +89,11 @@ class Frozen:
             return self._only
         return self._load()
 
+    @property
+    def mapped_bytes(self) -> int:
+        """Memory of the large buffers, in bytes, which is there as long as somebody may make copies."""
+        return self._region.size
+
     def _load(self) -> Any:
         return pickle.loads(self._data, buffers=self._region.views())
 

@@ -222,7 +222,7 @@ class LoadGate(Gate):
             return f"{load.memory:.0%} of memory is in use, the limit is maxmem={limits.memory:g}"
         if limits.cpu is not None:
             free = (limits.cpu - load.cpu) * self._cores
-            if self._admitted >= max(free, 1.0 if load.cpu < limits.cpu else 0.0):
+            if self._admitted >= max(int(free), 1 if free > 0 else 0):
                 return f"{load.cpu:.0%} of the cores are busy, the limit is maxcpu={limits.cpu:g}"
         taken = round(load.others) if limits.follows_others else 0
         if taken and running >= max(self._cores - taken, 1):

@@ -60,7 +60,7 @@ class Region:
         """Return the buffers; what is written to them is seen in these views only."""
         if not self._places:
             return []
-        memory = memoryview(mmap.mmap(self._file, self._size, flags=mmap.MAP_PRIVATE, prot=READ_AND_WRITE))
+        memory = memoryview(mmap.mmap(self._file, self.size, flags=mmap.MAP_PRIVATE, prot=READ_AND_WRITE))
         views = [memory[place.start : place.start + place.size] for place in self._places]
         return [
             view.toreadonly() if place.is_readonly else view
@@ -68,8 +68,9 @@ class Region:
         ]
 
     @property
-    def _size(self) -> int:
-        return self._places[-1].start + self._places[-1].size
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self._places[-1].start + self._places[-1].size if self._places else 0
 
     def as_path(self) -> Callable[[], Region]:
         """Return what makes this region in other processes of this machine, while this one keeps it."""
@@ -81,7 +82,7 @@ class Region:
         """Return what makes this region anywhere."""
         if not self._places:
             return _empty
-        return partial(_copied, os.pread(self._file, self._size, 0), self._places)
+        return partial(_copied, os.pread(self._file, self.size, 0), self._places)
 
 
 def _empty() -> Region:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from simherd.engine.timeouts import TimeLimit
 from simherd.events import BlockFinished, RunFinished, RunStarted
 from simherd.executors.base import Executor
-from simherd.executors.payload import pack, unsent
+from simherd.executors.payload import Payload, pack, unsent
 from simherd.executors.processes import ProcessExecutor
 from simherd.parallel.board import Board
 from simherd.parallel.custom import joblib_map, run_custom
@@ -27,12 +28,15 @@ from simherd.parallel.shared_dict import shared_dict
 from simherd.parallel.streams import draw_root
 from simherd.parallel.task import Copies, Job, Kept, PackReport
 from simherd.progress import showing
+from simherd.setup.sources import constants_of_functions
 
 __all__ = ["MapRun"]
 
 FAR_PACK_S = 1.0
 """Work in a pack that goes through a Dask scheduler, in s."""
 PACKS_PER_WORKER = 4
+KEPT_BYTES = 2**26
+"""Memory of shared arguments, in bytes, with which workers may be kept for the next map."""
 DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -79,9 +83,9 @@ class MapRun:
             dispatch = Dispatch(options.arguments, job, executor, _sizer(executor), gate_of(options.limits))
             self.outcomes = dispatch.outcomes
             dispatch.on_report = stack.enter_context(self._shown(executor))
-            dispatch.run(
-                pack(job, [("the callback", options.callback)]) if executor.crosses_processes else job
-            )
+            dispatch.run(_travelling(job, options) if executor.crosses_processes else job)
+            if isinstance(executor, ProcessExecutor) and _mapped_bytes(job) > KEPT_BYTES:
+                executor.stop()
 
     def _run_custom(self) -> None:
         options = self.options
@@ -156,6 +160,22 @@ class MapRun:
             )
 
 
+def _travelling(job: Job, options: MapOptions) -> Payload:
+    """Return what packs share as workers get it, with the state of the modules that the functions use."""
+    functions = [_plain(one) for one in (options.function, options.callback) if one is not None]
+    own = [one for one in functions if isinstance(one, FunctionType)]
+    return pack(job, [("the callback", options.callback)], constants_of_functions(own))
+
+
+def _plain(function: Any) -> Any:
+    """Return the function inside of a bound method or partial function."""
+    while True:
+        inner = getattr(function, "__func__", None) or getattr(function, "func", None)
+        if inner is None:
+            return function
+        function = inner
+
+
 def _as_event(report: PackReport) -> BlockFinished:
     failed = len(report.failures)
     return BlockFinished(
@@ -165,6 +185,10 @@ def _as_event(report: PackReport) -> BlockFinished:
         seconds=sum(report.seconds),
         worker=report.worker,
     )
+
+
+def _mapped_bytes(job: Job) -> int:
+    return job.shared.mapped_bytes if isinstance(job.shared, Frozen) else 0
 
 
 def _sizer(executor: Executor) -> PackSizer:

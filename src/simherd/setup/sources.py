@@ -28,7 +28,7 @@ from simherd.setup.file_modules import lasting_name
 from simherd.setup.ownership import compiled_file_of, imported, is_own, is_own_function, version_of
 from simherd.setup.references import references_of
 
-__all__ = ["CodeWalk", "constants_of", "python_of_code"]
+__all__ = ["CodeWalk", "constants_of", "constants_of_functions", "python_of_code"]
 
 _DECLARED = ("dims", "static", "global_name", "groups", "group", "var_name", "keep_labels")
 _NO_MEMBERS = frozenset(
@@ -335,6 +335,15 @@ def constants_of(classes: Iterable[type]) -> list[tuple[str, str, Any]]:
     walk = CodeWalk()
     for cls in classes:
         walk.digests_of_process(cls)
+    walk.code()
+    return list(walk.constants())
+
+
+def constants_of_functions(functions: Iterable[Any]) -> list[tuple[str, str, Any]]:
+    """Return module, name and value of the constants that functions refer to."""
+    walk = CodeWalk()
+    for function in functions:
+        walk.follow(function)
     walk.code()
     return list(walk.constants())
 

@@ -1,0 +1,98 @@
+"""Worker processes that are kept from one map to the next."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import numpy as np
+import pytest
+
+import simherd as sh
+
+
+def worker(number):
+    return os.getpid()
+
+
+def workers(**options):
+    return set(sh.parallelize(worker, range(20), ncpus=2, **options))
+
+
+def test_next_map_has_the_same_workers():
+    assert workers() == workers()
+
+
+def test_fewer_workers_are_some_of_those_that_are_there():
+    both = workers()
+
+    assert set(sh.parallelize(worker, range(20), ncpus=1)) < both
+    assert workers() == both
+
+
+def test_another_folder_has_workers_of_its_own(tmp_path, monkeypatch):
+    before = workers()
+    monkeypatch.chdir(tmp_path)
+
+    assert set(sh.parallelize(lambda _: os.getcwd(), range(4), ncpus=2)) == {str(tmp_path)}
+    assert not workers() & before
+
+
+def test_another_environment_has_workers_of_its_own(monkeypatch):
+    workers()
+    monkeypatch.setenv("OF_A_TEST", "new")
+
+    assert sh.parallelize(os.getenv, ["OF_A_TEST"] * 2, ncpus=2) == ["new", "new"]
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Return a module of the user's own, which is written anew and loaded again by calling it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def write(text):
+        (tmp_path / "ownmodule.py").write_text(text)
+        importlib.invalidate_caches()
+        found = sys.modules.get("ownmodule")
+        return importlib.import_module("ownmodule") if found is None else importlib.reload(found)
+
+    yield write
+    sys.modules.pop("ownmodule", None)
+
+
+def test_module_that_is_loaded_again_is_new_in_workers(module):
+    old = module("def task(number):\n    return 'old'\n")
+    assert sh.parallelize(old.task, range(2), ncpus=2) == ["old", "old"]
+
+    new = module("def task(number):\n    return 'newer'\n")
+
+    assert sh.parallelize(new.task, range(2), ncpus=2) == ["newer", "newer"]
+
+
+def test_constants_that_a_program_sets_reach_workers(module):
+    found = module("RATE = 1\n\ndef task(number):\n    return RATE\n")
+    found.RATE = 7
+
+    assert sh.parallelize(found.task, range(2), ncpus=2) == [7, 7]
+    found.RATE = 1
+    assert sh.parallelize(found.task, range(2), ncpus=2) == [1, 1]
+
+
+def test_workers_with_much_shared_memory_are_not_kept():
+    def task(number, values):
+        return os.getpid()
+
+    large = set(sh.parallelize(task, range(4), ncpus=2, values=np.zeros(2**24)))
+
+    assert not large & workers()
+
+
+def test_maps_at_the_same_time_have_workers_of_their_own():
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        maps = [pool.submit(sh.parallelize, lambda x: x + 1, range(50), ncpus=2) for _ in range(4)]
+
+        assert [one.result() for one in maps] == [list(range(1, 51))] * 4
