@@ -68,7 +68,6 @@ class Board:
         if self._file >= 0:
             os.close(self._file)
 
-    @property
     def is_stopped(self) -> bool:
         """Whether no other task is to begin."""
         return self._memory[STOP] != 0

@@ -151,7 +151,7 @@ class Dispatch:
 
     def _send(self, tasks: Tasks) -> None:
         """Give workers what they have room for."""
-        while not self.job.board.is_stopped and self._alone is None and tasks.room and self._slots:
+        while not self.job.board.is_stopped() and self._alone is None and tasks.room and self._slots:
             if not self._has_work(tasks):
                 return
             if not self.gate.admits(tasks.running):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -25,6 +24,8 @@ __all__ = ["Call", "Job", "Kept", "Pack", "PackReport", "run_pack"]
 
 Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 """Function, positional and keyword arguments that all tasks share."""
+TaskCall: TypeAlias = Callable[[int, tuple[Any, ...], Mapping[str, Any]], Any]
+"""Runs one task: called with its position, positional and keyword arguments."""
 BACKEND = "MPLBACKEND"
 
 
@@ -127,9 +128,10 @@ class PackReport:
 
 def run_pack(job: Job, pack: Pack) -> PackReport:
     """Run the tasks of a pack until one is to be the last."""
-    report = _Run(job, pack).run()
     if not job.is_elsewhere:
-        return report
+        return _Run(job, pack).run()
+    os.environ.setdefault(BACKEND, "Agg")  # a worker has no screen
+    report = _Run(job, pack).run()
     values, unsent = _pickled(report.tasks, report.values)
     failures = [portable(failure, TaskError) for failure in report.failures]
     return replace(report, values=values, failures=failures + unsent)
@@ -141,26 +143,28 @@ class _Run:
         self.pack = pack
         self.failures: list[Failure] = []
         self.stdout: list[str] | None = [] if job.captures else None
-        self.limited = nullcontext if job.limit is None else job.limit.simulation
 
     def run(self) -> PackReport:
-        job, pack = self.job, self.pack
-        streams = self._streams()
+        job, pack, call = self.job, self.pack, self._call()
+        is_stopped, begin = job.board.is_stopped, job.board.begin
         values: list[Any] = []
         seconds: list[float] = []
         before = time.perf_counter()
-        for task, (args, kwargs) in zip(pack.tasks, self._calls(), strict=True):
-            if job.board.is_stopped:
+        for task, (args, kwargs) in zip(pack.tasks, pack.calls, strict=True):
+            if is_stopped():
                 break
-            job.board.begin(pack.slot, task)
-            if streams is not None:
-                streams.begin(task)
-            values.append(self._outcome(task, args, kwargs))
+            begin(pack.slot, task)
+            try:
+                value = call(task, args, kwargs)
+            except BaseException as error:
+                value = None
+                self._fail(task, error)
             now = time.perf_counter()
+            values.append(value)
             seconds.append(now - before)
             before = now
             if job.callback is not None:
-                self._call_back(task, args, kwargs, values[-1], seconds[-1])
+                self._call_back(task, args, kwargs, value, seconds[-1])
                 before = time.perf_counter()
             if self.failures and job.stops_at_failure:
                 break
@@ -173,35 +177,20 @@ class _Run:
             worker=f"{os.getpid()}/{threading.get_native_id()}",
         )
 
-    def _streams(self) -> Streams | None:
-        job = self.job
-        if not job.is_elsewhere:
-            return None
-        os.environ.setdefault(BACKEND, "Agg")
-        if job.root is not None and job.streams is None:
-            job.streams = Streams(job.root)
-        if job.streams is not None:
-            job.streams.install()
-        return job.streams
-
-    def _calls(self) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        if not self.job.copies_arguments:
-            return iter(self.pack.calls)
-        return (pickle.loads(dumps(one)) for one in self.pack.calls)
-
-    def _outcome(self, task: int, args: tuple[Any, ...], kwargs: Any) -> Any:
-        """Return what a task returns, None if it fails."""
-        job = self.job
+    def _call(self) -> TaskCall:
+        """Return what runs a task, with nothing in its way that this map does not ask for."""
+        job, call = self.job, _plain(self.job.shared)
+        if job.copies_arguments:
+            call = _with_copies(call)
         if job.globaldict is not None:
-            kwargs = {**kwargs, "globaldict": job.globaldict}
-        with self._captured():
-            try:
-                with self.limited(task):
-                    function, shared, named = job.shared.copy()
-                    return function(*args, *shared, **(named | kwargs if kwargs else named))
-            except BaseException as error:
-                self._fail(task, error)
-        return None
+            call = _with_globals(call, job.globaldict)
+        if (streams := _streams(job)) is not None:
+            call = _with_stream(call, streams)
+        if job.limit is not None:
+            call = _limited(call, job.limit)
+        if self.stdout is not None:
+            call = _captured(call, self.stdout)
+        return call
 
     def _fail(self, task: int, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt) and not self.job.is_elsewhere:
@@ -209,9 +198,6 @@ class _Run:
         self.failures.append(as_failure(task, error))
         if self.job.stops_at_failure:
             self.job.board.stop()
-
-    def _captured(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self.stdout is None else _capturing(self.stdout)
 
     def _call_back(self, task: int, args: Any, kwargs: Any, value: Any, seconds: float) -> None:
         job = self.job
@@ -243,14 +229,58 @@ class _Run:
             job.board.stop()
 
 
-@contextlib.contextmanager
-def _capturing(texts: list[str]) -> Iterator[None]:
-    text = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(text):
-            yield
-    finally:
-        texts.append(text.getvalue())
+def _streams(job: Job) -> Streams | None:
+    """Return the random streams of tasks, where these run in another process."""
+    if not job.is_elsewhere or job.root is None:
+        return None
+    if job.streams is None:
+        job.streams = Streams(job.root)
+    job.streams.install()
+    return job.streams
+
+
+def _plain(shared: Copies) -> TaskCall:
+    def call(task: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        function, rest, named = shared.copy()
+        return function(*args, *rest, **({**named, **kwargs} if kwargs else named))
+
+    return call
+
+
+def _with_copies(call: TaskCall) -> TaskCall:
+    return lambda task, args, kwargs: call(task, *pickle.loads(dumps((args, kwargs))))
+
+
+def _with_globals(call: TaskCall, globaldict: MutableMapping[Any, Any]) -> TaskCall:
+    return lambda task, args, kwargs: call(task, args, {**kwargs, "globaldict": globaldict})
+
+
+def _with_stream(call: TaskCall, streams: Streams) -> TaskCall:
+    def seeded(task: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        streams.begin(task)
+        return call(task, args, kwargs)
+
+    return seeded
+
+
+def _limited(call: TaskCall, limit: TimeLimit) -> TaskCall:
+    def limited(task: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        with limit.simulation(task):
+            return call(task, args, kwargs)
+
+    return limited
+
+
+def _captured(call: TaskCall, texts: list[str]) -> TaskCall:
+    def captured(task: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        text = io.StringIO()
+        try:
+            with redirect_stdout(text):
+                return call(task, args, kwargs)
+        finally:
+            texts.append(text.getvalue())
+
+    return captured
 
 
 def _pickled(tasks: range, values: list[Any] | bytes) -> tuple[bytes, list[Failure]]:
