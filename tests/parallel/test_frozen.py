@@ -39,9 +39,10 @@ def test_what_nobody_can_change_is_loaded_once(obj):
 
 
 @pytest.mark.parametrize(
-    "obj", [[], {}, (1, []), closure([]), np.zeros(1), Holder(), Holder().method, functools.partial(double, [])],
+    "obj",
+    [*([], {}, (1, []), closure([]), np.zeros(1)), Holder(), Holder().method, functools.partial(double, [])],
     ids=kind,
-)  # fmt: skip
+)
 def test_what_can_be_changed_is_new_for_each_task(obj):
     assert not is_immutable(obj)
     sent = pickle.loads(pickle.dumps(Frozen(obj)))

@@ -35,7 +35,9 @@ def test_results_are_in_the_order_of_arguments():
 
 
 def test_random_numbers_are_those_of_worker_processes():
-    assert sh.parallelize(np.random.random, 5, seed=1, **OPTIONS) == sh.parallelize(np.random.random, 5, seed=1)
+    assert sh.parallelize(np.random.random, 5, seed=1, **OPTIONS) == sh.parallelize(
+        np.random.random, 5, seed=1
+    )
 
 
 def test_loss_of_an_actor_costs_one_task():
