@@ -115,6 +115,10 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, seed, **f
         self._error: BaseException | None = None
         self._is_finalized = False
 
+    def init(self) -> None:
+        """Prepare for another run, as `reset` does."""
+        self.reset()
+
     @property
     def njobs(self) -> int:
         """Number of tasks."""
