@@ -29,6 +29,20 @@ def test_the_python_of_the_readme_runs_as_one_script_without_a_main_guard(tmp_pa
     assert float(first) == pytest.approx(1000, rel=1e-3)
 
 
+@pytest.mark.cluster
+def test_the_parallel_map_prints_what_its_document_says(tmp_path):
+    code = python_blocks("docs/parallelize.md")
+    said = re.findall(r"^ *print\(.*\) +# (?:.*: )?(.+)$", code, re.MULTILINE)
+    script = tmp_path / "maps.py"
+    script.write_text(code)
+
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == said
+    assert len(said) == 8
+
+
 def test_the_python_of_the_vectorised_blocks_runs_and_gives_what_a_loop_gives(tmp_path):
     names = {}
     exec(python_blocks("docs/vectorised.md"), names)

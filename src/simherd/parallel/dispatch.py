@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from simherd.engine.failures import Failure, as_failure
+from simherd.engine.failures import Failure
 from simherd.errors import PicklingError, SimherdError, TaskError, TaskTimeoutError
 from simherd.executors.base import JOB_LOSSES, Executor, Lost, Tasks
 from simherd.executors.payload import dumps
@@ -18,7 +18,7 @@ from simherd.parallel.arguments import Arguments
 from simherd.parallel.board import SLOTS, LastSeen
 from simherd.parallel.load import Gate
 from simherd.parallel.packs import PackSizer
-from simherd.parallel.task import Job, Pack, PackReport, run_pack
+from simherd.parallel.task import Job, Pack, PackReport, report_of_failed, run_pack
 
 __all__ = ["Dispatch", "Outcomes", "out_of_time"]
 
@@ -58,11 +58,6 @@ class Outcomes:
         self.failures.update({failure.number: failure for failure in report.failures})
         if report.stdout is not None:
             self.stdout[rows] = report.stdout
-
-    def fail(self, task: int, error: BaseException, seconds: float = 0.0) -> None:
-        """Let a task fail of which nothing came back."""
-        self.failures[task] = as_failure(task, error)
-        self.seconds[task] = seconds
 
 
 class Dispatch:
@@ -133,7 +128,7 @@ class Dispatch:
                 self._send(tasks)
                 if not tasks.running:
                     break
-                for pack, result in tasks.finished(POLL_S):
+                for pack, result in tasks.finished(min(POLL_S, self.gate.interval_s)):
                     self._slots.append(pack.slot)
                     self._take(pack, result)
                 if self.is_ended_by_failure:
@@ -207,14 +202,18 @@ class Dispatch:
         if isinstance(result, Lost):
             self._after_loss(pack, result)
             return
-        self.outcomes.add(result)
         self.sizer.add(len(result.tasks), sum(result.seconds))
         if len(result.tasks) < pack.size:  # its worker was told to stop, where this process is not reached
             self.job.board.stop()
-        self.on_report(result)
+        self._settle(result)
+
+    def _settle(self, report: PackReport) -> None:
+        self.outcomes.add(report)
+        self.on_report(report)
 
     def _fail(self, task: int, error: BaseException, seconds: float = 0.0) -> None:
-        self.outcomes.fail(task, error, seconds)
+        """Let a task fail of which nothing came back."""
+        self._settle(report_of_failed(task, error, seconds))
 
     def _after_loss(self, pack: Pack, lost: Lost) -> None:
         """Find out which task ended the worker of a pack; the others run again."""

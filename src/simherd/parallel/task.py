@@ -20,7 +20,7 @@ from simherd.parallel.arguments import Calls
 from simherd.parallel.board import Board
 from simherd.parallel.streams import Streams
 
-__all__ = ["Call", "Job", "Kept", "Pack", "PackReport", "run_pack"]
+__all__ = ["Call", "Job", "Kept", "Pack", "PackReport", "report_of_failed", "run_pack"]
 
 Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 """Function, positional and keyword arguments that all tasks share."""
@@ -126,6 +126,18 @@ class PackReport:
     """Who ran it."""
 
 
+def report_of_failed(task: int, error: BaseException, seconds: float) -> PackReport:
+    """Return the report of a task of which nothing came back, after some time in s."""
+    return PackReport(
+        tasks=range(task, task + 1),
+        values=[None],
+        seconds=[seconds],
+        failures=[as_failure(task, error)],
+        stdout=None,
+        worker="",
+    )
+
+
 def run_pack(job: Job, pack: Pack) -> PackReport:
     """Run the tasks of a pack until one is to be the last."""
     if not job.is_elsewhere:
@@ -168,6 +180,7 @@ class _Run:
                 before = time.perf_counter()
             if self.failures and job.stops_at_failure:
                 break
+        job.board.clear(pack.slot)
         return PackReport(
             tasks=pack.tasks[: len(values)],
             values=values,
