@@ -1,4 +1,4 @@
-"""Worker processes that outlast a call, so that the next one need not start any."""
+"""Workers that outlast a call, so that the next one need not start any."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from simherd.executors.origin import own_modules
-from simherd.executors.processes import ProcessExecutor
+from simherd.executors.own_workers import OwnWorkersExecutor
 
-__all__ = ["kept_processes", "stop_kept"]
+__all__ = ["kept", "stop_kept"]
 
 IDLE_S = 300.0
 """Time after which workers that nobody needs end, in s."""
 
 
 class _Shelf:
-    """The workers that are kept, while nobody uses them."""
+    """The workers of one kind that are kept, while nobody uses them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._executor: ProcessExecutor | None = None
-        self._key = b""
+        self._executor: OwnWorkersExecutor[Any] | None = None
+        self._key: object = None
         self._timer: threading.Timer | None = None
 
-    def take(self, key: bytes) -> ProcessExecutor | None:
+    def take(self, key: object) -> OwnWorkersExecutor[Any] | None:
         """Return workers that started as new ones would, if there are any."""
         with self._lock:
             executor, self._executor = self._executor, None
             self._cancel_timer()
-        if executor is not None and self._key != key:
+        if executor is not None and not (self._key == key and executor.is_usable):
             executor.stop()
             return None
         return executor
 
-    def put(self, executor: ProcessExecutor, key: bytes) -> None:
+    def put(self, executor: OwnWorkersExecutor[Any], key: object) -> None:
         """Keep workers for the next call, and end those of another call."""
         with self._lock:
             other, self._executor, self._key = self._executor, executor, key
@@ -62,32 +63,30 @@ class _Shelf:
             self._timer = None
 
 
-_shelf = _Shelf()
-
-
-def _forget() -> None:
-    """Start anew in a forked process: the workers are those of its parent."""
-    global _shelf
-    _shelf = _Shelf()
-
-
-os.register_at_fork(after_in_child=_forget)
+_shelves: dict[str, _Shelf] = {}
+os.register_at_fork(after_in_child=_shelves.clear)  # the workers are those of the parent
 
 
 @contextmanager
-def kept_processes(workers: int) -> Iterator[ProcessExecutor]:
-    """Give worker processes, those of the last call if they are what new ones would be.
+def kept(
+    kind: str, make: Callable[[], OwnWorkersExecutor[Any]], workers: int
+) -> Iterator[OwnWorkersExecutor[Any]]:
+    """Give workers, those of the last call if they are what new ones would be.
 
     They are new if the folder, the environment or where modules are found has changed since, or if a module
     of the user's own was loaded again. They end after an error, and when nobody has used them for a while.
 
     Parameters
     ----------
+    kind : str
+        What they are: each kind is kept on its own.
+    make : callable
+        Makes an executor without workers.
     workers : int
-        Number of processes.
+        Number of workers.
     """
-    key = _key()
-    executor = _shelf.take(key) or ProcessExecutor(0)
+    shelf, key = _shelves.setdefault(kind, _Shelf()), _key()
+    executor = shelf.take(key) or make()
     executor.resize(workers)
     try:
         yield executor
@@ -95,14 +94,15 @@ def kept_processes(workers: int) -> Iterator[ProcessExecutor]:
         executor.stop()
         raise
     if executor.is_idle:
-        _shelf.put(executor, key)
+        shelf.put(executor, key)
     else:
         executor.stop()
 
 
 def stop_kept() -> None:
-    """End the worker processes that are kept."""
-    _shelf.clear()
+    """End the workers that are kept."""
+    for shelf in list(_shelves.values()):
+        shelf.clear()
 
 
 def _key() -> bytes:

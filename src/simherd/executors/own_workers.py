@@ -1,16 +1,17 @@
-"""Workers that belong to one executor each: it is known what each one runs, so also what ended it."""
+"""Executors with workers of their own: it is known what each one runs, so also what ended it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent import futures
-from typing import Any, ClassVar, Generic, TypeVar
+from contextlib import contextmanager
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from simherd.executors.base import Lost, QueuedTasks, TaskFunction
-from simherd.executors.payload import Payload
+from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
+from simherd.executors.payload import Payload, pack
 
-__all__ = ["AHEAD", "OwnWorker", "OwnWorkerTasks"]
+__all__ = ["OwnWorker", "OwnWorkerTasks", "OwnWorkersExecutor"]
 
 AHEAD = 2
 
@@ -43,6 +44,11 @@ class OwnWorker(ABC):
     def stop(self) -> None:
         """End it at once."""
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it need not start with its next item."""
+        return True
+
     def _count(self, future: futures.Future[Any]) -> futures.Future[Any]:
         """Take an item for on its way until it ends."""
         self.futures.add(future)
@@ -51,6 +57,75 @@ class OwnWorker(ABC):
 
 
 W = TypeVar("W", bound=OwnWorker)
+
+
+class OwnWorkersExecutor(Executor, Generic[W]):
+    """Runs items on workers of its own.
+
+    Parameters
+    ----------
+    workers : int
+        Number of workers.
+    """
+
+    crosses_processes = True
+
+    def __init__(self, workers: int) -> None:
+        self._workers: list[W] = [self._new_worker() for _ in range(workers)]
+        self._reserve: list[W] = []
+
+    @abstractmethod
+    def _new_worker(self) -> W: ...
+
+    @property
+    def workers(self) -> int:  # type: ignore[override]
+        """Items that run at once."""
+        return len(self._workers)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether what the workers need is still there."""
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no worker has anything to do."""
+        return not any(worker.futures for worker in self._workers)
+
+    def resize(self, workers: int) -> None:
+        """Use another number of workers; those that are not needed now stay for later.
+
+        Parameters
+        ----------
+        workers : int
+            Number of workers.
+        """
+        there = [*self._workers, *self._reserve]
+        there.extend(self._new_worker() for _ in range(workers - len(there)))
+        self._workers[:], self._reserve[:] = there[:workers], there[workers:]
+
+    def stop(self) -> None:
+        """End all workers; new ones start with the next items."""
+        for worker in (*self._workers, *self._reserve):
+            worker.stop()
+        self._workers.clear()
+        self._reserve.clear()
+
+    @contextmanager
+    def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
+        """Give tasks of which at most two are on their way to each worker."""
+        payload = shared if isinstance(shared, Payload) else pack(shared)
+        tasks = self._tasks(function, payload, silence_s)
+        try:
+            yield tasks
+        finally:
+            tasks.close()
+
+    def _tasks(self, function: TaskFunction, payload: Payload, silence_s: float | None) -> OwnWorkerTasks[W]:
+        return OwnWorkerTasks(self._workers, self._new_worker, function, payload)
+
+    def __enter__(self) -> Self:
+        return self
 
 
 class OwnWorkerTasks(QueuedTasks["futures.Future[Any]"], Generic[W]):

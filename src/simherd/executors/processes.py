@@ -7,16 +7,15 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
-from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
-from simherd.executors.base import Executor, TaskFunction, Tasks
-from simherd.executors.own_workers import OwnWorker, OwnWorkerTasks
-from simherd.executors.payload import KEPT, Payload, call_packed, pack, seal
+from simherd.executors.base import TaskFunction
+from simherd.executors.own_workers import OwnWorker, OwnWorkersExecutor, OwnWorkerTasks
+from simherd.executors.payload import KEPT, Payload, call_packed, seal
 from simherd.executors.pool import starting_workers
 from simherd.executors.signals import leave_signals_to_client, starting_with_blocked
 from simherd.executors.silence import Silence
@@ -36,7 +35,7 @@ LEFT_TO_CLIENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 """Signals that a terminal or a batch scheduler sends to all processes of a run."""
 
 
-class ProcessExecutor(Executor):
+class ProcessExecutor(OwnWorkersExecutor["_Worker"]):
     """Runs items in worker processes, which never import the user's ``__main__``.
 
     Each is a pool of one, so that it is known which item a worker ran when it ended: of those on their
@@ -50,17 +49,12 @@ class ProcessExecutor(Executor):
         Whether fewer will do where the work is too little to pay for their start.
     """
 
-    crosses_processes = True
-
     def __init__(self, workers: int, is_most: bool = False) -> None:
+        super().__init__(workers)
         self.is_most = is_most
-        self._workers = [_Worker() for _ in range(workers)]
-        self._reserve: list[_Worker] = []
 
-    @property
-    def workers(self) -> int:  # type: ignore[override]
-        """Items that run at once."""
-        return len(self._workers)
+    def _new_worker(self) -> _Worker:
+        return _Worker()
 
     @property
     def description(self) -> str:  # type: ignore[override]
@@ -73,41 +67,11 @@ class ProcessExecutor(Executor):
             self._workers.sort(key=lambda worker: not worker.is_started)
             del self._workers[max(1, int(seconds / WORTH_A_WORKER_S)) :]
 
-    def resize(self, workers: int) -> None:
-        """Use another number of processes; those that are not needed now stay for later.
-
-        Parameters
-        ----------
-        workers : int
-            Number of processes.
-        """
-        there = [*self._workers, *self._reserve]
-        there.extend(_Worker() for _ in range(workers - len(there)))
-        self._workers[:], self._reserve[:] = there[:workers], there[workers:]
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no worker has anything to do."""
-        return not any(worker.futures for worker in self._workers)
-
-    @contextmanager
-    def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
-        """Give tasks of which at most two are on their way to each worker."""
-        payload = shared if isinstance(shared, Payload) else pack(shared)
-        tasks = _ProcessTasks(self._workers, function, payload, silence_s)
-        try:
-            yield tasks
-        finally:
-            tasks.close()
-
-    def __enter__(self) -> ProcessExecutor:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.stop(0.0 if isinstance(exc_info[1], BaseException) else EXIT_S)
+    def _tasks(self, function: TaskFunction, payload: Payload, silence_s: float | None) -> _ProcessTasks:
+        return _ProcessTasks(self._workers, function, payload, silence_s)
 
     def stop(self, seconds: float = 0.0) -> None:
-        """End all processes.
+        """End all processes; new ones start with the next items.
 
         Parameters
         ----------
@@ -115,8 +79,10 @@ class ProcessExecutor(Executor):
             Time that they have to end by themselves, in s.
         """
         _stop([*self._workers, *self._reserve], seconds)
-        self._workers[:] = [_Worker() for _ in self._workers]
-        self._reserve.clear()
+        super().stop()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop(0.0 if isinstance(exc_info[1], BaseException) else EXIT_S)
 
 
 class _Worker(OwnWorker):

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent import futures
-from contextlib import contextmanager
 from typing import Any
 
 from simherd.errors import MissingDependencyError
-from simherd.executors.base import Executor, TaskFunction, Tasks
-from simherd.executors.own_workers import OwnWorker, OwnWorkerTasks
-from simherd.executors.payload import Payload, call_packed, pack, seal
+from simherd.executors.base import TaskFunction
+from simherd.executors.own_workers import OwnWorker, OwnWorkersExecutor
+from simherd.executors.payload import Payload, call_packed, seal
 from simherd.progress.words import counted
+from simherd.resources import usable_cores
 from simherd.threads import guard_environment
 from simherd.warden import warden
 
 __all__ = ["RayExecutor"]
 
 
-class RayExecutor(Executor):
+class RayExecutor(OwnWorkersExecutor["_Actor"]):
     """Runs items on actors of a Ray cluster: the one that is connected, else one of this machine.
 
     Parameters
     ----------
-    workers : int, optional
-        Number of actors; by default as many as the cluster has CPUs.
+    workers : int
+        Number of actors.
 
     Raises
     ------
@@ -33,40 +32,38 @@ class RayExecutor(Executor):
         If Ray is not installed.
     """
 
-    crosses_processes = True
-
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int) -> None:
         self._ray = _import_ray()
         self._owns_cluster = not self._ray.is_initialized()
         if self._owns_cluster:
-            self._ray.init(
-                num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
-            )
-        self.workers = workers or int(self._ray.cluster_resources().get("CPU", 1))
-        self.description = f"{counted(self.workers, 'actor')} of Ray"
-        self._actors = [self._new_actor() for _ in range(self.workers)]
+            quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+            self._ray.init(num_cpus=max(workers, usable_cores()), **quiet)
+        self._cluster = _cluster_of(self._ray)
+        super().__init__(workers)
 
-    def _new_actor(self) -> _Actor:
+    def _new_worker(self) -> _Actor:
         return _Actor(self._ray)
 
-    @contextmanager
-    def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
-        """Give tasks of which at most two are on their way to each actor."""
-        payload = shared if isinstance(shared, Payload) else pack(shared)
-        tasks = OwnWorkerTasks(self._actors, self._new_actor, function, payload)
-        try:
-            yield tasks
-        finally:
-            tasks.close()
+    @property
+    def description(self) -> str:  # type: ignore[override]
+        """How many actors there are."""
+        return f"{counted(self.workers, 'actor')} of Ray"
 
-    def __enter__(self) -> RayExecutor:
-        return self
+    @property
+    def is_usable(self) -> bool:
+        """Whether the cluster of the actors is still the one that is connected."""
+        return _cluster_of(self._ray) == self._cluster
 
-    def __exit__(self, *exc_info: object) -> None:
-        for actor in self._actors:
-            actor.stop()
+    def stop(self) -> None:
+        """End the actors, and the cluster if it was started for them."""
+        if not self.is_usable:
+            return
+        super().stop()
         if self._owns_cluster:
             self._ray.shutdown()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
 
 
 class _Actor(OwnWorker):
@@ -100,6 +97,11 @@ class _Caller:
     def call(self, function: TaskFunction, payload: Payload, item: Any) -> Any:
         """Call a function with a shared object and an item."""
         return call_packed(function, payload, item)
+
+
+def _cluster_of(ray: Any) -> str:
+    """Return what tells the connected Ray cluster from others; "" if there is none."""
+    return str(ray.get_runtime_context().gcs_address) if ray.is_initialized() else ""
 
 
 def _import_ray() -> Any:

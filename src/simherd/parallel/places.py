@@ -11,8 +11,9 @@ from simherd.errors import ClusterError
 from simherd.executors.base import Executor
 from simherd.executors.choose import active_client, choose_executor
 from simherd.executors.client import ClientExecutor
-from simherd.executors.kept import kept_processes
+from simherd.executors.kept import kept
 from simherd.executors.pool import thread_pool
+from simherd.executors.processes import ProcessExecutor
 from simherd.executors.serial import SerialExecutor
 from simherd.parallel.methods import Method, Place
 
@@ -52,14 +53,20 @@ def _executor(method: Method, ncpus: int, is_given: bool, stack: ExitStack) -> A
         case Place.THREADS:
             return thread_pool(ncpus)
         case Place.PROCESSES:
-            return kept_processes(ncpus)
+            return kept("processes", lambda: ProcessExecutor(0), ncpus)
         case Place.EXECUTOR:
             return choose_executor(True, method.given, ncpus)
         case Place.RAY:
-            return choose_executor(True, "ray", ncpus)
+            return _kept_actors(ncpus)
         case Place.CLIENT:
             return ClientExecutor(method.given or _active())
     return ClientExecutor(_cluster(method.given, ncpus if is_given else None, stack))
+
+
+def _kept_actors(actors: int) -> Any:
+    from simherd.executors.ray import RayExecutor
+
+    return kept("ray", lambda: RayExecutor(0), actors)
 
 
 def _active() -> Any:
