@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from simherd.parallel.parallel import Parallel, Times, parallelize
+from simherd.parallel.function import parallelize
+from simherd.parallel.parallel import Parallel, Times
 
 __all__ = ["Parallel", "Times", "parallelize"]
