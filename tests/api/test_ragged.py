@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -203,21 +201,22 @@ setup.simherd.run(model=model, batch_dim="b", store=sys.argv[1], encoding=encodi
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_is_gone_on_with(tmp_path):
+def test_a_run_that_is_killed_is_gone_on_with(tmp_path, forks):
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "out.zarr")]
+    command = [str(tmp_path / "script.py"), str(tmp_path / "out.zarr")]
     counts = range(60)
     for enough in (8, 30):
-        with subprocess.Popen(command) as running:
-            while (status := read_status(tmp_path / "out.zarr")) is None or (status == 1).sum() < enough:
-                assert running.poll() is None
-                time.sleep(0.01)
-            running.kill()
+        running = forks.start(command, cwd=tmp_path)
+        while (status := read_status(tmp_path / "out.zarr")) is None or (status == 1).sum() < enough:
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.kill()
+        running.wait()
         opened = xr.open_zarr(tmp_path / "out.zarr")
         for number in np.flatnonzero(opened.simulation_status == 1).tolist():
             np.testing.assert_array_equal(sh.read_ragged(opened, "events__depth", number), depth(number))
 
-    subprocess.run(command, check=True)
+    assert forks.start(command, cwd=tmp_path).wait() == 0
 
     check(xr.open_zarr(tmp_path / "out.zarr"), counts)
 

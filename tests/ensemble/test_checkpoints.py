@@ -7,10 +7,10 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import cloudpickle
@@ -38,16 +38,16 @@ def walkers():
     return module
 
 
-@pytest.fixture
-def expected(walkers, tmp_path, monkeypatch):
+@pytest.fixture(scope="session")
+def expected(walkers, tmp_path_factory):
     """Return a function that gives the result of a run that nobody kills."""
-    folder = tmp_path / "expected"
-    folder.mkdir()
 
+    @cache
     def run(simulations=SIMULATIONS):
-        monkeypatch.setenv(walkers.FOLDER, str(folder))
-        walkers.run(place="serial", simulations=simulations, store=str(folder / "out.zarr"))
-        monkeypatch.delenv(walkers.FOLDER)
+        folder = tmp_path_factory.mktemp("expected")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(walkers.FOLDER, str(folder))
+            walkers.run(place="serial", simulations=simulations, store=str(folder / "out.zarr"))
         return load(folder / "out.zarr")
 
     return run
@@ -61,27 +61,32 @@ def load(store):
 class Runs:
     """Runs of the script in processes of their own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, forks):
         self.folder = folder
         self.store = folder / "out.zarr"
+        self.forks = forks
 
     def start(self, order=None, **options):
         if order is not None:
             (self.folder / "orders.json").write_text(json.dumps(order))
         (self.folder / "log").unlink(missing_ok=True)
-        return subprocess.Popen(
-            [sys.executable, str(SCRIPT), json.dumps({"store": str(self.store), **options})],
-            env={**os.environ, "SIMHERD_WALKERS": str(self.folder)},
-            start_new_session=True,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with (self.folder / "said").open("w") as said:
+            return self.forks.start(
+                [str(SCRIPT), json.dumps({"store": str(self.store), **options})],
+                env={**os.environ, "SIMHERD_WALKERS": str(self.folder)},
+                cwd=self.folder,
+                stdout=said.fileno(),
+                stderr=said.fileno(),
+            )
 
     def run(self, order=None, **options):
-        """Run and return exit code and standard error."""
-        with self.start(order, **options) as popen:
-            _, text = popen.communicate(timeout=120)
-        return popen.returncode, text
+        """Run and return exit code and what was said."""
+        code = self.start(order, **options).wait(120)
+        return code, self.said
+
+    @property
+    def said(self):
+        return (self.folder / "said").read_text()
 
     @property
     def steps(self):
@@ -108,10 +113,10 @@ class Runs:
 
 
 @pytest.fixture
-def runs(tmp_path):
+def runs(tmp_path, forks):
     folder = tmp_path / "runs"
     folder.mkdir()
-    return Runs(folder)
+    return Runs(folder, forks)
 
 
 # Batches
@@ -220,18 +225,19 @@ def test_a_simulation_that_was_killed_goes_on(step, memory_limit, runs, expected
 @pytest.mark.slow
 def test_a_simulation_that_is_killed_again_and_again_at_any_moment_ends_some_time(runs, expected):
     options = {"checkpoint_every": 1, "memory_limit": LIMIT, "resume": True}
-    moments, kills = random.Random(4), 0
+    steps, kills = random.Random(4), 0
     while True:
-        popen = runs.start({"pause": 0.05}, **options)  # 24 steps, which take longer than it lives at first
-        try:
-            popen.wait(moments.uniform(0.6, 1.2) if kills < 20 else 120)
-        except subprocess.TimeoutExpired:
-            os.killpg(popen.pid, signal.SIGKILL)
+        run = runs.start({"pause": 0.02}, **options)
+        until = steps.randint(0, 3) if kills < 12 else 24
+        while runs.made < until and run.poll() is None:
+            time.sleep(0.005)
+        time.sleep(steps.uniform(0, 0.05))
+        if kills < 12 and run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
             kills += 1
-        popen.communicate()
-        if popen.returncode == 0:
+        if run.wait() == 0:
             break
-        assert popen.returncode == KILLED
+        assert run.returncode == KILLED, runs.said
 
     assert kills > 0
     assert load(runs.store).identical(expected(0))
@@ -241,14 +247,13 @@ def test_a_simulation_that_is_killed_again_and_again_at_any_moment_ends_some_tim
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_simulation_at_the_next_step_with_a_checkpoint(signal_number, runs, expected):
     options = {"checkpoint_every": 1000, "memory_limit": LIMIT}
-    popen = runs.start({"pause": 0.1}, **options)
+    run = runs.start({"pause": 0.1}, **options)
     while runs.made < 5:
-        assert popen.poll() is None
+        assert run.poll() is None
         time.sleep(0.01)
-    popen.send_signal(signal_number)
-    _, text = popen.communicate(timeout=60)
-    assert popen.returncode == 4, text
-    assert "its last checkpoint is in" in text
+    run.send_signal(signal_number)
+    assert run.wait() == 4, runs.said
+    assert "its last checkpoint is in" in runs.said
     last = runs.steps[-1][-1]
     (runs.folder / "orders.json").unlink()
 
@@ -304,17 +309,17 @@ def test_one_of_another_run_is_refused(walkers, tmp_path, monkeypatch):
 
 
 def test_a_second_run_is_refused_while_one_runs(walkers, runs, monkeypatch, tmp_path):
-    popen = runs.start({"pause": 0.2}, checkpoint_every=1)
+    run = runs.start({"pause": 0.2}, checkpoint_every=1)
     while not (runs.store / "checkpoints").exists():
-        assert popen.poll() is None
+        assert run.poll() is None
         time.sleep(0.01)
 
     monkeypatch.setenv(walkers.FOLDER, str(tmp_path))
     with pytest.raises(StoreLockedError):
         walkers.make_setup(0).simherd.run(walkers.model, seed=5, store=runs.store, resume=True)
 
-    os.killpg(popen.pid, signal.SIGKILL)
-    popen.communicate()
+    run.kill()
+    run.wait()
 
 
 # What there cannot be

@@ -99,8 +99,16 @@ class Forks:
         self._server: subprocess.Popen[bytes] | None = None
         self._orders: socket.socket | None = None
 
-    def start(self, argv: list[str], *, env: Mapping[str, str], cwd: Path, stdout: int, stderr: int) -> Fork:
-        """Start a script, which reads nothing and writes to two open files."""
+    def start(
+        self,
+        argv: list[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] = os.environ,
+        stdout: int = 1,
+        stderr: int = 2,
+    ) -> Fork:
+        """Start a script, which reads nothing and writes to open files."""
         if self._orders is None:
             self._orders = self._start_server()
         told, tell = os.pipe()
