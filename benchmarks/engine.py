@@ -11,7 +11,8 @@ from models import chain
 from timing import medians, table
 
 import simherd as sh
-from simherd.engine import Plan, Simulator, Tap
+from simherd.engine.plan import Plan, Tap
+from simherd.engine.simulate import Simulator
 
 STEPS = 2000
 LENGTH = 10

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
         variable,
         variable_info,
     )
-    from simherd.parallel import Parallel, parallelize
+    from simherd.parallel.function import parallelize
+    from simherd.parallel.parallel import Parallel
     from simherd.plots.visualize import visualize
     from simherd.setup.dataset import create_setup
 
@@ -81,9 +82,9 @@ __all__ = [
 _ELSEWHERE = {
     "contiguous_ragged": "simherd.api.ragged",
     "create_setup": "simherd.setup.dataset",
-    "Parallel": "simherd.parallel",
+    "Parallel": "simherd.parallel.parallel",
     "open_client": "simherd.clusters",
-    "parallelize": "simherd.parallel",
+    "parallelize": "simherd.parallel.function",
     "performance_report": "simherd.clusters.report",
     "read_ragged": "simherd.api.ragged",
     "replay": "simherd.experiment.replay",

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.engine import Plan, Simulator, Tap
+from simherd.engine.plan import Plan, Tap
+from simherd.engine.simulate import Simulator
 
 
 def load(name):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.engine import Block, BlockRun, Simulator, Status
-from simherd.engine.block import Stopped
+from simherd.engine.block import Block, BlockRun, Status, Stopped
+from simherd.engine.simulate import Simulator
 
 X, Y = ("p", "x"), ("p", "y")
 DONE, FAILED = Status.DONE, Status.FAILED

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.engine import Simulator
 from simherd.engine.block import Block, BlockRun, Status
 from simherd.engine.checkpoints import Keeper, Stopped
+from simherd.engine.simulate import Simulator
 from simherd.errors import PicklingError
 
 STEPS = 9

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simherd.engine import Column, fill_value_for
+from simherd.engine.columns import Column
+from simherd.engine.values import fill_value_for
 from simherd.errors import OutputError
 
 

@@ -11,7 +11,9 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
-from simherd.engine import Plan, Simulator, Tap, fill_value_for
+from simherd.engine.plan import Plan, Tap
+from simherd.engine.simulate import Simulator
+from simherd.engine.values import fill_value_for
 from simherd.errors import ModelError, OutputError, UnsetVariableError
 from simherd.model import RuntimeContext, RuntimeSignal, runtime_hook
 from simherd.model.hooks import HookTable, gather_hooks

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.engine import Simulator, Tap, schema_of, scout
+from simherd.engine.plan import Tap
+from simherd.engine.schema import schema_of, scout
+from simherd.engine.simulate import Simulator
 from simherd.errors import OutputError
 
 X = ("p", "x")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.engine import Plan, Simulator, Tap, check_static
+from simherd.engine.plan import Plan, Tap
+from simherd.engine.simulate import Simulator, check_static
 from simherd.errors import ModelError, OutputError, UnsetVariableError
 from simherd.model import RuntimeSignal, runtime_hook
 from simherd.model.hooks import gather_hooks

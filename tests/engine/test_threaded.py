@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 import simherd as sh
-from simherd.engine import Plan, Simulator
+from simherd.engine.plan import Plan
+from simherd.engine.simulate import Simulator
 from simherd.engine.threaded import threaded_stages, waits_of
 from simherd.errors import ModelError, UnsetVariableError
 from simherd.model import RuntimeContext, RuntimeSignal

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 import simherd as sh
-from simherd.engine import Block, BlockRun, Column, Plan, Simulator, Status, Tap
 from simherd.engine.agreement import Agreement, _split_time, compare_ways
-from simherd.engine.block import Stopped
+from simherd.engine.block import Block, BlockRun, Status, Stopped
+from simherd.engine.columns import Column
 from simherd.engine.looped import looped_processes
+from simherd.engine.plan import Plan, Tap
 from simherd.engine.rows import EachRow, RowColumn, has_rows, rows_of, stack
+from simherd.engine.simulate import Simulator
 from simherd.engine.vectorized import SMALLEST, BlockSimulator, Parts, run_as_arrays
 from simherd.errors import ModelError, OutputError, VectorizeError
 from simherd.model import runtime_hook

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import simherd as sh
-from simherd.engine import Plan, Simulator
+from simherd.engine.plan import Plan
+from simherd.engine.simulate import Simulator
 from simherd.errors import ModelError, ProcessClassError, StoreError
 
 

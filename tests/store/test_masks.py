@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import simherd as sh
-from simherd.engine import fill_value_for
+from simherd.engine.values import fill_value_for
 from simherd.store.layout import ArrayLayout
 from simherd.store.masks import IntegerRange, Noted, mask_of
 

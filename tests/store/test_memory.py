@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simherd.engine import Column
+from simherd.engine.columns import Column
 from simherd.store.layout import ArrayLayout
 from simherd.store.memory import values_of
 

@@ -68,15 +68,17 @@ class Frozen:
     ----------
     obj : object
         The object.
+    parts : tuple, optional
+        What tasks get of it, if that can be changed less than the object itself.
     stays_here : bool, optional
         Whether all who make copies are processes of this machine, which read large buffers from this
         process instead of getting them sent. The object must then outlive them.
     """
 
-    def __init__(self, obj: Any, *, stays_here: bool = False) -> None:
+    def __init__(self, obj: Any, *, parts: tuple[Any, ...] | None = None, stays_here: bool = False) -> None:
         buffers: list[memoryview] = []
         self._data = dumps(obj, _collecting(buffers))
-        self._is_immutable = is_immutable(obj)
+        self._is_immutable = is_immutable(obj if parts is None else parts)
         self._region = Region.of(buffers)
         self._stays_here = stays_here
         self._only: Any = None

@@ -126,7 +126,8 @@ class MapRun:
         if not options.method.copies and (executor is None or not executor.crosses_processes):
             return Kept(call)
         try:
-            return Frozen(call, stays_here=isinstance(executor, ProcessExecutor) and DESCRIPTORS.exists())
+            is_near = isinstance(executor, ProcessExecutor) and DESCRIPTORS.exists()
+            return Frozen(call, parts=(options.function, args, *kwargs.values()), stays_here=is_near)
         except Exception as error:
             named = [
                 ("the function", options.function),

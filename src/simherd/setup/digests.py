@@ -17,7 +17,6 @@ from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleTy
 from typing import Any, TypeAlias
 
 import numpy as np
-import xarray as xr
 
 from simherd.setup.file_modules import lasting_name
 from simherd.setup.references import instructions_of
@@ -141,7 +140,7 @@ class _Digest:
         elif type(value) is dict:
             pairs = [self._digest(key, above) + self._digest(item, above) for key, item in value.items()]
             self.feed_all("dict", sorted(pairs), above)
-        elif isinstance(value, xr.DataArray | xr.Variable):
+        elif _is_labelled(value):
             coords = {str(name): coord.variable for name, coord in getattr(value, "coords", {}).items()}
             self.feed_all("labelled", (value.dims, value.values, dict(value.attrs), coords), above)
         elif isinstance(value, FunctionType):
@@ -216,3 +215,9 @@ def _attribute(value: Any, name: str) -> Any:
         return getattr(value, name)
     except Exception:  # of a property, for whatever reason of its own
         return None
+
+
+def _is_labelled(value: Any) -> bool:
+    """Return whether a value is an array of xarray, which is imported if there is one."""
+    xr = sys.modules.get("xarray")
+    return xr is not None and isinstance(value, xr.DataArray | xr.Variable)
