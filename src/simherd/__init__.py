@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simherd._accessor import register_when_xarray_loads
 
 if TYPE_CHECKING:
-    from simherd import errors, events, monitoring, validators
+    from simherd import accounting, errors, events, monitoring, validators
     from simherd.api.ragged import contiguous_ragged, read_ragged
     from simherd.api.run import run
     from simherd.clusters import open_client
@@ -50,6 +50,7 @@ __all__ = [
     "RuntimeContext",
     "RuntimeHook",
     "RuntimeSignal",
+    "accounting",
     "any_object",
     "contiguous_ragged",
     "create_setup",
@@ -92,6 +93,7 @@ _ELSEWHERE = {
     "visualize": "simherd.plots.visualize",
 }
 _MODULES = {
+    "accounting": "simherd.accounting",
     "errors": "simherd.errors",
     "events": "simherd.events",
     "monitoring": "simherd.monitoring",

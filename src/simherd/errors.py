@@ -32,6 +32,7 @@
     │   ├── SchedulerError                      a batch scheduler's command failed
     │   │   └── SubmitError                     it refused a job
     │   └── SessionError                        a session could not be started or reached
+    ├── AccountingError       (ValueError)      a text is not the accounting of a batch scheduler
     └── MissingDependencyError (ImportError)    an optional package is not installed
 
 Each also derives from the built-in error that a caller would expect. A message says what was being
@@ -47,6 +48,7 @@ from typing import Any
 from simherd.control_characters import without_controls
 
 __all__ = [
+    "AccountingError",
     "AssignmentError",
     "ClusterError",
     "ClusterOptionError",
@@ -276,6 +278,10 @@ class SubmitError(SchedulerError):
 
 class SessionError(ClusterError):
     """A session could not be started, found or reached."""
+
+
+class AccountingError(SimherdError, ValueError):
+    """A text is not the accounting of a batch scheduler, or has no job in it."""
 
 
 class MissingDependencyError(SimherdError, ImportError):

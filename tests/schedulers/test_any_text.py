@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simherd.schedulers import JobState, JobStatus, sge_site, sge_text, slurm_text
+from simherd.schedulers import JobState, JobStatus, sge_accounting, sge_site, sge_text, slurm_text
 from simherd.schedulers.states import WORST_FIRST, summarize
 
 SCRAPS = """
@@ -29,8 +29,8 @@ PARSERS = [
     sge_text.parse_submitted,
     sge_text.parse_qstat,
     sge_text.parse_reasons,
-    sge_text.parse_accounting,
-    sge_text.read_size,
+    sge_accounting.parse_accounting,
+    sge_accounting.read_size,
     sge_text.read_state,
     sge_site.parse_blocks,
     sge_site.parse_hosts,

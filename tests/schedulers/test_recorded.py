@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from simherd.schedulers import JobState, ParallelEnvironment, Partition, sge_site, sge_text, slurm_text
+from simherd.schedulers import (
+    JobState,
+    ParallelEnvironment,
+    Partition,
+    sge_accounting,
+    sge_site,
+    sge_text,
+    slurm_text,
+)
 
 DATA = Path(__file__).parent / "data"
 
@@ -58,6 +66,8 @@ def test_scontrol_says_how_jobs_ended_where_there_is_no_accounting():
         ("NODE_FAIL", JobState.NODE_FAIL),
         ("PREEMPTED", JobState.PREEMPTED),
         ("CANCELLED+", JobState.CANCELLED),
+        ("OUT_OF_ME+", JobState.OUT_OF_MEMORY),
+        ("C+", None),
         ("CANCELLED by 1000", JobState.CANCELLED),
         ("COMPLETING", JobState.ENDING),
         ("unheard_of", None),
@@ -112,7 +122,7 @@ def test_qstat_says_why_jobs_wait():
 
 
 def test_qacct_says_how_jobs_ended():
-    found = {status.job_id: status for status in sge_text.parse_accounting(read("sge-8.1.9-qacct.txt"))}
+    found = {status.job_id: status for status in sge_accounting.parse_accounting(read("sge-8.1.9-qacct.txt"))}
 
     assert (found["33"].state, found["33"].exit_code) == (JobState.DONE, 0)
     assert (found["32"].state, found["32"].exit_code) == (JobState.FAILED, 3)

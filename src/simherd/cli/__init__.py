@@ -25,6 +25,7 @@ COMMANDS = {
     "session": "Keep runs or a cluster alive after a logout.",
     "status": "Show how many simulations of a store are done, failed and pending.",
     "submit": "Submit the job script of an experiment.",
+    "usage": "Show how well jobs used what they asked for, and what to change.",
 }
 
 

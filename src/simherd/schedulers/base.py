@@ -205,6 +205,18 @@ class BatchScheduler(ABC):
         """
 
     @abstractmethod
+    def accounting(self, job_ids: Iterable[str]) -> str:
+        """Return what the accounting has about jobs and their array tasks, as it prints it.
+
+        Jobs that it does not know are left out; Grid Engine's knows only those that are over.
+
+        Raises
+        ------
+        SchedulerError
+            If it does not answer.
+        """
+
+    @abstractmethod
     def cancel(self, job_ids: Iterable[str]) -> None:
         """End jobs. Those that are over already do not matter.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from simherd.config import site_settings
 from simherd.errors import SchedulerError
 from simherd.schedulers.base import BatchScheduler, JobStatus, Site, Words
 from simherd.schedulers.commands import run_program, submit_with
+from simherd.schedulers.sge_accounting import parse_accounting
 from simherd.schedulers.sge_site import (
     Host,
     parse_array_limit,
@@ -22,7 +24,6 @@ from simherd.schedulers.sge_site import (
 )
 from simherd.schedulers.sge_text import (
     belongs,
-    parse_accounting,
     parse_qstat,
     parse_reasons,
     parse_submitted,
@@ -32,13 +33,15 @@ from simherd.schedulers.states import summarize
 __all__ = ["GridEngine"]
 
 _ASKING = "asking Grid Engine for the state of jobs"
+_ACCOUNTING = "asking Grid Engine what jobs used"
 _CANCELLING = "deleting jobs of Grid Engine"
 _LOOKING = "asking Grid Engine for its queues and limits"
+_UNKNOWN = "not found"
 _OVER = ("does not exist", "already in deletion", "registered the job", "has deleted job")
 MEMORY = "h_vmem"
 """The resource that memory is asked with, unless the site says another."""
 FEW = 20
-"""Hosts that are asked one by one; of more the memory is not known, and not judged."""
+"""Hosts, and jobs, that are asked for one by one; of more hosts the memory is not known, and not judged."""
 _ACCOUNTING_S = 20.0
 """Longest time for one look into the accounting file, which may be large, in s."""
 
@@ -107,6 +110,20 @@ class GridEngine(BatchScheduler):
         if ran.returncode and not (said and all(any(text in line for text in _OVER) for line in said)):
             raise ran.error(_CANCELLING)
 
+    def accounting(self, job_ids: Iterable[str]) -> str:
+        """Return what qacct prints of jobs that are over; of many jobs, their lines of the accounting file.
+
+        qacct reads the whole file for each job.
+
+        Raises
+        ------
+        SchedulerError
+            If it does not answer.
+        """
+        wanted = list(dict.fromkeys(job_id.partition(".")[0] for job_id in job_ids))
+        lines = _lines_of(wanted) if len(wanted) > FEW else None
+        return "".join(map(_qacct, wanted)) if lines is None else lines
+
     def site(self) -> Site:
         """Return the queues and parallel environments of Grid Engine and its limit of array jobs.
 
@@ -144,6 +161,24 @@ class _Accounting:
             self._works = False
             return []
         return [status for status in parse_accounting(ran.stdout) if belongs(status, job_id)]
+
+
+def _qacct(job_id: str) -> str:
+    ran = run_program(["qacct", "-j", job_id], doing=_ACCOUNTING, may_fail=True)
+    if ran.returncode and _UNKNOWN not in ran.stderr:
+        raise ran.error(_ACCOUNTING)
+    return ran.stdout
+
+
+def _lines_of(job_ids: Sequence[str]) -> str | None:
+    """Return the lines that the accounting file has of jobs; None if it cannot be read here."""
+    common = Path(os.environ.get("SGE_ROOT", ""), os.environ.get("SGE_CELL", "default"), "common")
+    wanted = set(job_ids)
+    try:
+        with (common / "accounting").open(errors="replace") as file:
+            return "".join(line for line in file if wanted.intersection(line.split(":", 6)[5:6]))
+    except OSError:
+        return None
 
 
 def _with_reasons(statuses: dict[str, JobStatus]) -> dict[str, JobStatus]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from simherd.schedulers.base import ParallelEnvironment, Partition
-from simherd.schedulers.sge_text import read_size
+from simherd.schedulers.sge_accounting import read_size
 
 __all__ = [
     "Host",

@@ -14,6 +14,7 @@ from simherd.schedulers.slurm_text import (
     SACCT_FIELDS,
     SQUEUE_FORMAT,
     belongs,
+    known_fields,
     parse_array_limit,
     parse_job,
     parse_partitions,
@@ -26,6 +27,7 @@ from simherd.schedulers.states import summarize
 __all__ = ["Slurm"]
 
 _ASKING = "asking SLURM for the state of jobs"
+_ACCOUNTING = "asking SLURM what jobs used"
 _CANCELLING = "cancelling jobs of SLURM"
 _LOOKING = "asking SLURM for its partitions and limits"
 _UNKNOWN = "Invalid job id"
@@ -96,6 +98,21 @@ class Slurm(BatchScheduler):
         refused = [line for line in ran.stderr.splitlines() if not any(text in line for text in _OVER)]
         if ran.returncode and refused:
             raise ran.error(_CANCELLING)
+
+    def accounting(self, job_ids: Iterable[str]) -> str:
+        """Return what sacct prints of jobs, their steps and earlier attempts.
+
+        Raises
+        ------
+        SchedulerError
+            If it does not answer, or SLURM keeps no accounting here.
+        """
+        wanted = ",".join(dict.fromkeys(job_ids))
+        if not wanted:
+            return ""
+        fields = known_fields(run_program(["sacct", "--helpformat"], doing=_ACCOUNTING).stdout)
+        argv = ["sacct", "--parsable2", "--duplicates", f"--format={','.join(fields)}", f"--jobs={wanted}"]
+        return run_program(argv, doing=_ACCOUNTING).stdout
 
     def site(self) -> Site:
         """Return the partitions of SLURM and its limit of array jobs.

@@ -10,9 +10,11 @@ import re
 from simherd.schedulers.base import JobState, JobStatus, Partition
 
 __all__ = [
+    "ACCOUNTING_FIELDS",
     "SACCT_FIELDS",
     "SQUEUE_FORMAT",
     "belongs",
+    "known_fields",
     "parse_array_limit",
     "parse_job",
     "parse_partitions",
@@ -51,8 +53,16 @@ STATES = {
     "TIMEOUT": JobState.TIMEOUT,
 }
 
+LEAST_CUT = 5
+"""Fewest characters of a word that is cut to the width of a column."""
 SQUEUE_FORMAT = "%i|%T|%N|%r"
 SACCT_FIELDS = "JobID,State,ExitCode,NodeList"
+ACCOUNTING_FIELDS = (
+    "JobID", "JobIDRaw", "User", "Partition", "State", "ExitCode", "Reason", "Submit", "Start", "End",
+    "ElapsedRaw", "Elapsed", "TimelimitRaw", "Timelimit", "AllocCPUS", "ReqCPUS", "NNodes", "NTasks",
+    "NodeList", "TotalCPU", "ReqMem", "MaxRSS", "AllocTRES", "TRESUsageInTot", "TRESUsageOutTot", "JobName",
+)  # fmt: skip
+"""What accounting is asked for of jobs that are over, as far as a site has it; free text comes last."""
 
 _FIELD = re.compile(r"(?:^|\s)([A-Za-z_:/]+)=(\S*)")
 _HELD = re.compile(r"JobHeld|requeued held|JobHoldMaxRequeue", re.IGNORECASE)
@@ -62,10 +72,13 @@ _NOTHING = ("", "None", "(null)", "None assigned", "N/A", "Unknown")
 def read_state(word: str) -> JobState | None:
     """Return the state that a word of SLURM stands for; None if it is none.
 
-    What follows the word, as in ``CANCELLED by 1000`` or ``CANCELLED+``, does not matter.
+    What follows the word, as in ``CANCELLED by 1000``, does not matter. One that is cut, as in
+    ``OUT_OF_ME+``, is the first that begins so.
     """
-    words = word.split()
-    return STATES.get(words[0].rstrip("+").upper()) if words else None
+    first, *_ = word.upper().split() or [""]
+    if first.endswith("+") and len(first) > LEAST_CUT:
+        return next((state for name, state in STATES.items() if name.startswith(first.rstrip("+"))), None)
+    return STATES.get(first)
 
 
 def parse_submitted(text: str) -> str | None:
@@ -92,6 +105,12 @@ def parse_sacct(text: str) -> list[JobStatus]:
         for job, state, code, nodes in (row for row in rows if len(row) == 4)
         if read_state(state)
     ]
+
+
+def known_fields(text: str) -> list[str]:
+    """Return those of `ACCOUNTING_FIELDS` that ``sacct --helpformat`` lists: any other is an error."""
+    known = {name.lower() for name in text.split()}
+    return [name for name in ACCOUNTING_FIELDS if name.lower() in known]
 
 
 def parse_job(text: str) -> list[JobStatus]:

@@ -68,6 +68,10 @@ class PlainScheduler(BatchScheduler):
         found = re.search(self._kind.job_id, printed)
         return found and found[found.lastindex or 0]
 
+    def accounting(self, job_ids: Iterable[str]) -> str:
+        """Return nothing: what its accounting prints is not known."""
+        return ""
+
     def query(self, job_ids: Iterable[str]) -> Mapping[str, JobStatus]:
         """Return that the state of jobs is not known, unless they were cancelled here."""
         return {
