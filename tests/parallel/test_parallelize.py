@@ -184,8 +184,21 @@ def test_random_numbers_depend_on_the_task_alone(elsewhere):
     assert sh.parallelize(draw, 20, **elsewhere) != first
 
 
-def test_seed_sets_random_numbers():
-    assert sh.parallelize(draw, 5, ncpus=2, seed=1) == sh.parallelize(draw, 5, ncpus=1, seed=1)
+def test_task_that_seeds_draws_what_it_draws_elsewhere(elsewhere):
+    def seeded(seed, state):
+        np.random.seed(seed)
+        drawn = np.random.random()
+        np.random.set_state(state)
+        return drawn, np.random.randn(), np.random.get_state()[0]
+
+    state = np.random.get_state()
+    expected = sh.parallelize(seeded, [1, 2, 3], state=state, serial=True)
+
+    assert sh.parallelize(seeded, [1, 2, 3], state=state, **elsewhere) == expected
+
+
+def test_seed_is_an_argument_of_the_function(anywhere):
+    assert sh.parallelize(lambda x, seed=0: x + seed, [1, 2], seed=5, **anywhere) == [6, 7]
 
 
 def test_random_numbers_of_this_process_stay_its_own():
@@ -327,7 +340,6 @@ def test_old_name_of_maxcpu_is_known():
     [
         ({"start_method": "magic"}, "start_method must be one of"),
         ({"timeout_s": 0}, "timeout_s must be a positive number"),
-        ({"seed": -1}, "seed must be a non-negative integer"),
         ({"maxmem": "much"}, "maxmem must be a non-negative number"),
         ({"interval": -1}, "interval must be a non-negative number"),
         ({"globaldict": [1]}, "globaldict must be a mapping"),

@@ -31,7 +31,6 @@ def parallelize(
     lbkwargs: Mapping[str, Any] | None = None,
     start_method: str | None = None,
     timeout_s: float | None = None,
-    seed: int | None = None,
     **func_kwargs: Any,
 ) -> list[Any]:
     """Call a function for many arguments in parallel, and return the results in the order of the arguments.
@@ -85,8 +84,6 @@ def parallelize(
         start in one way and do not depend on the state of this process.
     timeout_s : float, optional
         Time that a task may take, in s; one that takes longer is ended and has failed.
-    seed : int, optional
-        Root of the random streams of tasks. By default it is drawn from NumPy's global generator.
     **func_kwargs
         Further keyword arguments that all tasks share.
 
@@ -138,7 +135,6 @@ def parallelize(
             lbkwargs=lbkwargs,
             start_method=start_method,
             timeout_s=timeout_s,
-            seed=seed,
             **func_kwargs,
         )
         .run()

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -53,8 +52,6 @@ class MapOptions:
     """Whether what tasks print is kept."""
     timeout_s: float | None
     """Time that a task may take, in s."""
-    seed: int | None
-    """Root of the random streams of tasks; None draws it from NumPy's global generator."""
 
 
 def read_options(
@@ -75,7 +72,6 @@ def read_options(
     capture: bool,
     start_method: str | None,
     timeout_s: float | None,
-    seed: int | None,
 ) -> MapOptions:
     """Return the options of a map, named as in `simherd.parallelize`.
 
@@ -115,7 +111,6 @@ def read_options(
         stops_at_failure=die,
         captures=capture,
         timeout_s=_seconds(timeout_s),
-        seed=_seed(seed),
     )
 
 
@@ -150,9 +145,3 @@ def _seconds(timeout_s: Any) -> float | None:
     if timeout_s is not None and not (isinstance(timeout_s, int | float | np.number) and timeout_s > 0):
         raise ParallelArgumentError(f"timeout_s must be a positive number of seconds, got {timeout_s!r}.")
     return None if timeout_s is None else float(timeout_s)
-
-
-def _seed(seed: Any) -> int | None:
-    if seed is not None and (not isinstance(seed, Integral) or seed < 0):
-        raise ParallelArgumentError(f"seed must be a non-negative integer, got {seed!r}.")
-    return None if seed is None else int(seed) % 2**63

@@ -50,7 +50,7 @@ class Parallel:
     func : callable
         The function.
     iterarg, iterkwargs, args, kwargs, ncpus, maxcpu, maxmem, interval, parallelizer, serial, progress, \
-callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, seed, **func_kwargs
+callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kwargs
         As for `parallelize`.
     label : str, optional
         Name for texts.
@@ -78,7 +78,6 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, seed, **f
         lbkwargs: Mapping[str, Any] | None = None,
         start_method: str | None = None,
         timeout_s: float | None = None,
-        seed: int | None = None,
         label: str | None = None,
         **func_kwargs: Any,
     ) -> None:
@@ -103,7 +102,6 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, seed, **f
             capture=capture,
             start_method=start_method,
             timeout_s=timeout_s,
-            seed=seed,
         )
         self.reset()
 

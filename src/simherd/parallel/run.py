@@ -115,7 +115,7 @@ class MapRun:
             globaldict=shared,
             captures=options.captures,
             limit=_limit(options.timeout_s, crosses and executor is not None),
-            root=options.seed if options.seed is not None or not crosses else draw_root(),
+            root=draw_root() if crosses else None,
         )
 
     def _shared(self, executor: Executor | None) -> Copies:
