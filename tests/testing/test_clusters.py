@@ -138,23 +138,35 @@ class TestClass(Given):
     options: ClassVar = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
 
 
+@pytest.fixture(scope="module")
+def session_state(tmp_path_factory):
+    """Start a session with a cluster, and return the folder that knows of it."""
+    from simherd.clusters.connection import connection_file
+    from simherd.sessions import Request, find, request_stop, start, wait_until_over
+    from simherd.sessions.record import Hosted
+
+    folder = tmp_path_factory.mktemp("session")
+    command = (sys.executable, "-P", "-m", "simherd", "session", "host", "pool")
+    hosted = Hosted(kind="local", options={"workers": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        patch.chdir(folder)
+        start(Request(name="pool", command=command, hosted=hosted, in_tmux=False))
+        end = time.monotonic() + LIMIT_S
+        while not connection_file("pool").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+    yield folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        found = find("pool")
+        assert wait_until_over(found, request_stop(found), LIMIT_S)
+
+
 @pytest.mark.cluster
 class TestSession(Given):
     survives = True
 
     @pytest.fixture
-    def target(self, own_folders, tmp_path, monkeypatch):
-        from simherd.clusters.connection import connection_file
-        from simherd.sessions import Request, find, request_stop, start, wait_until_over
-        from simherd.sessions.record import Hosted
-
-        monkeypatch.chdir(tmp_path)
-        command = (sys.executable, "-P", "-m", "simherd", "session", "host", "pool")
-        hosted = Hosted(kind="local", options={"workers": 2})
-        start(Request(name="pool", command=command, hosted=hosted, in_tmux=False))
-        end = time.monotonic() + LIMIT_S
-        while not connection_file("pool").exists() and time.monotonic() < end:
-            time.sleep(0.1)
-        yield "session:pool"
-        found = find("pool")
-        assert wait_until_over(found, request_stop(found), LIMIT_S)
+    def target(self, own_folders, session_state, monkeypatch):
+        monkeypatch.setenv("XDG_STATE_HOME", str(session_state))
+        return "session:pool"
