@@ -19,7 +19,7 @@ from simherd.model import RuntimeContext, RuntimeSignal, runtime_hook
 from simherd.model.hooks import HookTable, gather_hooks
 
 SETTINGS = settings(
-    max_examples=250,
+    max_examples=120,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

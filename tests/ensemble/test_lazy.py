@@ -200,7 +200,7 @@ def test_opened_files_stay_files(small, tmp_path, suffix, chunks):
         opened = xr.open_zarr(tmp_path / "f.zarr", chunks=chunks, consolidated=False)
     model = sh.Model({"m": Mean})
     setup = sh.create_setup(model, input_vars={"m__field": opened.f}, output_vars={"m__mean": None})
-    options = {"batch_dim": "b", "block_size": 4, "parallel": True, "scheduler": "processes", "workers": 2}
+    options = {"batch_dim": "b", "block_size": 4, "parallel": True, "scheduler": "processes", "workers": 1}
 
     out = setup.simherd.run(model=model, store=tmp_path / "out.zarr", **options)
 
@@ -317,7 +317,7 @@ class Mean:
 
 kind, folder = sys.argv[1:]
 if kind == "random":
-    field = xr.Variable(("b", "x"), da.random.default_rng(0).random((1024, 2**17), chunks=(16, 2**17)))
+    field = xr.Variable(("b", "x"), da.random.default_rng(0).random((512, 2**17), chunks=(16, 2**17)))
 else:
     field = xr.open_dataset(folder + "/f.nc").f
 model = sh.Model({"m": Mean})
@@ -343,9 +343,9 @@ print((peak[0] - before) / 2**20)
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["random", "file"])
 def test_the_clients_memory_is_flat(tmp_path, kind):
-    """1 GiB of random numbers; 300 MB in a file, which are copied into the store."""
+    """512 MiB of random numbers; 200 MiB in a file, which are copied into the store."""
     if kind == "file":
-        xr.Dataset({"f": (("b", "x"), np.random.default_rng(0).random((300, 2**17)))}).to_netcdf(
+        xr.Dataset({"f": (("b", "x"), np.random.default_rng(0).random((200, 2**17)))}).to_netcdf(
             tmp_path / "f.nc"
         )
     (tmp_path / "script.py").write_text(MEMORY)
