@@ -24,6 +24,8 @@ __all__ = ["ClientExecutor"]
 
 AHEAD = 2
 POLL_S = 1.0
+WITH_EACH_ITEM_BYTES = 2**15
+"""Size in bytes up to which what items share travels with each of them: that is quicker than to fetch it."""
 WORKER_TIMEOUT_S = 120
 SPREAD_S = 15.0
 """Time that workers have to fetch what blocks share before the first block, in s; others fetch it later."""
@@ -51,9 +53,11 @@ class ClientExecutor(Executor):
     def __init__(self, client: Any) -> None:
         self.client = client
         self.threads = ThreadWatch(client)
-        self.workers = self._count_threads()
+        threads_of = self._wait_for_threads()
+        there = len(threads_of)
+        most = 0 if self.keeper is None else self.keeper.most_threads
+        self.workers = max(sum(threads_of.values()), most)
         self._before = {job for job, is_over in self._submitted().items() if is_over}
-        there = len(_threads(client))
         if self.keeper is not None:
             size = f"up to {counted(self.workers, 'thread')} of workers ({there} connected so far)"
         else:
@@ -61,12 +65,12 @@ class ClientExecutor(Executor):
             size = f"{counted(there, 'worker')}{threads}"
         self.description = f"{size} of the Dask scheduler at {client.scheduler.address}"
 
-    def _count_threads(self) -> int:
-        threads = sum(_threads(self.client).values())
+    def _wait_for_threads(self) -> dict[str, int]:
+        threads = _threads(self.client)
         if not threads and self.keeper is None:
             self._wait_for_one()
-            threads = sum(_threads(self.client).values())
-        return max(int(threads), 0 if self.keeper is None else self.keeper.most_threads)
+            threads = _threads(self.client)
+        return threads
 
     @property
     def keeper(self) -> Keeper | None:
@@ -93,8 +97,8 @@ class ClientExecutor(Executor):
     def tasks(self, function: TaskFunction, shared: Any, silence_s: float | None = None) -> Iterator[Tasks]:
         """Give tasks of which at most twice as many are on their way as there are threads.
 
-        The shared object travels once to each worker: as the result of a task, which the scheduler
-        repeats elsewhere if the worker that holds it is lost.
+        A small shared object travels with each item. A larger one travels once to each worker: as the
+        result of a task, which the scheduler repeats elsewhere if the worker that holds it is lost.
         """
         payload = shared if isinstance(shared, Payload) else pack(shared)
         watch = WorkerWatch(self.client, self.threads, silence_s if self.can_end_items else None)
@@ -130,11 +134,10 @@ class _ClientTasks(QueuedTasks[Any]):
         self._client = executor.client
         self._function = function
         self._payload = payload
-        self._carried = self._carry()
+        self._carried = None if payload.size <= WITH_EACH_ITEM_BYTES else self._carry()
         self._watch = watch
-        with suppress(TimeoutError, ValueError):  # no worker now, or all are paused
-            if _threads(self._client):
-                ask(self._client, lambda: self._client.replicate([self._carried]), SPREAD_S)
+        if self._carried is not None:
+            self._spread()
         self._seen_workers = time.monotonic()
 
     def _carry(self) -> Any:
@@ -143,8 +146,15 @@ class _ClientTasks(QueuedTasks[Any]):
             warnings.filterwarnings("ignore", message="Sending large graph")
             return self._client.submit(_unchanged, self._payload, pure=False)
 
+    def _spread(self) -> None:
+        """Let all workers fetch the payload."""
+        with suppress(TimeoutError, ValueError):  # no worker now, or all are paused
+            if _threads(self._client):
+                ask(self._client, lambda: self._client.replicate([self._carried]), SPREAD_S)
+
     def _start(self, item: Any) -> Any:
-        return self._client.submit(call_in_time, self._function, self._carried, seal(item), pure=False)
+        payload = self._payload if self._carried is None else self._carried
+        return self._client.submit(call_in_time, self._function, payload, seal(item), pure=False)
 
     def finished(self, timeout: float | None = None) -> list[tuple[Any, Any]]:
         """Return what has ended; what a worker refused, because it leaves, is given to another one."""
@@ -196,7 +206,9 @@ class _ClientTasks(QueuedTasks[Any]):
             with self._asking(CancelledError, CommClosedError):  # an OSError may be the task's own
                 result = self._fetched(future)
         except KilledWorker as error:
-            if self._carried.status == "error":  # it was on its way to the worker that was lost
+            if (
+                self._carried is not None and self._carried.status == "error"
+            ):  # it was on its way to the worker that was lost
                 self._carried = self._carry()
             if end := self._watch.end_of(error.last_worker.address):
                 return end
@@ -224,7 +236,8 @@ class _ClientTasks(QueuedTasks[Any]):
     def close(self) -> None:
         with suppress(OSError):  # a scheduler that is gone has nothing to cancel
             ask(self._client, lambda: self._client.cancel(list(self._items), force=True), CANCEL_S)
-        self._carried.release()
+        if self._carried is not None:
+            self._carried.release()
 
 
 def _threads(client: Any) -> dict[str, int]:

@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -85,6 +86,7 @@ def _own_folders() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(folders[:first]), tuple(one for one in folders[first:] if _is_own(one))
 
 
+@lru_cache(maxsize=8192)
 def _is_own(path: str) -> bool:
     is_installed = any(name in path.split(os.sep) for name in _INSTALLED)
     return not is_installed and not path.startswith(_LANGUAGE) and not path.endswith(".zip")

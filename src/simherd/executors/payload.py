@@ -36,6 +36,12 @@ class Payload:
     origin: Origin | None
     """Where the modules come from that it refers to; None for a worker that has it."""
 
+    @property
+    def size(self) -> int:
+        """Its size in bytes, with the constants that it takes along."""
+        constants = () if self.origin is None else self.origin.constants
+        return len(self.data or b"") + sum(len(one.data or b"") for one in constants)
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
