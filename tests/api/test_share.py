@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ inputs: {epidemic__first_infected: 3.0}
 outputs: {fit__misfit: null}
 batch:
   sampling: random
-  size: 400
+  size: 200
   seed: 3
   parameters:
     epidemic__transmission_rate: {low: 1.0, high: 2.6}
@@ -102,10 +102,11 @@ run: {store: out.zarr, block_size: 7}
 
 
 @pytest.mark.slow
-def test_shares_at_the_same_time_make_one_store_with_one_seed(tmp_path):
+def test_shares_at_the_same_time_make_one_store_with_one_seed(tmp_path, forks):
     (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
-    argv = [sys.executable, "-m", "simherd", "run", "experiment.yaml", "--set", "run.parallel=false"]
-    shares = [subprocess.Popen([*argv, "--share", f"{n}/4"], cwd=tmp_path) for n in (1, 2, 3, 4)]
+    simherd = str(Path(sys.executable).with_name("simherd"))
+    argv = [simherd, "run", "experiment.yaml", "--set", "run.parallel=false"]
+    shares = [forks.start([*argv, "--share", f"{n}/4"], cwd=tmp_path) for n in (1, 2, 3, 4)]
 
     assert [share.wait(120) for share in shares] == [0, 0, 0, 0]
     with xr.open_zarr(tmp_path / "out.zarr") as result:

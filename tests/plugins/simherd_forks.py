@@ -33,6 +33,7 @@ IMPORTS = (
     "cryptography.x509",
     "distributed",
     "simherd.api.run",
+    "simherd.cli.run",
     "simherd.clusters.local",
     "simherd.ensemble.run",
     "simherd.executors.client",
