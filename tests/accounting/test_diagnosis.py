@@ -133,7 +133,7 @@ def test_ending_is_explained(changed, first, line):
         ({"cpu_s": None}, "no_cpu_data"),
         ({"cpu_s": 3700.0}, "serial_code"),
         ({"cpu_s": 2 * 3600.0}, "too_many_cores"),
-        ({"cpu_s": 100.0}, "too_many_cores"),
+        ({"cpu_s": 100.0}, "idle"),
         ({"cpu_s": 100.0, "cores": 1}, "idle"),
         ({"cpu_s": 3000.0, "cores": 1}, "used_well"),
         ({"cpu_s": 2 * 3600.0, "io_wait_s": 400.0}, "waiting_for_io"),
@@ -148,6 +148,11 @@ def test_ending_is_explained(changed, first, line):
 )
 def test_use_of_cores_is_judged(changed, rule):
     assert [name for name in rules(job(**changed)) if not name.startswith(("memory", "walltime"))] == [rule]
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.OUT_OF_MEMORY, JobState.PREEMPTED])
+def test_short_job_that_ended_badly_is_told_only_why(state):
+    assert len(diagnose(job(state=state, wall_s=5.0, cpu_s=5.0))) == 1
 
 
 def test_reserved_usage_is_no_use():
@@ -191,6 +196,7 @@ def test_address_space_is_never_asked_below_what_workers_start_with():
     usage = job(SGE, memory_bytes=100 * 2**20, memory_asked_bytes=32 * GIB)
 
     assert found(usage, "memory_unused").line == "#$ -l h_vmem=1G"
+    assert "memory_unused" not in rules(replace(usage, memory_asked_bytes=4 * GIB))
 
 
 def test_memory_of_whole_nodes_has_no_grade():

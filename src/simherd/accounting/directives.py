@@ -13,18 +13,24 @@ __all__ = ["Directives", "directives_for", "rounded_memory", "rounded_walltime"]
 
 _MEBI, _GIBI = 1024**2, 1024**3
 _STEP_S = 300
+_SOFT_LIMIT = 10
+"""Signal USR1, by which Grid Engine tells that a soft limit is reached: queue_conf(5)."""
 
 
 class Directives(ABC):
     """How a batch scheduler is asked for resources."""
 
     @abstractmethod
-    def walltime(self, seconds: float) -> str:
+    def walltime(self, usage: JobUsage, seconds: float) -> str:
         """Return the line that asks for a walltime, in s."""
 
     @abstractmethod
     def memory(self, usage: JobUsage, nbytes: float, cores: int) -> str:
         """Return the line that asks for memory of a whole job on some cores, in bytes."""
+
+    def least_memory(self, usage: JobUsage) -> int:
+        """Return the memory of a core below which programs may not start, in bytes."""
+        return LEAST_BYTES if usage.memory_resource.endswith("vmem") else 0
 
     @abstractmethod
     def cores(self, usage: JobUsage, cores: int) -> str:
@@ -40,7 +46,7 @@ class Directives(ABC):
 
 
 class _Slurm(Directives):
-    def walltime(self, seconds: float) -> str:
+    def walltime(self, usage: JobUsage, seconds: float) -> str:
         return f"#SBATCH --time={format_walltime(seconds)}"
 
     def memory(self, usage: JobUsage, nbytes: float, cores: int) -> str:
@@ -59,12 +65,12 @@ class _Slurm(Directives):
 
 
 class _GridEngine(Directives):
-    def walltime(self, seconds: float) -> str:
-        return f"#$ -l h_rt={format_walltime(seconds)}"
+    def walltime(self, usage: JobUsage, seconds: float) -> str:
+        resource = "s_rt" if usage.signal == _SOFT_LIMIT else "h_rt"
+        return f"#$ -l {resource}={format_walltime(seconds)}"
 
     def memory(self, usage: JobUsage, nbytes: float, cores: int) -> str:
-        least = LEAST_BYTES if usage.memory_resource.endswith("vmem") else 0
-        return f"#$ -l {usage.memory_resource or 'h_vmem'}={rounded_memory(max(nbytes / cores, least))}"
+        return f"#$ -l {usage.memory_resource or 'h_vmem'}={rounded_memory(nbytes / cores)}"
 
     def cores(self, usage: JobUsage, cores: int) -> str:
         environment = usage.parallel_environment or "smp"

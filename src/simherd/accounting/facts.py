@@ -12,12 +12,13 @@ from simherd.progress.words import format_duration
 from simherd.resources import format_bytes, format_walltime
 from simherd.schedulers.base import JobState
 
-__all__ = ["HEADROOM", "LONGER", "Facts", "percent"]
+__all__ = ["HEADROOM", "KILL", "LONGER", "TERMINATE", "Facts", "percent"]
 
 HEADROOM = 1.2
 """Memory to ask for, as a multiple of the peak."""
 LONGER = 1.5
 """Walltime or memory to ask for after a job reached its limit, as a multiple of that."""
+KILL, TERMINATE = 9, 15
 RESOLUTION_S = 1.0
 """Wall times are whole seconds."""
 SERIAL = (0.85, 1.2)
@@ -47,6 +48,18 @@ class Facts:
     def is_done(self) -> bool:
         """Whether it ended well."""
         return self.usage.state is JobState.DONE
+
+    @property
+    def is_ended_worker(self) -> bool:
+        """Whether it is a Dask worker that was ended, as its own Dask scheduler does."""
+        is_killed = self.usage.state is JobState.FAILED and self.usage.signal in (KILL, TERMINATE)
+        is_ended = self.usage.state is JobState.CANCELLED or is_killed
+        return self.usage.is_worker and self.has_ended and is_ended
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it did all of its work, as far as can be known."""
+        return self.is_done or self.is_ended_worker
 
     @property
     def wall_s(self) -> float:
@@ -82,8 +95,11 @@ class Facts:
 
     @property
     def needed_cores(self) -> int:
-        """Cores that would have been enough."""
-        return 1 if self.is_serial else min(self.cores, max(1, math.ceil(self.busy_cores or 1)))
+        """Cores that would have been enough; all of them where it waited rather than computed."""
+        busy = self.busy_cores
+        if busy is None or busy < SERIAL[0]:
+            return self.cores
+        return 1 if self.is_serial else min(self.cores, math.ceil(busy))
 
     @property
     def peak(self) -> int | None:
@@ -169,9 +185,15 @@ class Facts:
     # --- lines to change
 
     @property
+    def fitting_bytes(self) -> float:
+        """Memory for the peak and some headroom, on the cores that were needed, in bytes."""
+        least = self.lines.least_memory(self.usage) * self.needed_cores
+        return max(HEADROOM * (self.peak or 0), least)
+
+    @property
     def fitting_memory(self) -> str:
-        """Line that asks for the peak and some headroom, on the cores that were needed."""
-        return self.lines.memory(self.usage, HEADROOM * (self.peak or 0), self.needed_cores)
+        """Line that asks for that memory."""
+        return self.lines.memory(self.usage, self.fitting_bytes, self.needed_cores)
 
     @property
     def more_memory(self) -> str:
@@ -182,13 +204,17 @@ class Facts:
     @property
     def fitting_walltime(self) -> str:
         """Line that asks for the wall time and some reserve."""
-        return self.lines.walltime(rounded_walltime(LONGER * self.wall_s))
+        return self.lines.walltime(self.usage, rounded_walltime(LONGER * self.wall_s))
 
     @property
     def more_walltime(self) -> str:
         """Line that asks for a longer walltime."""
         longest = max(self.usage.walltime_s or 0.0, self.wall_s)
-        return self.lines.walltime(rounded_walltime(LONGER * longest)) if longest else "a longer walltime"
+        return (
+            self.lines.walltime(self.usage, rounded_walltime(LONGER * longest))
+            if longest
+            else "a longer walltime"
+        )
 
     @property
     def fitting_cores(self) -> str:

@@ -32,6 +32,8 @@ __all__ = ["NEVER_RAN", "parse_qacct"]
 
 # sge_status(5): values of "failed" whose usage is not valid.
 NEVER_RAN = frozenset({1, *range(3, 12), *range(18, 22), *range(26, 30), *range(31, 37), 38})
+RUN_AGAIN = 99
+"""Exit code by which a job asks to be run again: qsub(1), option ``-r``."""
 MEMORY = ("h_vmem", "s_vmem", "virtual_free", "h_rss", "m_mem_free", "mem_free", "mem_requested")
 """Resources by which sites let jobs ask for memory of a slot."""
 RESIDENT = ("h_rss", "m_mem_free", "mem_free", "mem_requested")
@@ -75,25 +77,36 @@ def parse_qacct(text: str) -> list[JobUsage]:
 
 def _by_job(records: Iterable[Record]) -> Iterator[list[list[Record]]]:
     """Yield of each job its attempts, and of each the records of its master and slaves."""
-    jobs: dict[tuple[str, str], list[Record]] = {}
+    jobs: dict[str, list[list[Record]]] = {}
     for record in records:
-        jobs.setdefault((task_of(record), record.get("qsub_time", "")), []).append(record)
-    for found in jobs.values():
-        yield _attempts(sorted(found, key=_start))
+        found = jobs.setdefault(task_of(record), [[]])
+        if found[-1] and _is_another_job(found[-1][-1], record):
+            found.append([])
+        found[-1].append(record)
+    yield from (_attempts(job) for found in jobs.values() for job in found)
 
 
-def _attempts(records: Sequence[Record]) -> list[list[Record]]:
+def _is_another_job(before: Record, record: Record) -> bool:
+    """Return whether a record is of a later job of the same id: one that runs again has a new time, too."""
+    runs_again = read_count(before.get("failed", "")) in RUNS_AGAIN
+    wants_again = read_count(before.get("exit_status", "")) == RUN_AGAIN
+    return not (runs_again or wants_again) and before.get("qsub_time") != record.get("qsub_time")
+
+
+def _attempts(records: Iterable[Record]) -> list[list[Record]]:
     """Return records that ran at the same time together: a job has slaves, or it was run again."""
     attempts: list[list[Record]] = []
-    until = float("-inf")
     for record in records:
-        if attempts and (_is_slave(record) or (_has_slots(record) and _start(record) < until)):
+        if attempts and (_is_slave(record) or _ran_with(attempts[-1], record)):
             attempts[-1].append(record)
         else:
             attempts.append([record])
-            until = float("-inf")
-        until = max(until, _end(record))
     return attempts
+
+
+def _ran_with(others: Sequence[Record], record: Record) -> bool:
+    begins, ends = min(map(_start, others)), max(map(_end, others))
+    return _has_slots(record) and begins < _end(record) and _start(record) < ends
 
 
 def _numbered(attempts: Sequence[Sequence[Record]]) -> Iterator[JobUsage]:
@@ -106,7 +119,7 @@ def _usage(records: Sequence[Record]) -> JobUsage:
     state, reason = cause(master)
     failed, code = read_count(master.get("failed", "")), read_count(master.get("exit_status", ""))
     has_run = failed not in NEVER_RAN and _moment(master, "start_time") is not None
-    if failed in RUNS_AGAIN:
+    if failed in RUNS_AGAIN or (failed == 0 and code == RUN_AGAIN):
         state, reason = JobState.PREEMPTED, "Grid Engine ran it again"
     signal = None if code is None or code not in _SIGNALS else code - 128
     resource, asked = _memory_asked(master)

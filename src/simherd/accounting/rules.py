@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from simherd.accounting.causes import never_ran, waits
-from simherd.accounting.facts import Facts
+from simherd.accounting.facts import KILL, TERMINATE, Facts
 from simherd.schedulers.base import JobState
 
 __all__ = ["GROUPS", "Level", "Rule"]
@@ -44,13 +44,13 @@ TIGHT_WALLTIME = 0.9
 WORTH_WALLTIME_S = 3600.0
 """Unused walltime that is worth a word, in s."""
 FRAGMENTED = 0.8
-KILL, TERMINATE, OUT_OF_CPU_TIME, FILE_TOO_LARGE = 9, 15, 24, 25
+OUT_OF_CPU_TIME, FILE_TOO_LARGE = 24, 25
 CRASHES = {4: "an illegal instruction", 6: "an abort", 7: "a bus error", 8: "an arithmetic error"} | {
     11: "an invalid memory access"
 }
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 _TRACE = "run it with 'python -X faulthandler'"
-_SIGNALLED = {number: (f"crashed with {name}", _TRACE) for number, name in CRASHES.items()} | {
+_SIGNALLED = {number: (f"crashed with {CRASHES[number]}", _TRACE) for number in (6, 11)} | {
     KILL: ("was killed, such as by its node for want of memory", "more memory, if it grew until then"),
     TERMINATE: ("was terminated by somebody", "look at its log"),
 }
@@ -117,12 +117,6 @@ def _failed_at_limit(share: float) -> Callable[[Facts], bool]:
     return applies
 
 
-def _is_ended_worker(facts: Facts) -> bool:
-    is_killed = facts.usage.state is JobState.FAILED and facts.usage.signal in (KILL, TERMINATE)
-    is_ended = facts.usage.state is JobState.CANCELLED or is_killed
-    return facts.usage.is_worker and facts.has_ended and is_ended
-
-
 def _is_reserved_usage(facts: Facts) -> bool:
     """Return whether the CPU time is exactly the allocation, as Grid Engine reports reserved usage."""
     is_exact = facts.usage.cpu_s is not None and facts.usage.cpu_s == facts.usage.core_s
@@ -134,12 +128,16 @@ def _is_used_well(facts: Facts) -> bool:
     return cpu is not None and at_least is not None and at_least >= GOOD_CPU and cpu <= OVERSUBSCRIBED
 
 
+def _is_long(facts: Facts) -> bool:
+    return facts.cpu is not None and facts.wall_s >= LEAST_S
+
+
 def _is_oversubscribed(facts: Facts) -> bool:
-    return (facts.cpu_at_least or 0.0) > OVERSUBSCRIBED
+    return _is_long(facts) and (facts.cpu_at_least or 0.0) > OVERSUBSCRIBED
 
 
 def _is_poor(facts: Facts) -> bool:
-    return facts.cpu is not None and facts.cpu < POOR_CPU
+    return _is_long(facts) and (facts.cpu or 0.0) < POOR_CPU
 
 
 def _waits_for_io(facts: Facts) -> bool:
@@ -148,15 +146,14 @@ def _waits_for_io(facts: Facts) -> bool:
 
 
 def _is_measured(facts: Facts) -> bool:
-    is_whole = facts.is_done or _is_ended_worker(facts)
-    return is_whole and facts.wall_s >= LEAST_S and facts.peak is not None
+    return facts.is_complete and facts.wall_s >= LEAST_S and facts.peak is not None
 
 
 def _unused_memory(facts: Facts) -> bool:
     peak, asked = facts.peak, facts.usage.memory_asked_bytes
     if peak is None or asked is None or not _is_measured(facts):
         return False
-    return peak < UNUSED_MEMORY * asked and asked - peak >= WORTH_MEMORY
+    return peak < UNUSED_MEMORY * asked and asked - facts.fitting_bytes >= WORTH_MEMORY
 
 
 def _is_exceeded(facts: Facts) -> bool:
@@ -233,7 +230,7 @@ ENDING = (
         "{more_memory}",
     ),
     Rule(
-        "worker_ended", _GOOD, _is_ended_worker,
+        "worker_ended", _GOOD, lambda facts: facts.is_ended_worker,
         "A Dask worker ran in it, and reached no limit: its own Dask scheduler ends it when the work is "
         "done, which the batch scheduler counts as {usage.native}. It is fine if the results are complete.",
     ),
@@ -302,7 +299,7 @@ ENDING = (
 
 CPU = (
     Rule(
-        "no_cpu_data", _NOTE, lambda facts: facts.has_ended and facts.cpu is None,
+        "no_cpu_data", _NOTE, lambda facts: facts.is_complete and facts.cpu is None,
         "It ran for {wall_text}: there is no data of its CPU time.",
     ),
     Rule(
@@ -315,7 +312,7 @@ CPU = (
         "It used its cores well: CPU efficiency {cpu_text}, {busy_text} busy.",
     ),
     Rule(
-        "too_short", _NOTE, lambda facts: facts.cpu is not None and facts.wall_s < LEAST_S,
+        "too_short", _NOTE, lambda facts: facts.is_complete and facts.wall_s < LEAST_S,
         "It ran for {wall_text}, too short to judge: CPU efficiency {cpu_text}, give or take "
         "{uncertainty_text}.",
     ),
@@ -345,7 +342,7 @@ CPU = (
         "other programs or work.",
     ),
     Rule(
-        "fairly_used", _NOTE, lambda facts: facts.cpu is not None,
+        "fairly_used", _NOTE, _is_long,
         "Its CPU efficiency is {cpu_text}: {busy_text} busy.",
     ),
 )  # fmt: skip

@@ -24,7 +24,13 @@ _PER_PART = re.compile(r"(.*?)([nc]?)", re.DOTALL)
 _REQUEUED = "REQUEUED"
 _IDLE_STEPS = ("extern",)
 _NOTHING = ("", "None", "None assigned", "Unknown", "(null)")
-_KILLED = (JobState.CANCELLED, JobState.TIMEOUT, JobState.OUT_OF_MEMORY, JobState.NODE_FAIL)
+_KILLED = (
+    JobState.CANCELLED,
+    JobState.TIMEOUT,
+    JobState.OUT_OF_MEMORY,
+    JobState.NODE_FAIL,
+    JobState.PREEMPTED,
+)
 _UNSIZED = 2**63
 """From here on a number stands for a value that is not known."""
 

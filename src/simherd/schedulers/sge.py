@@ -36,7 +36,8 @@ _ASKING = "asking Grid Engine for the state of jobs"
 _ACCOUNTING = "asking Grid Engine what jobs used"
 _CANCELLING = "deleting jobs of Grid Engine"
 _LOOKING = "asking Grid Engine for its queues and limits"
-_UNKNOWN = "not found"
+_UNKNOWN = ("not found", "No such file or directory")
+"""What qacct says of a job that it does not know (yet), and before it knows the first one."""
 _OVER = ("does not exist", "already in deletion", "registered the job", "has deleted job")
 MEMORY = "h_vmem"
 """The resource that memory is asked with, unless the site says another."""
@@ -165,7 +166,7 @@ class _Accounting:
 
 def _qacct(job_id: str) -> str:
     ran = run_program(["qacct", "-j", job_id], doing=_ACCOUNTING, may_fail=True)
-    if ran.returncode and _UNKNOWN not in ran.stderr:
+    if ran.returncode and not any(words in ran.stderr for words in _UNKNOWN):
         raise ran.error(_ACCOUNTING)
     return ran.stdout
 

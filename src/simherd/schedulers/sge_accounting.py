@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from simherd.resources import format_bytes
 from simherd.schedulers.base import JobState, JobStatus
 
 __all__ = [
@@ -108,7 +109,8 @@ def cause(record: Record) -> tuple[JobState, str]:
         if _is_over_walltime(record):
             return JobState.TIMEOUT, "it reached its walltime"
         if _is_over_memory(record):
-            return JobState.OUT_OF_MEMORY, f"it used {record['maxvmem']} of its memory (h_vmem)"
+            used = format_bytes(read_size(record["maxvmem"]) or 0)
+            return JobState.OUT_OF_MEMORY, f"it used {used} of its memory (h_vmem)"
     if failed in MAY_HAVE_RUN and code == KILLED:
         return JobState.CANCELLED, "it was killed: with qdel, or by its node, such as for want of memory"
     return JobState.FAILED, words

@@ -74,6 +74,7 @@ class SchedulerContract:
 
         assert status.state is JobState.FAILED
         assert status.exit_code == 3
+        _wait_for(scheduler, [job], lambda status: job in scheduler.accounting([job]))
 
     def test_a_job_that_runs_can_be_cancelled(self, scheduler: Any, submit: Any) -> None:
         job = submit("sleep 300")
@@ -121,6 +122,7 @@ class SchedulerContract:
 
         assert found[self.forgotten].state is JobState.GONE
         assert scheduler.query([]) == {}
+        assert self.forgotten not in scheduler.accounting([self.forgotten])
 
     def test_many_are_asked_for_at_once_in_any_order(self, scheduler: Any, submit: Any) -> None:
         jobs = [submit("true", *self.hold) for _ in range(2)]
