@@ -94,8 +94,10 @@ def test_task_that_ends_its_worker_keeps_others(elsewhere, name):
 
 
 def test_task_that_ends_its_worker_ends_the_map(elsewhere):
-    with pytest.raises(TaskError, match="Task 5 ended its worker process"):
+    with pytest.raises(TaskError, match="Task 5 ended its worker process") as caught:
         sh.parallelize(harmed(KILLS["exit"]), range(TASKS), **elsewhere)
+
+    assert len(caught.value.__notes__) == 1, "an error that nobody raised has no traceback to note"
 
 
 HANGS = {

@@ -315,6 +315,22 @@ def test_stop_skips_the_rest():
     assert sum(done.skipped) == 200 - sum(done.success)
 
 
+def test_map_that_has_not_run_has_no_results():
+    done = sh.Parallel(abs, [-1], serial=True)
+
+    assert [one["elapsed"] for one in done.rawresults] == [None]
+    with pytest.raises(ValueError, match=r"has no results. Fix: call run\(\)"):
+        done.finalize()
+
+
+def test_pool_is_no_parallelizer_but_its_map():
+    class Pool:
+        map = map
+
+    with pytest.raises(ParallelizerError, match="pass its method 'map'"):
+        sh.Parallel(abs, [1], parallelizer=Pool())
+
+
 def test_map_runs_again():
     done = sh.Parallel(abs, [-1], serial=True)
 
@@ -343,6 +359,9 @@ def test_old_name_of_maxcpu_is_known():
         ({"maxmem": "much"}, "maxmem must be a non-negative number"),
         ({"interval": -1}, "interval must be a non-negative number"),
         ({"globaldict": [1]}, "globaldict must be a mapping"),
+        ({"callback": 3}, "callback must be callable"),
+        ({"kwargs": [1]}, "kwargs must be a dict"),
+        ({"lbkwargs": {"maxcup": 1}}, "lbkwargs may hold maxcpu, maxmem, interval, got 'maxcup'"),
     ],
     ids=str,
 )

@@ -191,8 +191,8 @@ def unsent(
             where = f"{name}, attribute {attribute!r}" if attribute else name
             return PicklingError(
                 f"Cannot send {where} to worker processes: {reason}.",
-                fix="make it picklable, or create it where it is used ('initialize' of a process), or run "
-                "with threads or serially.",
+                fix="make it picklable, create it where it is used (in the function, or in 'initialize' of a "
+                "process), or run with threads or serially.",
             )
     return PicklingError(f"Cannot send {what} to worker processes: {error!r}.")
 

@@ -106,8 +106,9 @@ def read_arguments(
         )
     if not sizes or sizes[0] < 1:
         raise ParallelArgumentError(
-            f"Nothing found to parallelize: iterarg={_shown(iterarg)}, iterkwargs={_shown(iterkwargs)}.",
-            fix="give an iterable with at least one element, or a number of tasks.",
+            f"Nothing found to parallelize: iterarg={_short(iterarg)}, iterkwargs={_short(iterkwargs)}.",
+            fix="pass an iterable with at least one element, or a number of tasks, as iterarg, or keyword "
+            "arguments that differ from task to task as iterkwargs.",
         )
     calls = Calls(start=0, size=sizes[0], positional=positional, keywords=keywords)
     return Arguments(calls=calls, args=_shared(args), kwargs=dict(kwargs or {}))
@@ -118,9 +119,16 @@ def _positional(iterarg: Any) -> tuple[int | None, Sequence[Any] | None]:
     if iterarg is None:
         return None, None
     if isinstance(iterarg, Real) or getattr(iterarg, "shape", None) == ():
-        return max(math.ceil(iterarg), 0), None
+        return _count(iterarg), None
     elements = _elements("iterarg", iterarg)
     return len(elements), elements
+
+
+def _count(number: Any) -> int:
+    if not math.isfinite(number):
+        raise ParallelArgumentError(f"The number of tasks must be finite, got iterarg={number!r}.")
+    count: int = math.ceil(number)
+    return max(count, 0)
 
 
 def _elements(name: str, values: Any) -> Sequence[Any]:
@@ -148,8 +156,9 @@ def _in_order(name: str, values: Mapping[Any, Any]) -> list[Any]:
         return [values[position] for position in range(len(values))]
     except KeyError:
         raise ParallelArgumentError(
-            f"{name} is a mapping, and its keys are not 0 to {len(values) - 1}.",
-            fix=f"give list({name}.values()) or list({name}.items()).",
+            f"{name} is a mapping, and its keys are not the positions 0 to {len(values) - 1}: "
+            f"got {_shown(values)}.",
+            fix=f"pass keyword arguments as iterkwargs, or else list({name}.values()).",
         ) from None
 
 
@@ -197,5 +206,9 @@ def _shared(args: Any) -> tuple[Any, ...]:
 
 
 def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {_short(value)}"
+
+
+def _short(value: Any) -> str:
     text = repr(value)
-    return f"{type(value).__name__} {text if len(text) < 60 else text[:56] + ' ...'}"
+    return text if len(text) < 60 else text[:56] + " ..."

@@ -247,7 +247,8 @@ class Dispatch:
 def out_of_time(task: int, seconds: float) -> TaskTimeoutError:
     """Return the error of a task that took too long."""
     return TaskTimeoutError(
-        f"Task {task} took longer than timeout_s={seconds:g} and was ended.", fix="give it more time."
+        f"Task {task} took longer than timeout_s={seconds:g} and was ended.",
+        fix="give it more time (timeout_s).",
     )
 
 

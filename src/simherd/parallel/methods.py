@@ -99,6 +99,8 @@ def _of_object(given: Any) -> Method:
         return Method(name="dask", place=Place.CLIENT, given=given)
     if isinstance(given, Callable):  # type: ignore[arg-type]
         return Method(name="custom", place=Place.CUSTOM, given=given)
+    if callable(getattr(given, "map", None)):
+        raise ParallelizerError(f"The parallelizer {given!r} is not callable.", fix="pass its method 'map'.")
     raise ParallelizerError(
         f"The parallelizer {given!r} is neither a name nor a function, Dask client or executor.", fix=_CHOICES
     )

@@ -83,7 +83,11 @@ def read_options(
         If there is no such parallelizer.
     """
     if not callable(func):
-        raise ParallelArgumentError(f"func must be callable, got {func!r}.")
+        raise ParallelArgumentError(
+            f"func must be callable, got {func!r}.", fix="pass the function itself, not what a call returns."
+        )
+    if callback is not None and not callable(callback):
+        raise ParallelArgumentError(f"callback must be callable, got {callback!r}.")
     kwargs, load = _without_maxload(kwargs, load)
     arguments = read_arguments(iterarg, iterkwargs, args, kwargs)
     method = read_method(parallelizer, serial=serial)

@@ -41,9 +41,9 @@ class Times:
 
 
 class Parallel:
-    """A parallel map that is set up, run and looked at in steps.
+    """A parallel map in steps: set up, run, wait, read results.
 
-    Everything that is wrong with the arguments is said when it is made. A map that has run can run again.
+    Wrong arguments raise errors at once. A map that has run can run again.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Parallel:
 callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kwargs
         As for `parallelize`.
     label : str, optional
-        Name for texts.
+        Name that the text of this object shows.
     """
 
     def __init__(
@@ -81,7 +81,14 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
         label: str | None = None,
         **func_kwargs: Any,
     ) -> None:
+        for name, mapping in {"kwargs": kwargs, "lbkwargs": lbkwargs}.items():
+            if mapping is not None and not isinstance(mapping, Mapping):
+                raise ParallelArgumentError(f"{name} must be a dict, got {mapping!r}.")
         given = {"maxcpu": maxcpu, "maxmem": maxmem, "interval": interval}
+        if unknown := set(lbkwargs or {}) - set(given):
+            raise ParallelArgumentError(
+                f"lbkwargs may hold {', '.join(given)}, got {', '.join(map(repr, sorted(unknown, key=str)))}."
+            )
         self.label = label
         self.options = read_options(
             func,
@@ -106,7 +113,7 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
         self.reset()
 
     def reset(self) -> None:
-        """Forget what the last run gave."""
+        """Forget the results of the last run."""
         self.times = Times()
         self._run = MapRun(self.options)
         self._thread: threading.Thread | None = None
@@ -139,7 +146,7 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
 
     @property
     def results(self) -> list[Any]:
-        """What tasks returned, in input order: for those that failed the exception, None for skipped ones."""
+        """Results in input order: the exception of a task that failed, None for one that did not run."""
         outcomes = self._run.outcomes
         values = list(outcomes.values)
         for task, failure in outcomes.failures.items():
@@ -148,12 +155,12 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
 
     @property
     def rawresults(self) -> list[dict[str, Any]]:
-        """All that is known of each task."""
+        """One dict per task: result, success, exception, elapsed, skipped and stdout."""
         columns = {
             "result": self.results,
             "success": self.success,
             "exception": self.exceptions,
-            "elapsed": self.times.jobs,
+            "elapsed": self._run.outcomes.seconds,
             "skipped": self.skipped,
             "stdout": self.stdout,
         }
@@ -196,7 +203,7 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
 
     @property
     def ready(self) -> bool:
-        """Whether the map has come to its end."""
+        """Whether the map has ended."""
         return self.times.finished is not None
 
     @property
@@ -253,12 +260,12 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
         self.times.finished = datetime.now()
 
     def monitor(self, interval: float = 0.1) -> None:
-        """Show how far a map in the background is, until it has come to its end.
+        """Print the progress of a map in the background until it ends.
 
         Parameters
         ----------
         interval : float, optional
-            Time between two looks, in s.
+            Time between two checks, in s.
         """
         shown = -1
         while not self.ready:
@@ -273,20 +280,24 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
         close_pool: bool = True,
         process_results: bool = True,
     ) -> Parallel:
-        """Wait for a map in the background, and raise what ended it.
+        """Wait for a map in the background, and raise the error that ended it.
 
         Parameters
         ----------
         get_results, close_pool : bool, optional
-            Without effect: results are there as tasks end, and workers are kept for the next map.
+            They have no effect: results arrive as tasks end, and workers are kept for the next map.
         process_results : bool, optional
             Whether to raise the error of a task that ended the map, and to warn of tasks that failed.
 
         Raises
         ------
+        ParallelArgumentError
+            If the map has not been started.
         Exception
             As `run`.
         """
+        if self.times.started is None:
+            raise ParallelArgumentError(f"{self!r} has no results.", fix="call run() or run_async() first.")
         if self._thread is not None:
             self._thread.join()
         if self._error is not None:
@@ -308,7 +319,7 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
         )
 
     def stop(self) -> None:
-        """Let no other task begin; those that run come to their end, the rest is skipped."""
+        """Skip the tasks that have not begun; those that run end normally."""
         self._run.stop()
 
     def close(self) -> None:
@@ -323,7 +334,7 @@ def _raised(failure: Failure) -> BaseException:
         found = TaskError(f"Task {task} raised {said_by(error)}, which would end this program.")
         found.__cause__ = error
         error = found
-    if error.__traceback__ is None and failure.traceback:
+    if error.__traceback__ is None and "Traceback" in failure.traceback:
         add_note(error, f"On the worker:\n{failure.traceback}")
     add_note(error, f"Task {task} failed. To run the others and keep its exception: die=False.")
     return error

@@ -132,6 +132,7 @@ class MapRun:
             named = [
                 ("the function", options.function),
                 *((f"argument {name!r}", one) for name, one in kwargs.items()),
+                *((f"shared argument {position}", one) for position, one in enumerate(args)),
             ]
             raise unsent(error, named, "the shared arguments") from error
 
