@@ -40,7 +40,7 @@ def test_the_parallel_map_prints_what_its_document_says(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == said
-    assert len(said) == 8
+    assert len(said) == 11
 
 
 def test_the_python_of_the_vectorised_blocks_runs_and_gives_what_a_loop_gives(tmp_path):

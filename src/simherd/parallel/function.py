@@ -33,24 +33,25 @@ def parallelize(
     timeout_s: float | None = None,
     **func_kwargs: Any,
 ) -> list[Any]:
-    """Call a function for many arguments in parallel, and return the results in the order of the arguments.
+    """Call a function for many arguments in parallel and return the results in input order.
 
     Parameters
     ----------
     func : callable
         The function; also a lambda, closure or bound method.
     iterarg : iterable or int, optional
-        An element per task: a tuple is unpacked into positional arguments, anything else is one argument.
-        A number runs so many tasks and passes nothing.
+        One element per task: a tuple is unpacked into positional arguments, anything else is one argument.
+        A number runs that many tasks, without an argument.
     iterkwargs : dict of iterables or list of dicts, optional
         Keyword arguments that differ from task to task; as long as `iterarg` where both are given.
     args : tuple, list or object, optional
         Positional arguments that all tasks share, after their own.
     kwargs : dict, optional
-        Keyword arguments that all tasks share.
+        Keyword arguments that all tasks share. Those that have the name of a parameter of this function can
+        be passed here only.
     ncpus : int or float, optional
-        Tasks that run at once; a fraction of the usable cores below 1. By default as many as the cores that
-        other programs leave free, at least one.
+        Number of tasks that run at once; below 1 a fraction of the usable cores. By default all usable cores
+        that other programs leave free, at least one.
     maxcpu : float, optional
         Share of the usable cores, 0 to 1, above which no further tasks start; only without `ncpus`.
     maxmem : float, optional
@@ -60,8 +61,8 @@ def parallelize(
     parallelizer : str, callable, Client or Executor, optional
         Where tasks run: "multiprocess" (the default, worker processes), "thread", "serial", "thread-copy"
         and "serial-copy" with copies of the arguments, "dask" or a Dask client, "ray", "joblib", a kind of
-        cluster such as "slurm", an executor of ``concurrent.futures``, or a function
-        ``map(task, arguments)``.
+        cluster such as "slurm", "mpi", an executor of ``concurrent.futures``, or a function
+        ``map(task, arguments)`` such as ``pool.map``.
     serial : bool, optional
         Whether to run sequentially in this process, whatever `parallelizer` says.
     progress : bool, optional
@@ -73,8 +74,8 @@ def parallelize(
     globaldict : dict, optional
         Entries of a dictionary that all tasks get as the keyword argument ``globaldict``, and may change.
     die : bool, optional
-        Whether the first task that fails ends the map with its exception; otherwise the exception takes the
-        place of the result.
+        Whether the first task that fails ends the map with its exception. With False the other tasks run,
+        and the exception takes the place of the result.
     capture : bool, optional
         Whether to keep what each task prints, see `Parallel.stdout`.
     lbkwargs : dict, optional
@@ -83,7 +84,7 @@ def parallelize(
         "spawn", "fork" or "forkserver", for calls written for sciris. It has no effect: worker processes
         start in one way and do not depend on the state of this process.
     timeout_s : float, optional
-        Time that a task may take, in s; one that takes longer is ended and has failed.
+        Time that a task may take, in s; a task that takes longer is ended and has failed.
     **func_kwargs
         Further keyword arguments that all tasks share.
 
@@ -95,7 +96,7 @@ def parallelize(
     Raises
     ------
     Exception
-        The one of the first task that fails, with ``die=True``; a note names the task.
+        The exception of the first task that fails, with ``die=True``; a note names the task.
     ParallelArgumentError
         If there is nothing to iterate over, or an argument is wrong.
     ParallelizerError
@@ -105,14 +106,19 @@ def parallelize(
 
     Notes
     -----
-    With worker processes each task gets the shared arguments as they were, whatever other tasks did to
-    theirs, and NumPy's global generator is set for each task, so results depend neither on `ncpus` nor on
-    the order of tasks. Serial maps and threads share the objects themselves.
+    With worker processes each task gets the shared arguments as they were before the map, and NumPy's global
+    generator is seeded for each task, so results depend neither on `ncpus` nor on the order of tasks:
+    ``numpy.random.seed(1)`` before the call makes random numbers the same again. Serial maps and threads
+    share the objects themselves, and draw from the caller's generator.
 
     Examples
     --------
+    >>> parallelize(abs, [-1, -2, 3], serial=True)
+    [1, 2, 3]
     >>> parallelize(pow, [(2, 3), (3, 2)], serial=True)
     [8, 9]
+    >>> parallelize(int, ["11", "77"], base=8, serial=True)
+    [9, 63]
     """
     return (
         Parallel(
