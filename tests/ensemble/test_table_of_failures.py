@@ -264,7 +264,7 @@ def dask_cluster(table):
     dask = ["env", f"TMPDIR={table.folder}", sys.executable, "-m", "dask"]
     scheduler = table.start_program([*dask, "scheduler", "--port", "0", "--scheduler-file", str(file), *here])
     table.until(file.exists, "a Dask scheduler")
-    options = ["--nworkers", "2", "--nthreads", "1", "--death-timeout", "5", "--local-directory"]
+    options = ["--nworkers", "2", "--nthreads", "1", "--death-timeout", "60", "--local-directory"]
     workers = table.start_program(
         [*dask, "worker", "--scheduler-file", str(file), *options, str(table.folder / "dask"), *here]
     )
