@@ -85,3 +85,24 @@ def test_large_buffers_are_not_in_the_pickle_of_workers_of_this_machine():
     frozen = Frozen(np.zeros(1_000_000), stays_here=True)
 
     assert len(pickle.dumps(frozen)) < 10_000
+
+
+def test_memory_serves_again_while_nobody_has_changed_or_kept_it():
+    values = np.arange(100_000.0)
+    sent = pickle.loads(pickle.dumps(Frozen([values])))
+
+    def memory(change=False):
+        array = sent.copy()[0]
+        np.testing.assert_array_equal(array, values)
+        if change:
+            array[7] = -1
+        return sent._region._memory
+
+    first = memory()
+    assert memory(change=True) is first
+    second = memory()
+    assert second is not first
+    kept = sent.copy()[0][:3]
+    kept[0] = -5
+    assert memory() is not second
+    assert kept[0] == -5
