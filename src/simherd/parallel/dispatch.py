@@ -157,6 +157,8 @@ class Dispatch:
             self._submit(tasks, self._take_next())
 
     def _has_work(self, tasks: Tasks) -> bool:
+        if self.sizer.task_s is None and tasks.running >= self.executor.workers:
+            return False  # until it is known how long tasks take
         if self._returned or self._left:
             return True
         if self._suspects and not tasks.running:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 __all__ = ["PackSizer"]
 
 PACK_S = 0.2
-LEAST_S = 0.01
-"""Work in s that is worth a pack of its own, also at the end."""
+LEAST_SHARE = 0.05
+"""Share of that work which is worth a pack of its own, also at the end."""
 SHARES = 2
 """Packs into which the share of each worker is cut: it takes half of it, then half of the rest."""
 WEIGHT_OF_NEWEST = 0.3
@@ -52,4 +52,4 @@ class PackSizer:
             return 1
         task_s = max(self.task_s, 1e-9)
         by_share = left / (SHARES * self.workers)
-        return max(1, round(min(self.pack_s / task_s, max(by_share, LEAST_S / task_s))))
+        return max(1, round(min(self.pack_s / task_s, max(by_share, LEAST_SHARE * self.pack_s / task_s))))
