@@ -276,7 +276,7 @@ def dask_cluster(table):
 @pytest.mark.cluster
 def test_a_dask_scheduler_is_killed(table, uninterrupted, dask_cluster):
     table.simulations = 40
-    table.order(pause=0.03)
+    table.order(pause=0.03, harm={30: "sleep"})  # it cannot end before its scheduler does
     file, scheduler, workers = dask_cluster
     run = table.start("external", {"scheduler_file": str(file)})
     table.until_done(run, 8)
@@ -291,6 +291,7 @@ def test_a_dask_scheduler_is_killed(table, uninterrupted, dask_cluster):
     assert (status == DONE).sum() >= 8
     assert PENDING in status
     assert FAILED not in status
+    table.order()
     finished, since = table.whole_blocks(), len(table.log)
     table.resume("processes")
     table.check_whole(uninterrupted(table))
