@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import multiprocessing
@@ -43,6 +44,11 @@ def fragile(x):
     if x == 2:
         raise ValueError(f"no {x}")
     return x
+
+
+@functools.cache
+def fibonacci(number):
+    return number if number < 2 else fibonacci(number - 1) + fibonacci(number - 2)
 
 
 def figure(number, folder):
@@ -99,6 +105,7 @@ def methods_and_closures():
     return [
         sc.parallelize(Walk(5).scaled, [1, 2], ncpus=2),
         sc.parallelize(lambda x: x + offset, [1, 2], ncpus=2),
+        sc.parallelize(fibonacci, [40, 50], ncpus=2),
     ]
 
 

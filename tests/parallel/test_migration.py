@@ -17,7 +17,7 @@ EXPECTED = {
     "random_numbers": [6, True],
     "simulations": [WALKS, WALKS, [10, 10, 10]],
     "shared_keyword_named_seed": [6, 7],
-    "methods_and_closures": [[5, 10], [4, 5]],
+    "methods_and_closures": [[5, 10], [4, 5], [102334155, 12586269025]],
     "load": [2, 4],
     "failures": [["0", "1", "no 2", "3"], [True, True, False, True], [None, None, "no 2", None]],
     "in_steps": ["not run", "running", "done", True, [None, None], 2, 2, 2],

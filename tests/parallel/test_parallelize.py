@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import subprocess
 import sys
@@ -164,6 +165,18 @@ def test_bound_methods_have_their_object_as_it_was():
             return self.count
 
     assert sh.parallelize(Counter().add, [1, 2, 3], ncpus=2) == [1, 2, 3]
+
+
+def test_functions_with_a_cache_travel(elsewhere):
+    @functools.lru_cache(maxsize=64)
+    def fibonacci(number):
+        return number if number < 2 else fibonacci(number - 1) + fibonacci(number - 2)
+
+    def task(number):
+        return fibonacci(number), fibonacci.cache_parameters()["maxsize"]
+
+    assert sh.parallelize(fibonacci, [40, 50], **elsewhere) == [102334155, 12586269025]
+    assert sh.parallelize(task, [40], **elsewhere) == [(102334155, 64)]
 
 
 # Random numbers

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import linecache
+import operator
 import pickle
+import sys
 from collections import ChainMap, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import cloudpickle
 
@@ -20,6 +23,7 @@ from simherd.executors.shortage import as_shortage
 
 __all__ = ["KEPT", "Payload", "Sealed", "call_packed", "dumps", "pack", "seal", "unpack", "unsent"]
 
+Cached: TypeAlias = "functools._lru_cache_wrapper[Any]"
 KEPT = 4
 """Payloads that a worker process keeps, the latest ones."""
 _unpacked: OrderedDict[str, Any] = OrderedDict()
@@ -167,8 +171,31 @@ def _keep_lines(filename: str, lines: list[str]) -> None:
         linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
 
 
+def _reduce_cached(function: Cached) -> str | tuple[Any, ...]:
+    """Send a function with a cache by value where it cannot be imported; cloudpickle never does."""
+    if function.__module__ != "__main__" and _is_importable(function):
+        return str(function.__qualname__)
+    return _with_cache, (function.cache_parameters(), function.__wrapped__)
+
+
+def _with_cache(parameters: Mapping[str, Any], function: Callable[..., Any]) -> Cached:
+    cached: Cached = functools.lru_cache(**parameters)(function)
+    return cached
+
+
+def _is_importable(function: Cached) -> bool:
+    try:
+        found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
+    except (AttributeError, KeyError):
+        return False
+    return found is function
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    dispatch_table: ClassVar = ChainMap({CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
+    dispatch_table: ClassVar = ChainMap(
+        {CodeType: _reduce_code, functools._lru_cache_wrapper: _reduce_cached},
+        cloudpickle.Pickler.dispatch_table,
+    )
 
 
 def unsent(
