@@ -77,6 +77,19 @@ def test_any_map_is_a_parallelizer():
         sh.parallelize(abs, [1], parallelizer=lambda task, arguments: [])
 
 
+def test_map_that_returns_something_else_is_an_error():
+    with pytest.raises(
+        ParallelArgumentError, match=r"returned int for a task\. Fix: return what the function"
+    ):
+        sh.parallelize(abs, [-1], parallelizer=lambda task, arguments: [1])
+
+
+def test_progress_is_shown_for_any_map(capsys):
+    assert sh.parallelize(abs, [-1, -2], parallelizer=map, progress=True) == [1, 2]
+
+    assert "2/2 (100%)" in capsys.readouterr().err
+
+
 def test_dask_is_a_parallelizer_through_a_function_of_the_user():
     def dask_map(task, arguments):
         import dask

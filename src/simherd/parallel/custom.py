@@ -49,8 +49,10 @@ def run_custom(
     function: Callable[[Any, list[Any]], Iterable[Any]],
     job: Job,
     arguments: Arguments,
+    outcomes: Outcomes,
+    on_report: Callable[[PackReport], object],
     packs: int | None = None,
-) -> Outcomes:
+) -> None:
     """Run all tasks by a map of the user's own.
 
     Parameters
@@ -61,13 +63,18 @@ def run_custom(
         What tasks share.
     arguments : Arguments
         Of all tasks.
+    outcomes : Outcomes
+        What became of them, filled as the map returns results.
+    on_report : callable
+        Called with the report of each pack that comes back.
     packs : int, optional
         Into how many packs of equal size tasks go; each is its own by default.
 
     Raises
     ------
     ParallelArgumentError
-        If the map returns no iterable, or another number of results.
+        If the map returns no iterable, another number of results, or anything but the results of the function
+        that it is given.
     """
     count = len(arguments)
     size = 1 if packs is None else -(-count // packs)
@@ -77,15 +84,20 @@ def run_custom(
         raise ParallelArgumentError(
             f"The parallelizer {function!r} returned {type(reports).__name__}: it must return the results."
         )
-    outcomes = Outcomes.of(count)
-    found = list(reports)
-    if len(found) != len(parts):
-        raise ParallelArgumentError(
-            f"The parallelizer {function!r} returned {len(found)} results for {len(parts)} tasks."
-        )
-    for report in found:
+    found = 0
+    for report in reports:
+        if not isinstance(report, PackReport):
+            raise ParallelArgumentError(
+                f"The parallelizer {function!r} returned {type(report).__name__} for a task.",
+                fix="return what the function returns that it is called with.",
+            )
         outcomes.add(report)
-    return outcomes
+        on_report(report)
+        found += 1
+    if found != len(parts):
+        raise ParallelArgumentError(
+            f"The parallelizer {function!r} returned {found} results for {len(parts)} tasks."
+        )
 
 
 def joblib_map(ncpus: int) -> Callable[[Any, list[Any]], Iterable[Any]]:

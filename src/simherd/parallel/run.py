@@ -82,7 +82,8 @@ class MapRun:
             job = self._job(executor, stack)
             dispatch = Dispatch(options.arguments, job, executor, _sizer(executor), gate_of(options.limits))
             self.outcomes = dispatch.outcomes
-            dispatch.on_report = stack.enter_context(self._shown(executor))
+            shown = self._shown(executor.workers, executor.description)
+            dispatch.on_report = stack.enter_context(shown)
             dispatch.run(_travelling(job, options) if executor.crosses_processes else job)
             if isinstance(executor, ProcessExecutor) and _mapped_bytes(job) > KEPT_BYTES:
                 executor.stop()
@@ -91,12 +92,11 @@ class MapRun:
         options = self.options
         with ExitStack() as stack:
             job = self._job(None, stack)
+            function, packs, where = options.method.given, None, "a map of your own"
             if options.method.place is Place.JOBLIB:
-                self.outcomes = run_custom(
-                    joblib_map(options.ncpus), job, options.arguments, PACKS_PER_WORKER * options.ncpus
-                )
-            else:
-                self.outcomes = run_custom(options.method.given, job, options.arguments)
+                function, packs, where = joblib_map(options.ncpus), PACKS_PER_WORKER * options.ncpus, "joblib"
+            on_report = stack.enter_context(self._shown(options.ncpus, where))
+            run_custom(function, job, options.arguments, self.outcomes, on_report, packs)
 
     def _job(self, executor: Executor | None, stack: ExitStack) -> Job:
         options = self.options
@@ -137,13 +137,13 @@ class MapRun:
             raise unsent(error, named, "the shared arguments") from error
 
     @contextmanager
-    def _shown(self, executor: Executor) -> Iterator[Any]:
+    def _shown(self, workers: int, where: str) -> Iterator[Any]:
         """Show progress, and give who is told of each pack that comes back."""
         with showing(self.options.progress) as subscribers:
             started = RunStarted(
                 simulations=len(self.options.arguments),
-                workers=executor.workers,
-                where=executor.description,
+                workers=workers,
+                where=where,
                 unit="task",
             )
             begun = time.monotonic()
