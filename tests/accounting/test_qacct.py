@@ -117,7 +117,8 @@ def test_job_that_ran_twice_has_two_attempts():
 
 
 def test_same_id_submitted_at_another_time_is_another_job():
-    found = parse_qacct(record() + record(qsub_time="Thu Feb 24 12:48:24 2005"))
+    before = dict.fromkeys(("qsub_time", "start_time", "end_time"), "Thu Feb 24 12:48:24 2005")
+    found = parse_qacct(record(**before) + record())
 
     assert [(usage.attempt, usage.is_last) for usage in found] == [(1, True), (1, True)]
 

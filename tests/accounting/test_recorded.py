@@ -25,6 +25,10 @@ JOBS = {
     "slurm-22.05.8-timeout": [(TIMEOUT, None, "walltime_hit")],  # sleep 300 in --time=1
     "slurm-22.05.8-crashed": [(FAILED, 11, "perhaps_crashed")],  # SIGSEGV; the shell's 139 is printed as 11
     "slurm-22.05.8-over-memory": [(DONE, 0, "too_short")],  # 300 MB in --mem=60M, not enforced
+    "slurm-22.05.8-memory-kill": [(FAILED, -9, "memory_hit")],  # the same with OverMemoryKill
+    "slurm-22.05.8-memory-kill-step": [(FAILED, -9, "memory_hit")],  # in a step: the script exits with 137
+    "slurm-22.05.8-node-fail": [(JobState.NODE_FAIL, None, "node_failed")],
+    "slurm-22.05.8-workers": [(CANCELLED, None, "cancelled")] * 2,  # of a run that is done
     "slurm-22.05.8-requeued": [(AGAIN, None, "ran_again"), (DONE, 0, "too_short")],  # scontrol requeue
     "slurm-22.05.8-array": [(DONE, 0, "too_short"), (FAILED, 4, "failed"), (DONE, 0, "too_short")],
     "slurm-22.05.8-multi-node": [(DONE, 0, "too_short")],
@@ -40,6 +44,8 @@ JOBS = {
     "sge-8.1.9-h_vmem-kill": [(MEMORY, -9, "memory_hit")],  # three processes of 300 MB
     "sge-8.1.9-array": [(DONE, 0, "too_short"), (FAILED, 4, "failed"), (DONE, 0, "too_short")],
     "sge-8.1.9-rescheduled": [(AGAIN, None, "ran_again"), (DONE, 0, "too_short")],  # qmod -rj
+    "sge-8.1.9-asked-again": [(AGAIN, 99, "ran_again"), (DONE, 0, "no_cpu_data")],  # 0 s  # exit 99
+    "sge-8.1.9-slaves": [(CANCELLED, -9, "killed")],  # two by qrsh -inherit; accounting_summary FALSE
     "sge-8.1.9-no-folder": [(FAILED, None, "never_ran")],  # -wd /nonexistent
     "sge-8.1.9-no-log": [(FAILED, None, "never_ran")],  # -o /nonexistent/x
 }
@@ -100,6 +106,12 @@ def test_memory_of_grid_engine_is_that_of_all_processes():
     (usage,) = read("sge-8.1.9-completed")  # two processes of 50 MB; ru_maxrss says 58.215KB
 
     assert usage.memory_bytes / MIB == pytest.approx(114.9, abs=0.1)
+
+
+def test_slaves_are_part_of_their_job():
+    (usage,) = read("sge-8.1.9-slaves")
+
+    assert (usage.cores, usage.wall_s, usage.cpu_s) == (3, 2.0, pytest.approx(0.66 + 2 * 0.008, abs=1e-3))
 
 
 def test_array_tasks_have_ids_of_their_own():

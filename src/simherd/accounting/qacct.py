@@ -6,12 +6,12 @@ accounting file (``ru_maxrss`` in kB, ``io`` in GB, ``maxvmem`` in bytes). Son o
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from simherd.accounting.attempts import RUN_AGAIN, attempts_by_job, has_environment, master_of, wall_of
 from simherd.accounting.grid_engine_file import read_lines
 from simherd.accounting.quantities import read_count, read_moment, read_number
 from simherd.accounting.usage import JobUsage
@@ -32,8 +32,6 @@ __all__ = ["NEVER_RAN", "parse_qacct"]
 
 # sge_status(5): values of "failed" whose usage is not valid.
 NEVER_RAN = frozenset({1, *range(3, 12), *range(18, 22), *range(26, 30), *range(31, 37), 38})
-RUN_AGAIN = 99
-"""Exit code by which a job asks to be run again: qsub(1), option ``-r``."""
 MEMORY = ("h_vmem", "s_vmem", "virtual_free", "h_rss", "m_mem_free", "mem_free", "mem_requested")
 """Resources by which sites let jobs ask for memory of a slot."""
 RESIDENT = ("h_rss", "m_mem_free", "mem_free", "mem_requested")
@@ -72,41 +70,7 @@ def parse_qacct(text: str) -> list[JobUsage]:
             f"Cannot read accounting of Grid Engine: the text has no record of a job{said}.",
             fix="give what 'qacct -j JOBID' prints; it knows a job some seconds after its end.",
         )
-    return [usage for attempts in _by_job(records) for usage in _numbered(attempts)]
-
-
-def _by_job(records: Iterable[Record]) -> Iterator[list[list[Record]]]:
-    """Yield of each job its attempts, and of each the records of its master and slaves."""
-    jobs: dict[str, list[list[Record]]] = {}
-    for record in records:
-        found = jobs.setdefault(task_of(record), [[]])
-        if found[-1] and _is_another_job(found[-1][-1], record):
-            found.append([])
-        found[-1].append(record)
-    yield from (_attempts(job) for found in jobs.values() for job in found)
-
-
-def _is_another_job(before: Record, record: Record) -> bool:
-    """Return whether a record is of a later job of the same id: one that runs again has a new time, too."""
-    runs_again = read_count(before.get("failed", "")) in RUNS_AGAIN
-    wants_again = read_count(before.get("exit_status", "")) == RUN_AGAIN
-    return not (runs_again or wants_again) and before.get("qsub_time") != record.get("qsub_time")
-
-
-def _attempts(records: Iterable[Record]) -> list[list[Record]]:
-    """Return records that ran at the same time together: a job has slaves, or it was run again."""
-    attempts: list[list[Record]] = []
-    for record in records:
-        if attempts and (_is_slave(record) or _ran_with(attempts[-1], record)):
-            attempts[-1].append(record)
-        else:
-            attempts.append([record])
-    return attempts
-
-
-def _ran_with(others: Sequence[Record], record: Record) -> bool:
-    begins, ends = min(map(_start, others)), max(map(_end, others))
-    return _has_slots(record) and begins < _end(record) and _start(record) < ends
+    return [usage for attempts in attempts_by_job(records) for usage in _numbered(attempts)]
 
 
 def _numbered(attempts: Sequence[Sequence[Record]]) -> Iterator[JobUsage]:
@@ -115,7 +79,7 @@ def _numbered(attempts: Sequence[Sequence[Record]]) -> Iterator[JobUsage]:
 
 
 def _usage(records: Sequence[Record]) -> JobUsage:
-    master = min(records, key=lambda one: (_is_slave(one), -(_wall(one) or 0.0)))
+    master = master_of(records)
     state, reason = cause(master)
     failed, code = read_count(master.get("failed", "")), read_count(master.get("exit_status", ""))
     has_run = failed not in NEVER_RAN and _moment(master, "start_time") is not None
@@ -142,7 +106,7 @@ def _usage(records: Sequence[Record]) -> JobUsage:
         submitted=_moment(master, "qsub_time"),
         started=_moment(master, "start_time"),
         ended=_moment(master, "end_time"),
-        wall_s=_wall(master) if has_run else None,
+        wall_s=wall_of(master) if has_run else None,
         walltime_s=_walltime(master),
         cores=_slots(master),
         cores_asked=_slots(master),
@@ -166,22 +130,6 @@ def _native(record: Record) -> str:
 
 def _moment(record: Record, name: str) -> datetime | None:
     return read_moment(record.get(name, ""))
-
-
-def _start(record: Record) -> float:
-    started = _moment(record, "start_time")
-    return float("-inf") if started is None else started.timestamp()
-
-
-def _end(record: Record) -> float:
-    ended = _moment(record, "end_time")
-    return float("-inf") if ended is None else ended.timestamp()
-
-
-def _wall(record: Record) -> float | None:
-    """Return the wall time in s; what is printed of it is zero for some jobs that failed."""
-    printed, between = read_number(record.get("ru_wallclock", "")), _end(record) - _start(record)
-    return printed if printed or not math.isfinite(between) else max(between, 0.0)
 
 
 def _walltime(record: Record) -> float | None:
@@ -233,14 +181,6 @@ def _name(text: str) -> str:
     return "" if text == "NONE" else text
 
 
-def _is_slave(record: Record) -> bool:
-    return record.get("pe_taskid", "NONE") != "NONE"
-
-
-def _has_slots(record: Record) -> bool:
-    return bool(_name(record.get("granted_pe", "")))
-
-
 def _tells_hosts(records: Sequence[Record]) -> bool:
     """Return whether all hosts are known: the one record of a parallel job names only its master's."""
-    return len(records) > 1 or not _has_slots(records[0])
+    return len(records) > 1 or not has_environment(records[0])

@@ -106,7 +106,7 @@ def _usage(attempt: _Attempt) -> JobUsage:
     wall = _wall(row)
     cores = _count(row, "alloccpus", "ncpus")
     has_run = bool(cores and wall) or bool(attempt.steps)
-    code, signal = _exit(row, state)
+    code, signal = _exit(row, attempt.steps, state)
     nodes = _count(row, "nnodes")
     asked = _memory_asked(row, cores, nodes)
     low, high = _peak_memory(attempt) if has_run and state.is_over else (None, None)
@@ -151,17 +151,26 @@ def _state(row: Row) -> tuple[JobState, str]:
     return read_state(native) or JobState.UNKNOWN, reason
 
 
-def _exit(row: Row, state: JobState) -> tuple[int | None, int | None]:
-    """Return exit code and signal; what SLURM ended itself has ``0:0``, which says nothing."""
-    found = re.match(r"(\d{1,3}):(\d{1,3})$", row.get("exitcode", ""), re.ASCII)
-    if not found or not state.is_over:
+def _exit(row: Row, steps: Iterable[Row], state: JobState) -> tuple[int | None, int | None]:
+    """Return exit code and signal; what SLURM ended itself has ``0:0``, which says nothing.
+
+    The script of a job goes on when a signal has ended a step, and may exit with another code.
+    """
+    code, signal = _code_and_signal(row)
+    if not signal and state is JobState.FAILED:
+        signal = next((ended for _, ended in map(_code_and_signal, steps) if ended), None)
+    if code is None or not state.is_over:
         return None, None
-    code, signal = int(found[1]), int(found[2])
     if signal:
         return None, signal
     if code > 128:
         return None, code - 128
     return (None, None) if state in _KILLED and not code else (code, None)
+
+
+def _code_and_signal(row: Row) -> tuple[int | None, int | None]:
+    found = re.match(r"(\d{1,3}):(\d{1,3})$", row.get("exitcode", ""), re.ASCII)
+    return (int(found[1]), int(found[2])) if found else (None, None)
 
 
 def _known(text: str) -> str:
