@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from simherd.accounting import diagnose, job_usage
 from simherd.errors import SubmitError
 from simherd.schedulers import JobState, find
 
@@ -42,6 +43,16 @@ class Submitted:
             time.sleep(0.3)
         return pytest.fail(f"job {job_id}: {status}")
 
+    def usage(self, job_id):
+        """Return what accounting says of a job that is over, which it does somewhat later."""
+        end = time.monotonic() + LIMIT_S
+        while time.monotonic() < end:
+            (used,) = job_usage([job_id], self.name)
+            if used.ended:
+                return used
+            time.sleep(0.3)
+        return pytest.fail(f"job {job_id}: {used}")
+
     def wait_until_over(self, job_id):
         return self.wait(job_id, lambda status: status.state.is_over and status.state is not JobState.GONE)
 
@@ -63,6 +74,9 @@ def test_how_jobs_end_is_told_apart(jobs):
     assert jobs.wait_until_over(done).state is JobState.DONE
     status = jobs.wait(failed, lambda status: status.exit_code is not None)
     assert (status.state, status.exit_code) == (JobState.FAILED, 3)
+    used = jobs.usage(failed)
+    assert (used.state, used.exit_code, used.cores) == (JobState.FAILED, 3, 1)
+    assert used.wall_s < LIMIT_S
 
 
 def test_a_job_that_runs_is_seen_with_its_node_and_can_be_cancelled(jobs):
@@ -81,6 +95,10 @@ def test_a_held_job_says_so(jobs):
     status = jobs.wait(job_id, lambda status: status.state is JobState.HELD and status.reason)
 
     assert "eld" in status.reason or "hold" in status.reason
+    (waiting,) = job_usage([job_id], jobs.name)
+    (finding,) = diagnose(waiting)
+    assert finding.sentence == "It has not started: it is held."
+    assert job_id in finding.line
 
 
 def test_a_job_that_cannot_start_says_why(jobs):
