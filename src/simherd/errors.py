@@ -27,7 +27,7 @@
     ├── ParallelArgumentError (ValueError, TypeError)  arguments of a parallel map do not fit together
     ├── ParallelizerError     (KeyError, ValueError)   there is no such parallelizer
     ├── PicklingError         (TypeError)       something cannot travel to a worker process
-    ├── ClusterError          (RuntimeError)    a cluster could not be had
+    ├── ClusterError          (RuntimeError)    a cluster could not be started or reached
     │   ├── ClusterOptionError (ValueError)     an option of it is wrong
     │   ├── SchedulerError                      a batch scheduler's command failed
     │   │   └── SubmitError                     it refused a job
@@ -217,11 +217,11 @@ class ParallelizerError(SimherdError, KeyError, ValueError):
 
 
 class PicklingError(SimherdError, TypeError):
-    """A model, hook or input cannot be sent to a worker process."""
+    """An object cannot be sent to a worker process, or back."""
 
 
 class ClusterError(SimherdError, RuntimeError):
-    """A cluster, or its workers, could not be had."""
+    """The cluster or its workers could not be started or reached."""
 
 
 class ClusterOptionError(ClusterError, ValueError):

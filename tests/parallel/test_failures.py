@@ -181,6 +181,18 @@ def test_function_that_does_not_pickle_is_one_error(elsewhere):
         sh.parallelize(lambda x: lock, range(2), **elsewhere)
 
 
+def test_attribute_of_a_bound_method_that_does_not_pickle_is_named():
+    class Model:
+        def __init__(self):
+            self.handle = Unpicklable()
+
+        def run(self, number):
+            return number
+
+    with pytest.raises(PicklingError, match="Cannot send the function, attribute 'handle'"):
+        sh.parallelize(Model().run, range(2), ncpus=2)
+
+
 def test_several_tasks_that_end_their_workers_are_all_named():
     def task(number):
         if number % 4 == 1:

@@ -345,8 +345,9 @@ def test_map_that_has_not_run_has_no_results():
     done = sh.Parallel(abs, [-1], serial=True)
 
     assert [one["elapsed"] for one in done.rawresults] == [None]
-    with pytest.raises(ValueError, match=r"has no results. Fix: call run\(\)"):
-        done.finalize()
+    for wait in (done.finalize, done.monitor):
+        with pytest.raises(ValueError, match=r"has no results. Fix: call run\(\)"):
+            wait()
 
 
 def test_pool_is_no_parallelizer_but_its_map():

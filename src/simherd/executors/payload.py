@@ -12,7 +12,7 @@ import sys
 from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, MethodType
 from typing import Any, ClassVar, TypeAlias
 
 import cloudpickle
@@ -235,7 +235,7 @@ def _reason(obj: Any) -> str | None:
 def _culprit_attribute(obj: Any) -> str | None:
     """Return the attribute, closure or global variable of an object that does not pickle."""
     function = getattr(obj, "__func__", obj)
-    inner = dict(getattr(obj, "__dict__", {}))
+    inner = dict(getattr(obj.__self__ if isinstance(obj, MethodType) else obj, "__dict__", {}))
     if hasattr(function, "__code__"):
         names = function.__code__.co_names
         inner |= {n: function.__globals__[n] for n in names if n in function.__globals__}

@@ -110,6 +110,6 @@ def _import_ray() -> Any:
         import ray
     except ImportError as error:
         raise MissingDependencyError(
-            "Ray is asked for and is not installed.", fix="pip install 'simherd[ray]'."
+            "Running on Ray needs the package ray, which is not installed.", fix="pip install 'simherd[ray]'."
         ) from error
     return ray

@@ -266,7 +266,13 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
         ----------
         interval : float, optional
             Time between two checks, in s.
+
+        Raises
+        ------
+        ParallelArgumentError
+            If the map has not been started.
         """
+        self._check_started()
         shown = -1
         while not self.ready:
             if (settled := self._run.outcomes.settled) != shown:
@@ -296,8 +302,7 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
         Exception
             As `run`.
         """
-        if self.times.started is None:
-            raise ParallelArgumentError(f"{self!r} has no results.", fix="call run() or run_async() first.")
+        self._check_started()
         if self._thread is not None:
             self._thread.join()
         if self._error is not None:
@@ -305,6 +310,10 @@ callback, globaldict, die, capture, lbkwargs, start_method, timeout_s, **func_kw
         if process_results:
             self._raise_or_warn()
         return self
+
+    def _check_started(self) -> None:
+        if self.times.started is None:
+            raise ParallelArgumentError(f"{self!r} has no results.", fix="call run() or run_async() first.")
 
     def _raise_or_warn(self) -> None:
         failures = self._run.outcomes.failures
