@@ -146,6 +146,28 @@ def test_result_that_does_not_pickle_costs_its_task(elsewhere):
     )
 
 
+class OnlyThere:
+    def __reduce__(self):
+        return loaded_in, (os.getpid(),)
+
+
+def loaded_in(process):
+    if os.getpid() != process:
+        raise OSError("not here")
+
+
+def test_result_that_cannot_be_loaded_costs_its_task(elsewhere):
+    def task(number):
+        return OnlyThere() if number == BAD else number
+
+    with pytest.warns(RuntimeWarning, match="Only 11 of 12"):
+        results = sh.parallelize(task, range(TASKS), die=False, **elsewhere)
+
+    check_only_bad_failed(
+        results, PicklingError, "The result of task 5 cannot be loaded here: OSError: not here"
+    )
+
+
 def test_argument_that_does_not_pickle_costs_its_task(elsewhere):
     arguments = [Unpicklable() if number == BAD else number for number in range(TASKS)]
 

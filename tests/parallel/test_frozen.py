@@ -56,6 +56,28 @@ def test_a_function_that_calls_itself_is_looked_at_once():
     assert is_immutable(count)
 
 
+def test_functions_that_call_each_other_are_looked_at_once():
+    def is_even(n):
+        return n == 0 or is_odd(n - 1)
+
+    def is_odd(n):
+        return n != 0 and is_even(n - 1)
+
+    assert is_immutable(is_even)
+
+
+class Text(str):
+    pass
+
+
+def test_text_with_attributes_can_be_changed():
+    text = Text("a")
+    text.unit = "m"
+
+    assert is_immutable(Text("a"))
+    assert not is_immutable(text)
+
+
 @pytest.mark.parametrize("stays_here", [False, True])
 @pytest.mark.parametrize("size", [10, 100_000])
 def test_a_task_sees_arrays_as_they_were_and_may_change_them(size, stays_here):

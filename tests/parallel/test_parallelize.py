@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -279,18 +281,19 @@ def test_error_of_a_callback_fails_its_task(anywhere):
 
 
 def test_dictionary_is_shared_and_leaves_that_of_the_caller_alone(anywhere):
-    given = {"a": 1}
+    given = {"a": 1, "gone": 2}
 
     def task(number, globaldict):
         globaldict[number] = globaldict["a"]
         globaldict.update(last=number)
+        globaldict.pop("gone", None)
         return "a" in globaldict and len(globaldict) >= 2
 
     done = sh.Parallel(task, range(4), globaldict=given, **anywhere).run()
 
     assert done.results == [True] * 4
     assert {**done.globaldict, "last": 0} == {"a": 1, 0: 1, 1: 1, 2: 1, 3: 1, "last": 0}
-    assert given == {"a": 1}
+    assert given == {"a": 1, "gone": 2}
 
 
 def test_output_of_tasks_is_kept(elsewhere, capfd):
@@ -430,3 +433,30 @@ def test_maps_inside_tasks_work():
         return sum(sh.parallelize(lambda x: x + number, range(3)))
 
     assert sh.parallelize(outer, range(3), ncpus=2) == [3, 6, 9]
+
+
+def test_lists_may_change_after_the_map_is_set_up():
+    positional, keywords = [-1, -2], [{}, {}]
+    map_ = sh.Parallel(abs, positional, keywords, serial=True)
+    positional.clear()
+    keywords.clear()
+
+    assert map_.run().results == [1, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_maps_that_are_over_hold_no_files():
+    before = len(os.listdir("/proc/self/fd"))
+    maps = [sh.Parallel(abs, [1], serial=True).run() for _ in range(20)]
+
+    assert len(os.listdir("/proc/self/fd")) < before + len(maps)
+
+
+def gained(number, values):
+    values.append(number)
+    return len(values)
+
+
+def test_maps_of_the_user_give_each_task_shared_arguments_as_they_were():
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert sh.parallelize(gained, range(4), parallelizer=pool.map, values=[]) == [1] * 4

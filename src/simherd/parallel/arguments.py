@@ -140,7 +140,7 @@ def _elements(name: str, values: Any) -> Sequence[Any]:
             f"{name} is a table: iterating over it gives its column names.",
             fix="give table.itertuples(index=False, name=None) for one task per row.",
         )
-    if isinstance(values, list | range | str):
+    if isinstance(values, range | str):
         return values
     try:
         return list(values)
@@ -178,7 +178,7 @@ def _keywords(iterkwargs: Any) -> Sequence[Mapping[str, Any]] | Mapping[str, Seq
                 raise ParallelArgumentError(
                     f"iterkwargs must hold one dict per task; entry {position} is {_shown(one)}."
                 )
-        return iterkwargs
+        return list(iterkwargs)
     raise ParallelArgumentError(
         f"iterkwargs must be a dict of iterables or a list of dicts, got {_shown(iterkwargs)}."
     )

@@ -64,9 +64,16 @@ class Board:
         board._memory[:TOKEN_BYTES] = uuid.uuid4().bytes
         return board
 
-    def __del__(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Keep the memory of this process only, until nobody uses it any more."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    __del__ = __exit__
 
     def is_stopped(self) -> bool:
         """Whether no other task is to begin."""

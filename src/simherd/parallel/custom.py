@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from simherd.errors import MissingDependencyError, ParallelArgumentError
-from simherd.executors.payload import Payload, pack, unpack
+from simherd.executors.payload import Payload, unpack
 from simherd.parallel.arguments import Arguments
 from simherd.parallel.dispatch import Outcomes
-from simherd.parallel.task import Job, Pack, PackReport, run_pack
+from simherd.parallel.task import Job, Pack, PackReport, loaded, run_pack, unread
 
-__all__ = ["joblib_map", "run_custom"]
+__all__ = ["MapTask", "joblib_map", "run_custom"]
 
 PACKS_PER_WORKER = 4
 
@@ -23,10 +23,13 @@ class MapTask:
     ----------
     job : Job
         What packs share.
+    travelling : callable
+        Gives the job as other processes get it.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, travelling: Callable[[], Payload]) -> None:
         self._job: Job | None = job
+        self._travelling = travelling
         self._payload: Payload | None = None
 
     def __call__(self, pack: Pack) -> PackReport:
@@ -38,7 +41,7 @@ class MapTask:
 
     def __getstate__(self) -> Payload:
         if self._payload is None:
-            self._payload = pack(self._job)
+            self._payload = self._travelling()
         return self._payload
 
     def __setstate__(self, payload: Payload) -> None:
@@ -47,7 +50,7 @@ class MapTask:
 
 def run_custom(
     function: Callable[[Any, list[Any]], Iterable[Any]],
-    job: Job,
+    task: MapTask,
     arguments: Arguments,
     outcomes: Outcomes,
     on_report: Callable[[PackReport], object],
@@ -59,8 +62,8 @@ def run_custom(
     ----------
     function : callable
         Called with a function of one argument and a list of arguments; returns results in their order.
-    job : Job
-        What tasks share.
+    task : MapTask
+        What it calls.
     arguments : Arguments
         Of all tasks.
     outcomes : Outcomes
@@ -79,18 +82,19 @@ def run_custom(
     count = len(arguments)
     size = 1 if packs is None else -(-count // packs)
     parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
-    reports = function(MapTask(job), [Pack(arguments.part(part), 0) for part in parts])
+    reports = function(task, [Pack(arguments.part(part), 0) for part in parts])
     if not isinstance(reports, Iterable):
         raise ParallelArgumentError(
             f"The parallelizer {function!r} returned {type(reports).__name__}: it must return the results."
         )
     found = 0
-    for report in reports:
-        if not isinstance(report, PackReport):
+    for returned in reports:
+        if not isinstance(returned, PackReport):
             raise ParallelArgumentError(
-                f"The parallelizer {function!r} returned {type(report).__name__} for a task.",
+                f"The parallelizer {function!r} returned {type(returned).__name__} for a task.",
                 fix="return what the function returns that it is called with.",
             )
+        report = _read(returned)
         outcomes.add(report)
         on_report(report)
         found += 1
@@ -98,6 +102,13 @@ def run_custom(
         raise ParallelArgumentError(
             f"The parallelizer {function!r} returned {found} results for {len(parts)} tasks."
         )
+
+
+def _read(report: PackReport) -> PackReport:
+    try:
+        return loaded(report)
+    except Exception as error:
+        return unread(report, error)
 
 
 def joblib_map(ncpus: int) -> Callable[[Any, list[Any]], Iterable[Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from simherd.parallel.arguments import Arguments
 from simherd.parallel.board import SLOTS, LastSeen
 from simherd.parallel.load import Gate
 from simherd.parallel.packs import PackSizer
-from simherd.parallel.task import Job, Pack, PackReport, report_of_failed, run_pack
+from simherd.parallel.task import Job, Pack, PackReport, loaded, report_of_failed, run_pack, unread
 
 __all__ = ["Dispatch", "Outcomes", "out_of_time"]
 
@@ -50,10 +49,9 @@ class Outcomes:
         return sum(one is not None for one in self.seconds)
 
     def add(self, report: PackReport) -> None:
-        """Take over what a pack gave."""
+        """Take over what a pack gave, its values loaded."""
         rows = slice(report.tasks.start, report.tasks.stop)
-        values = report.values
-        self.values[rows] = pickle.loads(values) if isinstance(values, bytes) else values
+        self.values[rows] = report.values
         self.seconds[rows] = report.seconds
         self.failures.update({failure.number: failure for failure in report.failures})
         if report.stdout is not None:
@@ -124,16 +122,20 @@ class Dispatch:
         limit = self.job.limit
         silence_s = silence_after(None if limit is None else limit.seconds)
         with self.executor.tasks(run_pack, shared, silence_s) as tasks:
-            while True:
-                self._send(tasks)
-                if not tasks.running:
-                    break
-                for pack, result in tasks.finished(min(POLL_S, self.gate.interval_s)):
-                    self._slots.append(pack.slot)
-                    self._take(pack, result)
-                if self.is_ended_by_failure:
-                    break
+            try:
+                self._run(tasks)
+            finally:
+                self.job.board.stop()  # packs that an interrupt or a failure leaves behind go no further
         return self.outcomes
+
+    def _run(self, tasks: Tasks) -> None:
+        while not self.is_ended_by_failure:
+            self._send(tasks)
+            if not tasks.running:
+                return
+            for pack, result in tasks.finished(min(POLL_S, self.gate.interval_s)):
+                self._slots.append(pack.slot)
+                self._take(pack, result)
 
     @property
     def is_ended_by_failure(self) -> bool:
@@ -149,27 +151,24 @@ class Dispatch:
         while not self.job.board.is_stopped() and self._alone is None and tasks.room and self._slots:
             if not self._has_work(tasks):
                 return
-            if not self.gate.admits(tasks.running):
-                if tasks.running:
-                    return
+            if self.gate.admits(tasks.running):
+                self._submit(tasks, self._take_next())
+            elif tasks.running:
+                return
+            else:
                 time.sleep(self.gate.interval_s)
-                continue
-            self._submit(tasks, self._take_next())
 
     def _has_work(self, tasks: Tasks) -> bool:
         if self.sizer.task_s is None and tasks.running >= self.executor.workers:
             return False  # until it is known how long tasks take
-        if self._returned or self._left:
-            return True
-        if self._suspects and not tasks.running:
-            self._alone = self._suspects.popleft()
-            self._returned.append(range(self._alone, self._alone + 1))
-            return True
-        return False
+        return bool(self._returned or self._left or (self._suspects and not tasks.running))
 
     def _take_next(self) -> range:
         if self._returned:
             return self._returned.popleft()
+        if not self._left:
+            self._alone = self._suspects.popleft()
+            return range(self._alone, self._alone + 1)
         start = self._next
         self._next += min(self.sizer.next(self._left), self._left)
         return range(start, self._next)
@@ -207,7 +206,19 @@ class Dispatch:
         self.sizer.add(len(result.tasks), sum(result.seconds))
         if len(result.tasks) < pack.size:  # its worker was told to stop, where this process is not reached
             self.job.board.stop()
-        self._settle(result)
+        try:
+            report = loaded(result)
+        except Exception as error:
+            self._after_unread(pack, result, error)
+        else:
+            self._settle(report)
+
+    def _after_unread(self, pack: Pack, report: PackReport, error: Exception) -> None:
+        """Find out which task gave what cannot be loaded here; the others run again."""
+        if pack.size > 1 and not self.job.board.is_stopped():
+            self._returned.extend(_parts(pack.tasks))
+        else:
+            self._settle(unread(report, error))
 
     def _settle(self, report: PackReport) -> None:
         self.outcomes.add(report)

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import functools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from simherd.executors.payload import dumps
+from simherd.executors.payload import dumps, unsent
 from simherd.parallel.region import Region
+from simherd.parallel.task import Call
 
-__all__ = ["Frozen", "is_immutable"]
+__all__ = ["Frozen", "freeze", "is_immutable"]
 
 LARGE_BYTES = 2**18
 """Size from which a buffer is mapped; smaller ones are copied quicker than they are mapped."""
-_ATOMS = (
-    *(bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), type, PurePath),
-    *(BuiltinFunctionType, MethodDescriptorType, ModuleType, np.generic, np.dtype, np.ufunc),
+_VALUES = (bool, int, float, complex, str, bytes, PurePath, np.generic)
+"""Types whose instances cannot be changed, unless a subclass gives them attributes."""
+_CONSTANTS = (
+    *(range, type(None), type(Ellipsis), type, ModuleType),
+    *(BuiltinFunctionType, MethodDescriptorType, np.dtype, np.ufunc),
 )
 
 
@@ -34,23 +37,39 @@ def is_immutable(obj: Any) -> bool:
 
     Module-level state that a function uses does not count: it belongs to the worker, as in any process.
     """
-    if isinstance(obj, _ATOMS):
-        return True
+    waiting, functions = [obj], set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, FunctionType):
+            if id(one) in functions:
+                continue  # functions may call each other
+            functions.add(id(one))
+        if (parts := _parts_of(one)) is None:
+            return False
+        waiting.extend(parts)
+    return True
+
+
+def _parts_of(obj: Any) -> Iterable[Any] | None:
+    """Return what an object consists of that could be changed; None if it could be changed itself."""
+    if isinstance(obj, _CONSTANTS):
+        return ()
+    if isinstance(obj, _VALUES):
+        return None if getattr(obj, "__dict__", None) else ()
     if type(obj) in (tuple, frozenset):
-        return all(map(is_immutable, obj))
+        return obj  # type: ignore[no-any-return]  # a tuple or frozenset
     if isinstance(obj, FunctionType):
-        return not obj.__dict__ and all(map(is_immutable, _parts_of(obj)))
+        return None if obj.__dict__ else _parts_of_function(obj)
     if isinstance(obj, MethodType):
-        return is_immutable(obj.__func__) and is_immutable(obj.__self__)
-    return isinstance(obj, functools.partial) and all(
-        map(is_immutable, (obj.func, obj.args, *obj.keywords.values()))
-    )
+        return obj.__func__, obj.__self__
+    if isinstance(obj, functools.partial):
+        return obj.func, obj.args, *obj.keywords.values()
+    return None
 
 
-def _parts_of(function: FunctionType) -> list[Any]:
+def _parts_of_function(function: FunctionType) -> list[Any]:
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    own = [one for one in cells if one is not function]
-    return [*own, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    return [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
 
 def _is_filled(cell: Any) -> bool:
@@ -61,6 +80,33 @@ def _is_filled(cell: Any) -> bool:
     return True
 
 
+def freeze(call: Call, *, stays_here: bool = False) -> Frozen:
+    """Return the function and the shared arguments of a map as something of which each task gets a copy.
+
+    Parameters
+    ----------
+    call : Call
+        They.
+    stays_here : bool, optional
+        As for `Frozen`.
+
+    Raises
+    ------
+    PicklingError
+        If they do not pickle; names the one that does not.
+    """
+    try:
+        return Frozen(call, stays_here=stays_here)
+    except Exception as error:
+        function, args, named = call
+        parts = [
+            ("the function", function),
+            *((f"argument {name!r}", one) for name, one in named),
+            *((f"shared argument {position}", one) for position, one in enumerate(args)),
+        ]
+        raise unsent(error, parts, "the shared arguments") from error
+
+
 class Frozen:
     """A pickled object of which copies are made.
 
@@ -68,17 +114,15 @@ class Frozen:
     ----------
     obj : object
         The object.
-    parts : tuple, optional
-        What tasks get of it, if that can be changed less than the object itself.
     stays_here : bool, optional
         Whether all who make copies are processes of this machine, which read large buffers from this
         process instead of getting them sent. The object must then outlive them.
     """
 
-    def __init__(self, obj: Any, *, parts: tuple[Any, ...] | None = None, stays_here: bool = False) -> None:
+    def __init__(self, obj: Any, *, stays_here: bool = False) -> None:
         buffers: list[memoryview] = []
         self._data = dumps(obj, _collecting(buffers))
-        self._is_immutable = is_immutable(obj if parts is None else parts)
+        self._is_immutable = is_immutable(obj)
         self._region = Region.of(buffers)
         self._stays_here = stays_here
         self._only: Any = None

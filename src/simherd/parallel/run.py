@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 from simherd.engine.timeouts import TimeLimit
 from simherd.events import BlockFinished, RunFinished, RunStarted
 from simherd.executors.base import Executor
-from simherd.executors.payload import Payload, pack, unsent
+from simherd.executors.payload import Payload, pack
 from simherd.executors.processes import ProcessExecutor
 from simherd.parallel.board import Board
-from simherd.parallel.custom import joblib_map, run_custom
+from simherd.parallel.custom import MapTask, joblib_map, run_custom
 from simherd.parallel.dispatch import Dispatch, Outcomes, out_of_time
-from simherd.parallel.frozen import Frozen
+from simherd.parallel.frozen import Frozen, freeze
 from simherd.parallel.load import gate_of
 from simherd.parallel.methods import Place
 from simherd.parallel.options import MapOptions
@@ -26,7 +27,7 @@ from simherd.parallel.packs import PackSizer
 from simherd.parallel.places import opened
 from simherd.parallel.shared_dict import shared_dict
 from simherd.parallel.streams import draw_root
-from simherd.parallel.task import Copies, Job, Kept, PackReport
+from simherd.parallel.task import Copies, Job, Kept, PackReport, this_process
 from simherd.progress import showing
 from simherd.setup.sources import constants_of_functions
 
@@ -54,11 +55,14 @@ class MapRun:
         self.outcomes = Outcomes.of(len(options.arguments))
         self.globaldict: dict[Any, Any] = dict(options.globaldict or {})
         """What tasks left in the dictionary that they share."""
-        self._board = Board.new()
+        self._board: Board | None = None
+        self._is_stopped = False
 
     def stop(self) -> None:
         """Let no other task begin."""
-        self._board.stop()
+        self._is_stopped = True
+        if (board := self._board) is not None:
+            board.stop()
 
     def run(self) -> None:
         """Run the tasks, or those up to the first failure if that is to end the map.
@@ -68,18 +72,25 @@ class MapRun:
         SimherdError
             If workers cannot be started, or are gone, or function or arguments do not pickle.
         """
-        if self.options.method.place in (Place.CUSTOM, Place.JOBLIB):
-            self._run_custom()
-        else:
-            self._run_packs()
+        with Board.new() as board:
+            self._board = board
+            if self._is_stopped:
+                board.stop()
+            try:
+                if self.options.method.place in (Place.CUSTOM, Place.JOBLIB):
+                    self._run_custom(board)
+                else:
+                    self._run_packs(board)
+            finally:
+                self._board = None
 
-    def _run_packs(self) -> None:
+    def _run_packs(self, board: Board) -> None:
         options = self.options
         with ExitStack() as stack:
             executor = stack.enter_context(
                 opened(options.method, options.ncpus, is_given=options.is_count_given)
             )
-            job = self._job(executor, stack)
+            job = self._job(executor, board, stack)
             dispatch = Dispatch(options.arguments, job, executor, _sizer(executor), gate_of(options.limits))
             self.outcomes = dispatch.outcomes
             shown = self._shown(executor.workers, executor.description)
@@ -88,27 +99,28 @@ class MapRun:
             if isinstance(executor, ProcessExecutor) and _mapped_bytes(job) > KEPT_BYTES:
                 executor.stop()
 
-    def _run_custom(self) -> None:
+    def _run_custom(self, board: Board) -> None:
         options = self.options
         with ExitStack() as stack:
-            job = self._job(None, stack)
+            job = self._job(None, board, stack)
+            task = MapTask(job, partial(_travelling, job, options))
             function, packs, where = options.method.given, None, "a map of your own"
             if options.method.place is Place.JOBLIB:
                 function, packs, where = joblib_map(options.ncpus), PACKS_PER_WORKER * options.ncpus, "joblib"
             on_report = stack.enter_context(self._shown(options.ncpus, where))
-            run_custom(function, job, options.arguments, self.outcomes, on_report, packs)
+            run_custom(function, task, options.arguments, self.outcomes, on_report, packs)
 
-    def _job(self, executor: Executor | None, stack: ExitStack) -> Job:
+    def _job(self, executor: Executor | None, board: Board, stack: ExitStack) -> Job:
         options = self.options
         shared = stack.enter_context(shared_dict(options.globaldict, executor))
         if shared is not None:
-            stack.callback(lambda: self.globaldict.update(shared))
+            stack.callback(self._take_globals, shared)
         crosses = executor is None or executor.crosses_processes
         return Job(
             shared=self._shared(executor),
-            board=self._board,
+            board=board,
             tasks=len(options.arguments),
-            client=os.getpid(),
+            client=this_process(),
             copies_arguments=options.method.copies,
             stops_at_failure=options.stops_at_failure,
             callback=options.callback,
@@ -118,23 +130,16 @@ class MapRun:
             root=draw_root() if crosses else None,
         )
 
+    def _take_globals(self, shared: Mapping[Any, Any]) -> None:
+        self.globaldict = dict(shared)
+
     def _shared(self, executor: Executor | None) -> Copies:
         """Return what gives tasks the function and the shared arguments."""
         options = self.options
-        args, kwargs = options.arguments.args, dict(options.arguments.kwargs)
-        call = options.function, args, kwargs
+        call = options.function, options.arguments.args, tuple(options.arguments.kwargs.items())
         if not options.method.copies and (executor is None or not executor.crosses_processes):
             return Kept(call)
-        try:
-            is_near = isinstance(executor, ProcessExecutor) and DESCRIPTORS.exists()
-            return Frozen(call, parts=(options.function, args, *kwargs.values()), stays_here=is_near)
-        except Exception as error:
-            named = [
-                ("the function", options.function),
-                *((f"argument {name!r}", one) for name, one in kwargs.items()),
-                *((f"shared argument {position}", one) for position, one in enumerate(args)),
-            ]
-            raise unsent(error, named, "the shared arguments") from error
+        return freeze(call, stays_here=isinstance(executor, ProcessExecutor) and DESCRIPTORS.exists())
 
     @contextmanager
     def _shown(self, workers: int, where: str) -> Iterator[Any]:
@@ -166,6 +171,8 @@ def _travelling(job: Job, options: MapOptions) -> Payload:
     """Return what packs share as workers get it, with the state of the modules that the functions use."""
     functions = [_plain(one) for one in (options.function, options.callback) if one is not None]
     own = [one for one in functions if isinstance(one, FunctionType)]
+    if isinstance(job.shared, Kept):
+        job = replace(job, shared=freeze(job.shared.call))
     return pack(job, [("the callback", options.callback)], constants_of_functions(own))
 
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -18,15 +19,41 @@ from simherd.errors import PicklingError, TaskError
 from simherd.executors.payload import dumps
 from simherd.parallel.arguments import Calls
 from simherd.parallel.board import Board
+from simherd.parallel.process_state import process_as_it_was
 from simherd.parallel.streams import Streams
 
-__all__ = ["Call", "Job", "Kept", "Pack", "PackReport", "report_of_failed", "run_pack"]
+__all__ = [
+    "Call",
+    "Job",
+    "Kept",
+    "Pack",
+    "PackReport",
+    "loaded",
+    "report_of_failed",
+    "run_pack",
+    "this_process",
+    "unread",
+]
 
-Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-"""Function, positional and keyword arguments that all tasks share."""
+Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], tuple[tuple[str, Any], ...]]
+"""Function, positional and keyword arguments that all tasks share: of what nobody changes, if it can be."""
 TaskCall: TypeAlias = Callable[[int, tuple[Any, ...], Mapping[str, Any]], Any]
 """Runs one task: called with its position, positional and keyword arguments."""
 BACKEND = "MPLBACKEND"
+_identity = uuid.uuid4().hex
+
+
+def this_process() -> str:
+    """Return what tells this process from all others, also from those of other machines."""
+    return _identity
+
+
+def _renew_identity() -> None:
+    global _identity
+    _identity = uuid.uuid4().hex
+
+
+os.register_at_fork(after_in_child=_renew_identity)
 
 
 class Copies(Protocol):
@@ -59,8 +86,8 @@ class Job:
     """Where workers say what they are at."""
     tasks: int
     """Tasks of the map."""
-    client: int
-    """Id of the process that called the map."""
+    client: str
+    """Identity of the process that called the map."""
     copies_arguments: bool = False
     """Whether each task gets copies of its own arguments, too."""
     stops_at_failure: bool = True
@@ -81,7 +108,7 @@ class Job:
     @property
     def is_elsewhere(self) -> bool:
         """Whether this is another process than the one that called the map."""
-        return os.getpid() != self.client
+        return this_process() != self.client
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +153,30 @@ class PackReport:
     """Who ran it."""
 
 
+def loaded(report: PackReport) -> PackReport:
+    """Return a report with its values as objects of this process.
+
+    Raises
+    ------
+    Exception
+        What loading a value raises.
+    """
+    values = report.values
+    return replace(report, values=pickle.loads(values)) if isinstance(values, bytes) else report
+
+
+def unread(report: PackReport, error: Exception) -> PackReport:
+    """Return a report whose values cannot be loaded here: all of its tasks have failed."""
+    known = {failure.number for failure in report.failures}
+    failures = [as_failure(task, _unread(task, error)) for task in report.tasks if task not in known]
+    return replace(report, values=[None] * len(report.tasks), failures=[*report.failures, *failures])
+
+
+def _unread(task: int, error: Exception) -> PicklingError:
+    message = f"The result of task {task} cannot be loaded here: {type(error).__name__}: {error}."
+    return PicklingError(message, fix="return something that can be loaded in other processes.")
+
+
 def report_of_failed(task: int, error: BaseException, seconds: float) -> PackReport:
     """Return the report of a task of which nothing came back, after some time in s."""
     return PackReport(
@@ -143,7 +194,8 @@ def run_pack(job: Job, pack: Pack) -> PackReport:
     if not job.is_elsewhere:
         return _Run(job, pack).run()
     os.environ.setdefault(BACKEND, "Agg")  # a worker has no screen
-    report = _Run(job, pack).run()
+    with process_as_it_was():
+        report = _Run(job, pack).run()
     values, unsent = _pickled(report.tasks, report.values)
     failures = [portable(failure, TaskError) for failure in report.failures]
     return replace(report, values=values, failures=failures + unsent)
@@ -255,7 +307,7 @@ def _streams(job: Job) -> Streams | None:
 def _plain(shared: Copies) -> TaskCall:
     def call(task: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         function, rest, named = shared.copy()
-        return function(*args, *rest, **({**named, **kwargs} if kwargs else named))
+        return function(*args, *rest, **dict(named, **kwargs))
 
     return call
 
