@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import random
 import sys
+import time
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import simherd as sh
 
 
 def worker(number):
+    time.sleep(0.01)  # or the first worker does all
     return os.getpid()
 
 
@@ -78,6 +82,37 @@ def test_constants_that_a_program_sets_reach_workers(module):
     assert sh.parallelize(found.task, range(2), ncpus=2) == [7, 7]
     found.RATE = 1
     assert sh.parallelize(found.task, range(2), ncpus=2) == [1, 1]
+
+
+def test_module_that_is_loaded_again_twice_is_new_in_workers(module):
+    for first in range(0, 20, 2):  # of several specs, some have the address of an earlier one
+        for text in (first, first + 1):
+            found = module(f"def task(number):\n    return {text}\n")
+        assert sh.parallelize(found.task, range(1), ncpus=1) == [first + 1]
+
+
+def changed_process(number):
+    os.chdir("/")
+    os.environ["OF_A_TASK"] = "set"
+    sys.path.insert(0, "of a task")
+    sys.stdout = None
+    np.seterr(all="raise")
+    warnings.simplefilter("error")
+    random.seed(1)
+
+
+def state_of_process(number):
+    return (
+        *(os.getcwd(), os.environ.get("OF_A_TASK"), "of a task" in sys.path, sys.stdout is None),
+        *(np.geterr()["over"], warnings.filters[0][0] == "error", random.random() == 0.13436424411240122),
+    )
+
+
+def test_what_tasks_change_in_a_worker_ends_with_the_map(elsewhere):
+    before = sh.parallelize(state_of_process, [0], **elsewhere)
+    sh.parallelize(changed_process, range(4), **elsewhere)
+
+    assert sh.parallelize(state_of_process, range(4), **elsewhere) == before * 4
 
 
 def test_workers_with_much_shared_memory_are_not_kept():

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from simherd.executors.origin import own_modules
@@ -105,8 +106,19 @@ def stop_kept() -> None:
         shelf.clear()
 
 
-def _key() -> bytes:
-    """Return what tells workers that start now from others."""
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What tells workers that start now from others."""
+
+    digest: bytes
+    """Of folder, environment, and which modules are loaded as what."""
+    specs: tuple[object, ...] = field(compare=False)
+    """What the identity of modules is read from: kept, so that none of later modules is the same."""
+
+
+def _key() -> _Key:
     parts = [os.getcwd(), *sys.path, *(f"{name}={value}" for name, value in sorted(os.environ.items()))]
-    loaded = sorted(f"{name} {id(module.__spec__)}" for name, module in own_modules())
-    return hashlib.sha256("\0".join([*parts, *loaded]).encode(errors="surrogateescape")).digest()
+    specs = {name: module.__spec__ for name, module in own_modules()}
+    loaded = sorted(f"{name} {id(spec)}" for name, spec in specs.items())
+    text = "\0".join([*parts, *loaded])
+    return _Key(hashlib.sha256(text.encode(errors="surrogateescape")).digest(), tuple(specs.values()))
