@@ -17,6 +17,7 @@ class Fake:
     """A batch scheduler that answers with a text."""
 
     name = "slurm"
+    accounts_when_over = False
     words = Words(scheduler="SLURM", queue="partition", look="", look_limits="", look_nodes="")
 
     def __init__(self, text="", error=None):
@@ -118,3 +119,18 @@ def test_attempts_stay_apart(ask):
 
     assert replace(first, attempt=2) != second
     assert (first.label, second.label) == ("12 (attempt 1)", "12 (attempt 2)")
+
+
+def test_reason_why_a_job_waits_is_asked_for_where_accounting_has_none(ask):
+    (usage,) = ask(Fake(f"{HEADER}12|12|short|PENDING|0|1|1\n"), "12")
+
+    assert usage.reason == "Resources"
+
+
+def test_tasks_that_are_not_over_are_told_by_their_state(ask):
+    fake = Fake(f"{HEADER}12_1|12|short|COMPLETED|10|1|1\n")
+    assert len(ask(fake, "12")) == 1
+
+    fake.accounts_when_over = True
+    over, waiting = ask(fake, "12")
+    assert (over.job_id, waiting.job_id, waiting.state) == ("12_1", "12", JobState.PENDING)

@@ -28,6 +28,8 @@ JOBS = {
     "slurm-22.05.8-memory-kill": [(FAILED, -9, "memory_hit")],  # the same with OverMemoryKill
     "slurm-22.05.8-memory-kill-step": [(FAILED, -9, "memory_hit")],  # in a step: the script exits with 137
     "slurm-22.05.8-node-fail": [(JobState.NODE_FAIL, None, "node_failed")],
+    "slurm-22.05.8-no-log": [(FAILED, -53, "never_ran")],  # --output=/nonexistent/x
+    "slurm-22.05.8-components": [(FAILED, 3, "failed")] * 2,  # --mem=50M : --mem=60M
     "slurm-22.05.8-workers": [(CANCELLED, None, "cancelled")] * 2,  # of a run that is done
     "slurm-22.05.8-requeued": [(AGAIN, None, "ran_again"), (DONE, 0, "too_short")],  # scontrol requeue
     "slurm-22.05.8-array": [(DONE, 0, "too_short"), (FAILED, 4, "failed"), (DONE, 0, "too_short")],

@@ -230,3 +230,18 @@ def test_text_without_jobs_is_an_error(text):
         parse_sacct(text)
 
     assert "sacct" in caught.value.fix
+
+
+def test_step_that_ran_out_of_memory_is_why_its_job_failed():
+    step = {"JobID": "12.0", "State": "OUT_OF_MEMORY", "ExitCode": "0:125"}
+
+    assert one(step, State="FAILED", ExitCode="1:0").state is JobState.OUT_OF_MEMORY
+    assert one(step, State="COMPLETED").state is JobState.DONE
+
+
+def test_signal_that_ended_a_step_is_why_its_job_failed():
+    step = {"JobID": "12.0", "State": "FAILED", "ExitCode": "0:11"}
+    usage = one(step, State="FAILED", ExitCode="11:0")
+
+    assert (usage.exit_code, usage.signal, usage.native) == (None, 11, "FAILED 11:0")
+    assert one(step, State="COMPLETED").signal is None

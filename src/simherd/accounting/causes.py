@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from simherd.accounting.facts import Facts
+from simherd.accounting.sacct import NOT_SET_UP
 from simherd.schedulers.base import JobState
 
 __all__ = ["never_ran", "waits"]
@@ -43,6 +44,7 @@ _EXPLAIN = {"slurm": "squeue --start -j {id}", "sge": "qalter -w v {id}"}
 _CLEAR = "mend that, then qmod -cj {id}"
 
 # sge_status(5). What has no entry is the site's to mend.
+_EXISTS = "exists on the nodes, where you may write"
 _HOST = (
     "the execution host could not start it (code {code})",
     "submit it again; if it recurs, tell the administrators",
@@ -53,7 +55,7 @@ _CODES = {
     9: ("its parallel environment could not be started", "another parallel environment: 'qconf -spl'"),
     10: ("its parallel environment could not be started", "another parallel environment: 'qconf -spl'"),
     26: ("its output file could not be opened",
-         "-o and -e with folders that exist on the nodes, where you may write"),
+         f"-o and -e in a folder that {_EXISTS}"),
     27: ("its shell was not found", "#$ -S /bin/bash"),
     28: ("its working directory is not there on the node", "#$ -wd PATH that the nodes have, or -cwd in one"),
     29: ("AFS could not be set up", "tell the administrators"),
@@ -78,7 +80,9 @@ def waits(facts: Facts) -> tuple[str, str]:
 
 
 def never_ran(facts: Facts) -> tuple[str, str]:
-    """Return why a job of Grid Engine, or SLURM, never ran, and what to do about it."""
+    """Return why a job never ran, and what to do about it."""
+    if facts.usage.signal == NOT_SET_UP:
+        return _CODES[26][0] + ", or the site's prolog failed", f"--output in a folder that {_EXISTS}"
     found = re.search(r"failed (\d+)", facts.usage.native)
     if found is None:
         return f"its state is {facts.usage.native}", "look at its log; submit it again"

@@ -8,31 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from simherd.accounting.diagnosis import Finding
 from simherd.accounting.efficiency import HOUR_S, add_up
-from simherd.accounting.facts import percent
 from simherd.accounting.query import job_usage
-from simherd.accounting.rules import Level
 from simherd.accounting.usage import JobUsage
 from simherd.engine.block import Status
-from simherd.progress.words import counted, format_duration
 from simherd.store.jobs import WORKERS, JobRecord, read_jobs
 from simherd.store.places import as_folder
-from simherd.store.reading import open_store, read_outcomes
+from simherd.store.reading import open_store, read_block_size, read_outcomes
 
-__all__ = ["Simulations", "StoreUsage", "diagnose_store", "store_usage"]
+__all__ = ["Simulations", "StoreUsage", "store_usage"]
 
 ASKED = ("sge", "slurm")
 """Batch schedulers whose accounting can be read."""
 LATE_S = 86400.0
 """How much earlier than it was recorded a job may have ended, in s: clocks differ."""
-OVERHEAD = 0.5
-"""Share of the allocation spent computing below which overhead dominates."""
-WORTH_A_JOB_S = 600.0
-"""Computing time below which jobs do not pay, in s."""
-BLOCK_S = 10.0
-"""Computing time that is worth a task, in s."""
-BLOCKS_PER_CORE = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +38,13 @@ class Simulations:
     """Time that those took that failed, in s."""
     median_s: float | None
     """Half of them took longer, in s; None if there is no data."""
+    block_size: int | None
+    """Simulations of a block, which is the least that a task runs; None for a single simulation."""
+
+    @property
+    def settled(self) -> int:
+        """Simulations that came to an end."""
+        return self.done + self.failed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +132,7 @@ def _is_earlier(usage: JobUsage, record: JobRecord | None) -> bool:
 
 
 def _simulations(path: Path) -> Simulations:
-    status, seconds = read_outcomes(path)
+    (status, seconds), block_size = read_outcomes(path), read_block_size(path)
     known = np.zeros(len(status)) if seconds is None else np.nan_to_num(seconds)
     ran = known[known > 0]
     return Simulations(
@@ -145,27 +141,5 @@ def _simulations(path: Path) -> Simulations:
         computed_s=float(known.sum()),
         failed_s=float(known[status == Status.FAILED].sum()),
         median_s=float(np.median(ran)) if len(ran) else None,
+        block_size=block_size,
     )
-
-
-def diagnose_store(found: StoreUsage) -> list[Finding]:
-    """Return what is remarkable about a run as a whole."""
-    simulations, computing = found.simulations, found.computing
-    if computing is None or not simulations.median_s or computing >= OVERHEAD:
-        return []
-    serial = format_duration(simulations.computed_s)
-    sentence = (
-        f"Overhead dominates: {percent(computing)} of the allocation computed simulations. One core would "
-        f"have taken {serial} for all {counted(simulations.done + simulations.failed, 'simulation')}."
-    )
-    return [Finding(rule="overhead", level=Level.WARNING, sentence=sentence, line=_remedy(found))]
-
-
-def _remedy(found: StoreUsage) -> str:
-    simulations = found.simulations
-    if simulations.computed_s < WORTH_A_JOB_S:
-        return "simherd run EXPERIMENT --cluster local: it is too little work for jobs"
-    count = simulations.done + simulations.failed
-    cores = max((usage.cores or 1 for usage in found.usages), default=1) * len(found.usages)
-    worth = int(BLOCK_S / (simulations.median_s or BLOCK_S)) or 1
-    return f"run: {{block_size: {max(1, min(worth, count // (BLOCKS_PER_CORE * cores)))}}}, or fewer cores"

@@ -68,8 +68,8 @@ def job_usage(job_ids: Iterable[str], scheduler: str | None = None) -> list[JobU
     wanted = list(dict.fromkeys(map(str, job_ids)))
     asked = _only_one() if scheduler is None else _known(scheduler)
     found = [usage for usage in _accounted(asked, wanted) if any(_is_of(usage, job_id) for job_id in wanted)]
-    missing = [job_id for job_id in wanted if not any(_is_of(usage, job_id) for usage in found)]
-    return [*_with_nodes(asked, found), *_known_by_state(asked, missing)]
+    missing = [job_id for job_id in wanted if _may_be_elsewhere(asked, job_id, found)]
+    return [*_with_nodes(asked, _with_reasons(asked, found)), *_known_by_state(asked, missing, found)]
 
 
 def _only_one() -> BatchScheduler:
@@ -117,10 +117,31 @@ def _is_of(usage: JobUsage, job_id: str) -> bool:
     )
 
 
-def _known_by_state(scheduler: BatchScheduler, job_ids: Sequence[str]) -> Iterator[JobUsage]:
+def _may_be_elsewhere(scheduler: BatchScheduler, job_id: str, found: Sequence[JobUsage]) -> bool:
+    """Return whether the accounting may lack a job, or some of its tasks, because they are not over."""
+    known = [usage for usage in found if _is_of(usage, job_id)]
+    is_array = any(usage.job_id != job_id for usage in known)
+    runs_again = bool(known) and known[-1].state is JobState.PREEMPTED
+    return not known or (scheduler.accounts_when_over and (is_array or runs_again))
+
+
+def _known_by_state(
+    scheduler: BatchScheduler, job_ids: Sequence[str], found: Sequence[JobUsage]
+) -> Iterator[JobUsage]:
     """Yield the jobs that wait or run, or that nobody knows."""
     for job_id, status in scheduler.query(job_ids).items() if job_ids else ():
-        yield _from_status(scheduler.name, job_id, status)
+        if not status.state.is_over or not any(_is_of(usage, job_id) for usage in found):
+            yield _from_status(scheduler.name, job_id, status)
+
+
+def _with_reasons(scheduler: BatchScheduler, usages: Sequence[JobUsage]) -> list[JobUsage]:
+    """Add why jobs wait, where the accounting does not say."""
+    waiting = [usage.job_id for usage in usages if usage.state.is_waiting and not usage.reason]
+    known = scheduler.query(waiting) if waiting else {}
+    return [
+        replace(usage, reason=known[usage.job_id].reason) if usage.job_id in known else usage
+        for usage in usages
+    ]
 
 
 def _from_status(scheduler: str, job_id: str, status: JobStatus) -> JobUsage:

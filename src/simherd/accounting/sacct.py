@@ -17,7 +17,10 @@ from simherd.errors import AccountingError
 from simherd.schedulers.base import JobState
 from simherd.schedulers.slurm_text import read_state
 
-__all__ = ["parse_sacct"]
+__all__ = ["NOT_SET_UP", "parse_sacct"]
+
+NOT_SET_UP = 53
+"""Number in place of a signal with which SLURM notes that it could not set a job up, such as its output."""
 
 _JOB = re.compile(r"(\d{1,18}(?:_(?:\d{1,18}|\[[^\]]*\]))?(?:\+\d{1,9})?)(?:\.(\S+))?", re.ASCII)
 _PER_PART = re.compile(r"(.*?)([nc]?)", re.DOTALL)
@@ -102,7 +105,7 @@ def _attempts(rows: Iterable[Row]) -> Iterator[_Attempt]:
 
 def _usage(attempt: _Attempt) -> JobUsage:
     row = attempt.job
-    state, reason = _state(row)
+    state, reason = _state(row, attempt.steps)
     wall = _wall(row)
     cores = _count(row, "alloccpus", "ncpus")
     has_run = bool(cores and wall) or bool(attempt.steps)
@@ -121,11 +124,11 @@ def _usage(attempt: _Attempt) -> JobUsage:
         queue=row.get("partition", ""),
         node=_known(row.get("nodelist", "")),
         node_count=nodes,
-        native=row.get("state", ""),
+        native=_native(row, state),
         reason=reason,
         exit_code=code,
         signal=signal,
-        never_ran=state.is_over and wall is not None and not has_run,
+        never_ran=state.is_over and (signal == NOT_SET_UP or (wall is not None and not has_run)),
         submitted=read_moment(row.get("submit", "")),
         started=read_moment(row.get("start", "")),
         ended=read_moment(row.get("end", "")),
@@ -142,13 +145,22 @@ def _usage(attempt: _Attempt) -> JobUsage:
     )
 
 
-def _state(row: Row) -> tuple[JobState, str]:
+def _state(row: Row, steps: Iterable[Row]) -> tuple[JobState, str]:
+    """Return the state and its reason; a step that ran out of memory counts more than what came of it."""
     native = row.get("state", "")
     if native.startswith(_REQUEUED):
         return JobState.PREEMPTED, "SLURM ran it again"
     by = native.partition(" by ")[2]
     reason = f"cancelled by user {by}" if by else _known(row.get("reason", ""))
-    return read_state(native) or JobState.UNKNOWN, reason
+    state = read_state(native) or JobState.UNKNOWN
+    is_short = any(read_state(step.get("state", "")) is JobState.OUT_OF_MEMORY for step in steps)
+    return (JobState.OUT_OF_MEMORY if state is JobState.FAILED and is_short else state), reason
+
+
+def _native(row: Row, state: JobState) -> str:
+    """Return the state in the words of SLURM, of jobs that failed with their exit code."""
+    words = [row.get("state", ""), row.get("exitcode", "") if state is JobState.FAILED else ""]
+    return " ".join(filter(None, words))
 
 
 def _exit(row: Row, steps: Iterable[Row], state: JobState) -> tuple[int | None, int | None]:

@@ -17,7 +17,8 @@ from simherd.accounting import (
     memory_efficiency,
     time_efficiency,
 )
-from simherd.accounting.of_store import StoreUsage, diagnose_store
+from simherd.accounting.of_store import StoreUsage
+from simherd.accounting.overhead import diagnose_store
 
 __all__ = ["as_data"]
 

@@ -25,7 +25,8 @@ from simherd.accounting import (
 )
 from simherd.accounting.efficiency import HOUR_S
 from simherd.accounting.facts import percent
-from simherd.accounting.of_store import StoreUsage, diagnose_store
+from simherd.accounting.of_store import StoreUsage
+from simherd.accounting.overhead import diagnose_store
 from simherd.cli.called import simherd_command
 from simherd.control_characters import without_controls
 from simherd.progress.words import counted, format_duration, listed

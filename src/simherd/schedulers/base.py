@@ -170,6 +170,8 @@ class BatchScheduler(ABC):
     """ "slurm" or "sge"."""
     words: Words
     """How it calls things."""
+    accounts_when_over: bool = False
+    """Whether its accounting knows jobs only when they are over."""
 
     @abstractmethod
     def is_installed(self) -> bool:
@@ -208,7 +210,7 @@ class BatchScheduler(ABC):
     def accounting(self, job_ids: Iterable[str]) -> str:
         """Return what the accounting has about jobs and their array tasks, as it prints it.
 
-        Jobs that it does not know are left out; Grid Engine's knows only those that are over.
+        Jobs that it does not know are left out.
 
         Raises
         ------

@@ -51,6 +51,7 @@ class GridEngine(BatchScheduler):
     """Grid Engine."""
 
     name = "sge"
+    accounts_when_over = True
     words = Words(
         scheduler="Grid Engine",
         queue="queue",

@@ -24,7 +24,7 @@ from simherd.store.places import as_folder
 from simherd.store.run_note import RunNote, read_note
 from simherd.store.writer import SECONDS, STATUS, UNFINISHED
 
-__all__ = ["Durations", "StoreState", "open_store", "read_outcomes", "read_state"]
+__all__ = ["Durations", "StoreState", "open_store", "read_block_size", "read_outcomes", "read_state"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +165,18 @@ def read_outcomes(path: Path) -> tuple[Array, Array | None]:
         return status, seconds
     is_unfinished = group.attrs.get(STATUS) == UNFINISHED
     return np.array([Status.PENDING if is_unfinished else Status.DONE], np.uint8), None
+
+
+def read_block_size(path: Path) -> int | None:
+    """Return how many simulations a block has; None for a single simulation.
+
+    Raises
+    ------
+    StoreError
+        If it is no store, or it is damaged.
+    """
+    group = open_store(path)
+    return int(open_array(group, STATUS).chunks[0]) if is_begun(path) else None
 
 
 def _durations(seconds: Array | None) -> Durations | None:
