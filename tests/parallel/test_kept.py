@@ -115,6 +115,37 @@ def test_what_tasks_change_in_a_worker_ends_with_the_map(elsewhere):
     assert sh.parallelize(state_of_process, range(4), **elsewhere) == before * 4
 
 
+MODEL = """
+RATE = 1
+
+def task(number):
+    return RATE
+
+class Model:
+    scale = 1
+
+    def __call__(self, number):
+        return RATE * self.scale
+"""
+
+
+@pytest.mark.parametrize("place", ["method", "callable", "shared", "own", "keyword"])
+def test_constants_reach_whatever_a_task_calls(module, place):
+    found = module(MODEL)
+    sh.parallelize(found.task, range(2), ncpus=2)
+    model = found.Model()
+    calls = {
+        "method": lambda: sh.parallelize(model.__call__, [0, 1], ncpus=2),
+        "callable": lambda: sh.parallelize(model, [0, 1], ncpus=2),
+        "shared": lambda: sh.parallelize(lambda n, call: call(n), [0, 1], ncpus=2, call=model),
+        "own": lambda: sh.parallelize(lambda call: call(0), [model, model], ncpus=2),
+        "keyword": lambda: sh.parallelize(lambda call: call(0), iterkwargs={"call": [model] * 2}, ncpus=2),
+    }
+    found.RATE, found.Model.scale = 7, 2
+
+    assert calls[place]() == [14, 14]
+
+
 def test_workers_with_much_shared_memory_are_not_kept():
     def task(number, values):
         return os.getpid()

@@ -11,8 +11,9 @@ import pickle
 import sys
 from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from types import CodeType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, ClassVar, TypeAlias
 
 import cloudpickle
@@ -21,7 +22,18 @@ from simherd.errors import PicklingError
 from simherd.executors.origin import Origin, arrive, missing_module, origin_here, set_constants
 from simherd.executors.shortage import as_shortage
 
-__all__ = ["KEPT", "Payload", "Sealed", "call_packed", "dumps", "pack", "seal", "unpack", "unsent"]
+__all__ = [
+    "KEPT",
+    "Payload",
+    "Sealed",
+    "call_packed",
+    "dumps",
+    "pack",
+    "referred_by",
+    "seal",
+    "unpack",
+    "unsent",
+]
 
 Cached: TypeAlias = "functools._lru_cache_wrapper[Any]"
 KEPT = 4
@@ -196,6 +208,28 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         {CodeType: _reduce_code, functools._lru_cache_wrapper: _reduce_cached},
         cloudpickle.Pickler.dispatch_table,
     )
+
+
+class _ReferencePickler(_Pickler):
+    """Takes note of the functions and classes that objects consist of."""
+
+    def __init__(self, found: dict[int, Any]) -> None:
+        super().__init__(io.BytesIO(), buffer_callback=lambda buffer: False)
+        self._referred = found
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, FunctionType | type):
+            self._referred[id(obj)] = obj
+        return super().reducer_override(obj)
+
+
+def referred_by(objects: Iterable[Any]) -> list[Any]:
+    """Return the functions and classes that are referred to where objects are pickled, if they pickle."""
+    found: dict[int, Any] = {}
+    for obj in objects:
+        with suppress(Exception):  # whoever sends it says why it does not pickle
+            _ReferencePickler(found).dump(obj)
+    return list(found.values())
 
 
 def unsent(

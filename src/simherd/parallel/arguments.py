@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Real
 from typing import Any
 
@@ -58,6 +59,15 @@ class Arguments:
 
     def __len__(self) -> int:
         return self.calls.size
+
+    def examples(self) -> list[Any]:
+        """Return one value of each type that differs between tasks; of functions, each."""
+        calls = self.calls
+        keywords = calls.keywords or {}
+        rows = keywords.values() if isinstance(keywords, Mapping) else (one.values() for one in keywords)
+        values = chain.from_iterable([calls.positional or (), *rows])
+        flat = chain.from_iterable(one if isinstance(one, tuple) else (one,) for one in values)
+        return list({getattr(one, "__code__", type(one)): one for one in flat}.values())
 
     def part(self, tasks: range) -> Calls:
         """Return what differs between some consecutive tasks."""

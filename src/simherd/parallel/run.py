@@ -8,13 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from simherd.engine.timeouts import TimeLimit
 from simherd.events import BlockFinished, RunFinished, RunStarted
 from simherd.executors.base import Executor
-from simherd.executors.payload import Payload, pack
+from simherd.executors.payload import Payload, pack, referred_by
 from simherd.executors.processes import ProcessExecutor
 from simherd.parallel.board import Board
 from simherd.parallel.custom import MapTask, joblib_map, run_custom
@@ -168,21 +167,12 @@ class MapRun:
 
 
 def _travelling(job: Job, options: MapOptions) -> Payload:
-    """Return what packs share as workers get it, with the state of the modules that the functions use."""
-    functions = [_plain(one) for one in (options.function, options.callback) if one is not None]
-    own = [one for one in functions if isinstance(one, FunctionType)]
+    """Return what packs share as workers get it, with the state of the modules that tasks use."""
     if isinstance(job.shared, Kept):
         job = replace(job, shared=freeze(job.shared.call))
-    return pack(job, [("the callback", options.callback)], constants_of_functions(own))
-
-
-def _plain(function: Any) -> Any:
-    """Return the function inside of a bound method or partial function."""
-    while True:
-        inner = getattr(function, "__func__", None) or getattr(function, "func", None)
-        if inner is None:
-            return function
-        function = inner
+    shared = options.function, options.callback, options.arguments.args, dict(options.arguments.kwargs)
+    referred = referred_by([shared, *options.arguments.examples()])
+    return pack(job, [("the callback", options.callback)], constants_of_functions(referred))
 
 
 def _as_event(report: PackReport) -> BlockFinished:
