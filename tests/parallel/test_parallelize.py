@@ -12,6 +12,7 @@ import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 import simherd as sh
@@ -460,3 +461,20 @@ def gained(number, values):
 def test_maps_of_the_user_give_each_task_shared_arguments_as_they_were():
     with multiprocessing.get_context("fork").Pool(1) as pool:
         assert sh.parallelize(gained, range(4), parallelizer=pool.map, values=[]) == [1] * 4
+
+
+@pytest.mark.slow
+def test_no_process_outlives_a_program_that_is_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\nimport simherd as sh\n"
+        "def task(number, globaldict):\n    print(number, flush=True)\n    time.sleep(60)\n"
+        "sh.parallelize(task, range(2), ncpus=1, globaldict={})\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE) as program:
+        program.stdout.readline()
+        processes = psutil.Process(program.pid).children(recursive=True)
+        program.kill()
+
+    assert len(processes) >= 2
+    assert not psutil.wait_procs(processes, timeout=20)[1]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from multiprocessing.managers import DictProxy
+from multiprocessing.managers import DictProxy, SyncManager
 from typing import Any
 
 from simherd.executors.base import Executor
@@ -35,12 +37,25 @@ def shared_dict(
     elif isinstance(executor, ClientExecutor):
         yield _DictOnCluster(executor.client.submit(_Holder, dict(first), actor=True).result())
     elif executor.crosses_processes:
+        manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
         with starting_workers():
-            manager = multiprocessing.get_context("spawn").Manager()
+            manager.start(_end_with_client)
         with manager:
             yield _ManagedDict(manager.dict(first))
     else:
         yield dict(first)
+
+
+def _end_with_client() -> None:
+    """End this process when the one that started it is gone, however that ended."""
+    threading.Thread(target=_wait_for_client, name="simherd-parent", daemon=True).start()
+
+
+def _wait_for_client() -> None:
+    client = multiprocessing.parent_process()
+    assert client is not None
+    client.join()
+    os._exit(1)
 
 
 class _Forwarding(MutableMapping[Any, Any]):
