@@ -115,6 +115,17 @@ def test_what_tasks_change_in_a_worker_ends_with_the_map(elsewhere):
     assert sh.parallelize(state_of_process, range(4), **elsewhere) == before * 4
 
 
+def test_what_tasks_keep_in_a_module_ends_with_the_map(module):
+    found = module(
+        "RATE = 1\nkept = None\nmore = {}\n\ndef task(number):\n    global kept\n"
+        "    kept = kept or RATE\n    return kept, more.setdefault('rate', RATE)\n"
+    )
+    assert sh.parallelize(found.task, range(2), ncpus=2) == [(1, 1)] * 2
+    found.RATE = 3
+
+    assert sh.parallelize(found.task, range(2), ncpus=2) == [(3, 3)] * 2
+
+
 MODEL = """
 RATE = 1
 

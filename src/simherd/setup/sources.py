@@ -124,6 +124,10 @@ class CodeWalk:
         """Yield module, name and value of the constants that were reached, after `code`."""
         yield from (one for key, one in self._constants.items() if key not in self._assigned)
 
+    def globals(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield the same, and those of the variables that functions assign."""
+        yield from self._constants.values()
+
     def follow(self, value: Any) -> None:
         """Reach the functions and classes that a value consists of."""
         digest_of(value, refer=self.refer)
@@ -340,12 +344,12 @@ def constants_of(classes: Iterable[type]) -> list[tuple[str, str, Any]]:
 
 
 def constants_of_functions(functions: Iterable[Any]) -> list[tuple[str, str, Any]]:
-    """Return module, name and value of the constants that functions refer to."""
+    """Return module, name and value of the global variables that functions refer to."""
     walk = CodeWalk()
     for function in functions:
         walk.follow(function)
     walk.code()
-    return list(walk.constants())
+    return list(walk.globals())
 
 
 def python_of_code() -> str:
