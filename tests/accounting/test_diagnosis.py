@@ -97,8 +97,8 @@ def test_kill_of_a_worker_needs_evidence_to_be_fine():
         ({"state": JobState.TIMEOUT, "wall_s": 5470.0}, "walltime_hit", "#SBATCH --time=02:20:00"),
         ({"state": JobState.OUT_OF_MEMORY}, "memory_hit", "#SBATCH --mem=12G"),
         ({"state": JobState.FAILED, "signal": 9, "memory_bytes": 9 * GIB}, "memory_hit", "#SBATCH --mem=14G"),
-        ({"state": JobState.FAILED, "signal": 9}, "killed", ""),
-        ({"state": JobState.CANCELLED}, "cancelled", ""),
+        ({"state": JobState.FAILED, "signal": 9}, "killed", "usage STORE"),
+        ({"state": JobState.CANCELLED}, "cancelled", "usage STORE"),
         ({"state": JobState.CANCELLED, "never_ran": True, "wall_s": None}, "cancelled_early", ""),
         ({"state": JobState.NODE_FAIL}, "node_failed", "#SBATCH --requeue"),
         ({"state": JobState.NODE_FAIL, "never_ran": True, "wall_s": None}, "never_started", ""),
@@ -197,6 +197,13 @@ def test_address_space_is_never_asked_below_what_workers_start_with():
 
     assert found(usage, "memory_unused").line == "#$ -l h_vmem=1G"
     assert "memory_unused" not in rules(replace(usage, memory_asked_bytes=4 * GIB))
+
+
+def test_memory_of_a_slot_that_fits_one_slot_is_not_unused():
+    usage = job(SGE, cpu_s=3700.0, memory_asked_bytes=8 * GIB, memory_bytes=int(1.5 * GIB))
+
+    assert rules(usage) == ["serial_code"]
+    assert found(replace(usage, memory_asked_bytes=40 * GIB), "memory_unused").line == "#$ -l h_vmem=2G"
 
 
 def test_memory_of_whole_nodes_has_no_grade():

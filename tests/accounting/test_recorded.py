@@ -17,7 +17,7 @@ TIMEOUT, MEMORY = JobState.TIMEOUT, JobState.OUT_OF_MEMORY
 
 # What was run, with what, and what came of it: state, exit code or -signal, first finding.
 JOBS = {
-    # a loop of 34 s that holds 150 MB, on two cores of a busy machine
+    # two loops of 34 s, each in a process that holds 50 MB, on two cores that others used, too
     "slurm-22.05.8-completed": [(DONE, 0, "idle")],
     "slurm-22.05.8-failed": [(FAILED, 3, "failed")],
     "slurm-22.05.8-cancelled": [(CANCELLED, None, "cancelled")],  # scancel after 19 s
@@ -36,8 +36,8 @@ JOBS = {
     "slurm-22.05.8-multi-node": [(DONE, 0, "too_short")],
     "slurm-22.05.8-multi-step": [(DONE, 0, "too_short")],
     "slurm-22.05.8-exclusive": [(FAILED, 3, "failed")],  # --exclusive on a node of 8
-    "sge-8.1.9-completed": [(DONE, 0, "idle")],  # two such loops, -pe smp 2
-    "sge-8.1.9-serial": [(DONE, 0, "idle")],  # one of them, -pe ib 3
+    "sge-8.1.9-completed": [(DONE, 0, "fairly_used")],  # two such loops, -pe smp 2
+    "sge-8.1.9-serial": [(DONE, 0, "serial_code")],  # one of them, -pe ib 2
     "sge-8.1.9-failed": [(FAILED, 3, "failed")],
     "sge-8.1.9-deleted": [(CANCELLED, -9, "killed")],  # qdel after 19 s
     "sge-8.1.9-h_rt": [(TIMEOUT, -9, "walltime_hit")],

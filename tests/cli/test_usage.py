@@ -82,7 +82,7 @@ def test_findings_of_a_kind_are_shown_for_the_largest_jobs(piped):
         changed = {
             "3524046": f"{number}",
             "126s": f"{126 + number / 100}s",
-            "13.432GB": f"{13 + number / 10}GB",
+            "13.432GB": f"{8 + number / 10}GB",
         }
         text = serial()
         for old, new in changed.items():
@@ -94,6 +94,7 @@ def test_findings_of_a_kind_are_shown_for_the_largest_jobs(piped):
     assert shown.count("The code ran serially") == 1  # one sentence for all
     assert shown.count("It asked for") == 3
     assert "Warning, job 49: It asked for" in shown
+    assert "Warning: 47 smaller jobs with the same finding (memory_unused)" in shown
     assert "... and 10 more; --json has all." in shown
 
 

@@ -107,6 +107,13 @@ class Facts:
         return self.usage.memory_at_most_bytes or self.usage.memory_bytes
 
     @property
+    def asked_bytes_of_needed_cores(self) -> float | None:
+        """Allocated memory in bytes: of the cores that were needed, where each has its own."""
+        asked = self.usage.memory_asked_bytes
+        is_per_core = bool(self.usage.memory_resource)
+        return asked if asked is None or not is_per_core else asked * self.needed_cores / self.cores
+
+    @property
     def io_rate(self) -> float | None:
         """Bytes read and written per s."""
         moved = self.usage.io_bytes

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from simherd.accounting.diagnosis import Finding
 from simherd.accounting.facts import percent
-from simherd.accounting.of_store import Simulations, StoreUsage
 from simherd.accounting.rules import Level
 from simherd.accounting.usage import JobUsage
 from simherd.progress.words import counted, format_duration
+
+if TYPE_CHECKING:  # it loads Zarr
+    from simherd.accounting.of_store import Simulations, StoreUsage
 
 __all__ = ["cores_at_once", "diagnose_store"]
 

@@ -49,6 +49,7 @@ CRASHES = {4: "an illegal instruction", 6: "an abort", 7: "a bus error", 8: "an 
     11: "an invalid memory access"
 }
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
+_IF_WORKER = "simherd usage STORE, if Dask workers ran in it: their run ends such jobs when it is done"
 _TRACE = "run it with 'python -X faulthandler'"
 _SIGNALLED = {number: (f"crashed with {CRASHES[number]}", _TRACE) for number in (6, 11)} | {
     KILL: ("was killed, such as by its node for want of memory", "more memory, if it grew until then"),
@@ -150,7 +151,7 @@ def _is_measured(facts: Facts) -> bool:
 
 
 def _unused_memory(facts: Facts) -> bool:
-    peak, asked = facts.peak, facts.usage.memory_asked_bytes
+    peak, asked = facts.peak, facts.asked_bytes_of_needed_cores
     if peak is None or asked is None or not _is_measured(facts):
         return False
     return peak < UNUSED_MEMORY * asked and asked - facts.fitting_bytes >= WORTH_MEMORY
@@ -269,12 +270,13 @@ ENDING = (
     Rule(
         "cancelled", _PROBLEM,
         lambda facts: facts.usage.state is JobState.CANCELLED and facts.usage.scheduler != "sge",
-        "It was cancelled after {wall_text}, by a user or an administrator.",
+        "It was cancelled after {wall_text}, by a user or an administrator.", _IF_WORKER,
     ),
     Rule(
         "killed", _PROBLEM, lambda facts: facts.usage.signal is not None or _is(JobState.CANCELLED)(facts),
         "It was killed after {wall_text} at none of its limits ({usage.native}): by a user or an "
         "administrator, or by its node for want of memory.",
+        _IF_WORKER,
     ),
     Rule(
         "not_found", _PROBLEM, lambda facts: facts.usage.exit_code == NOT_FOUND,
@@ -338,8 +340,8 @@ CPU = (
     ),
     Rule(
         "idle", _WARNING, _is_poor,
-        "Its cores idled most of the time (CPU efficiency {cpu_text}): it waited for files, the network, "
-        "other programs or work.",
+        "Its cores idled most of the time (CPU efficiency {cpu_text}): it waited for files, the network or "
+        "work, or other programs had them.",
     ),
     Rule(
         "fairly_used", _NOTE, _is_long,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simherd.accounting import (
     Finding,
@@ -17,8 +17,10 @@ from simherd.accounting import (
     memory_efficiency,
     time_efficiency,
 )
-from simherd.accounting.of_store import StoreUsage
 from simherd.accounting.overhead import diagnose_store
+
+if TYPE_CHECKING:  # it loads Zarr
+    from simherd.accounting.of_store import StoreUsage
 
 __all__ = ["as_data"]
 

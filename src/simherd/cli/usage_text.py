@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console
@@ -25,12 +24,14 @@ from simherd.accounting import (
 )
 from simherd.accounting.efficiency import HOUR_S
 from simherd.accounting.facts import percent
-from simherd.accounting.of_store import StoreUsage
 from simherd.accounting.overhead import diagnose_store
 from simherd.cli.called import simherd_command
 from simherd.control_characters import without_controls
 from simherd.progress.words import counted, format_duration, listed
 from simherd.resources import format_bytes
+
+if TYPE_CHECKING:  # it loads Zarr
+    from simherd.accounting.of_store import StoreUsage
 
 __all__ = ["lines_of"]
 
@@ -138,11 +139,20 @@ def _grouped(usages: Sequence[JobUsage], store: StoreUsage | None) -> Iterator[t
     for usage in sorted(usages, key=lambda one: -(one.core_s or 0.0)):
         for finding in diagnose(usage):
             found.setdefault(finding, []).append(usage)
-    shown = Counter[str]()
+    kinds: dict[str, list[tuple[Finding, list[JobUsage]]]] = {}
     for finding, jobs in sorted(found.items(), key=lambda one: _RANK[one[0].level]):
-        shown[finding.rule] += 1
-        if shown[finding.rule] <= SAME_KIND:
+        kinds.setdefault(finding.rule, []).append((finding, jobs))
+    for same in kinds.values():
+        for finding, jobs in same[:SAME_KIND]:
             yield finding, "" if len(usages) == 1 else f", {_named(jobs)}"
+        rest = sum(len(jobs) for _, jobs in same[SAME_KIND:])
+        if rest:
+            yield _rest_of(same[0][0], rest), ""
+
+
+def _rest_of(finding: Finding, count: int) -> Finding:
+    sentence = f"{counted(count, 'smaller job')} with the same finding ({finding.rule}): --json has all."
+    return Finding(rule=finding.rule, level=finding.level, sentence=sentence)
 
 
 def _named(jobs: Sequence[JobUsage]) -> str:
