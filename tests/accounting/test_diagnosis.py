@@ -159,6 +159,8 @@ def test_reserved_usage_is_no_use():
     usage = job(SGE, cpu_s=4 * 3600.0)
 
     assert rules(usage) == ["reserved_usage"]
+    assert rules(replace(usage, memory_bytes=8 * GIB)) == ["reserved_usage"]
+    assert add_up([usage]).cpu is add_up([usage]).memory is None
     assert rules(replace(usage, scheduler="slurm")) == ["used_well"]
 
 

@@ -61,7 +61,7 @@ class _Slurm(Directives):
         return "#SBATCH --requeue"
 
     def look_elsewhere(self, usage: JobUsage) -> str:
-        return f"sacct --allusers --starttime=YYYY-MM-DD -j {usage.job_id}"
+        return f"sacct --allclusters -j {usage.job_id}"
 
 
 class _GridEngine(Directives):

@@ -16,12 +16,13 @@ HOUR_S = 3600.0
 
 def cpu_efficiency(usage: JobUsage) -> float | None:
     """Return CPU time divided by wall time and cores."""
-    return _ratio(usage.cpu_s, usage.core_s)
+    return None if usage.is_reservation else _ratio(usage.cpu_s, usage.core_s)
 
 
 def memory_efficiency(usage: JobUsage) -> float | None:
     """Return peak memory divided by allocated memory; None, too, where whole nodes are given out."""
-    return None if usage.has_whole_nodes else _ratio(usage.memory_bytes, usage.memory_asked_bytes)
+    is_no_use = usage.has_whole_nodes or usage.is_reservation
+    return None if is_no_use else _ratio(usage.memory_bytes, usage.memory_asked_bytes)
 
 
 def time_efficiency(usage: JobUsage) -> float | None:

@@ -104,7 +104,8 @@ class Facts:
     @property
     def peak(self) -> int | None:
         """Peak memory in bytes, the upper bound where there are two."""
-        return self.usage.memory_at_most_bytes or self.usage.memory_bytes
+        peak = self.usage.memory_at_most_bytes or self.usage.memory_bytes
+        return None if self.usage.is_reservation else peak
 
     @property
     def asked_bytes_of_needed_cores(self) -> float | None:

@@ -118,12 +118,6 @@ def _failed_at_limit(share: float) -> Callable[[Facts], bool]:
     return applies
 
 
-def _is_reserved_usage(facts: Facts) -> bool:
-    """Return whether the CPU time is exactly the allocation, as Grid Engine reports reserved usage."""
-    is_exact = facts.usage.cpu_s is not None and facts.usage.cpu_s == facts.usage.core_s
-    return facts.usage.scheduler == "sge" and is_exact and facts.wall_s >= LEAST_S
-
-
 def _is_used_well(facts: Facts) -> bool:
     cpu, at_least = facts.cpu, facts.cpu_at_least
     return cpu is not None and at_least is not None and at_least >= GOOD_CPU and cpu <= OVERSUBSCRIBED
@@ -301,13 +295,13 @@ ENDING = (
 
 CPU = (
     Rule(
-        "no_cpu_data", _NOTE, lambda facts: facts.is_complete and facts.cpu is None,
-        "It ran for {wall_text}: there is no data of its CPU time.",
-    ),
-    Rule(
-        "reserved_usage", _NOTE, _is_reserved_usage,
+        "reserved_usage", _NOTE, lambda facts: facts.usage.is_reservation,
         "Its CPU time is exactly its allocation: this site accounts what is reserved (ACCT_RESERVED_USAGE), "
         "so nothing is known of what was used.",
+    ),
+    Rule(
+        "no_cpu_data", _NOTE, lambda facts: facts.is_complete and facts.cpu is None,
+        "It ran for {wall_text}: there is no data of its CPU time.",
     ),
     Rule(
         "used_well", _GOOD, _is_used_well,

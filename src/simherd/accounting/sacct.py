@@ -140,7 +140,7 @@ def _usage(attempt: _Attempt) -> JobUsage:
         memory_bytes=low,
         memory_at_most_bytes=high,
         memory_asked_bytes=asked,
-        has_whole_nodes=bool(cores and cores_asked and cores >= 2 * cores_asked and cores_asked + 1 < cores),
+        has_whole_nodes=_has_whole_nodes(cores or 0, cores_asked or 0),
         io_bytes=_bytes_moved(attempt.steps) if has_run else None,
     )
 
@@ -230,6 +230,11 @@ def _memory_asked(row: Row, cores: int | None, nodes: int | None) -> int | None:
 def _size(text: str) -> int | None:
     size = read_size(text)
     return None if size is None or size >= _UNSIZED else round(size)
+
+
+def _has_whole_nodes(cores: int, asked: int) -> bool:
+    """Return whether a job got many more cores than it asked for; two of one are those of a hyper-thread."""
+    return 0 < 2 * asked <= cores and cores > asked + 1
 
 
 def _peak_memory(attempt: _Attempt) -> tuple[int | None, int | None]:

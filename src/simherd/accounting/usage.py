@@ -92,6 +92,11 @@ class JobUsage:
         return None if self.wall_s is None or self.cores is None else self.wall_s * self.cores
 
     @property
+    def is_reservation(self) -> bool:
+        """Whether a site of Grid Engine reports what was reserved in place of what was used."""
+        return self.scheduler == "sge" and self.cpu_s is not None and self.cpu_s == self.core_s
+
+    @property
     def label(self) -> str:
         """Job id, with the number of the attempt where it is not the only one."""
         return (

@@ -89,11 +89,15 @@ def _cells(usage: JobUsage) -> Iterator[str]:
     yield percent(cpu_efficiency(usage))
     yield _bytes(usage.memory_bytes)
     yield _bytes(usage.memory_asked_bytes)
-    yield _MISSING if usage.core_s is None else f"{usage.core_s / HOUR_S:.2f}"
+    yield _MISSING if usage.core_s is None else _hours(usage.core_s / HOUR_S)
 
 
 def _short(name: str) -> str:
     return name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH - 3]}..."
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.2f}" if hours >= 0.1 or not hours else f"{hours:.2g}"
 
 
 def _bytes(nbytes: int | None) -> str:
@@ -103,9 +107,11 @@ def _bytes(nbytes: int | None) -> str:
 def _total_lines(totals: Totals) -> Iterator[str]:
     attempts = f" in {totals.attempts} attempts" if totals.attempts > totals.jobs else ""
     lost = (
-        f", {totals.lost_core_hours:.2f} of them in jobs that ended badly" if totals.lost_core_hours else ""
+        f", {_hours(totals.lost_core_hours)} of them in jobs that ended badly"
+        if totals.lost_core_hours
+        else ""
     )
-    yield f"Total       {counted(totals.jobs, 'job')}{attempts}, {totals.core_hours:.2f} core-hours{lost}"
+    yield f"Total       {counted(totals.jobs, 'job')}{attempts}, {_hours(totals.core_hours)} core-hours{lost}"
     shares = [("CPU", totals.cpu), ("memory", totals.memory), ("walltime", totals.time)]
     yield "Efficiency  " + ", ".join(f"{name} {percent(share)}" for name, share in shares)
     if totals.unmeasured:
