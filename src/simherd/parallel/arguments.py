@@ -14,6 +14,9 @@ from simherd.errors import ParallelArgumentError
 __all__ = ["Arguments", "Calls", "read_arguments"]
 
 
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calls:
     """The arguments of consecutive tasks that differ from task to task."""
@@ -61,11 +64,16 @@ class Arguments:
         return self.calls.size
 
     def examples(self) -> list[Any]:
-        """Return one value of each type that differs between tasks; of functions, each."""
+        """Return one value of each type that differs between tasks, and each function; no plain values."""
         calls = self.calls
         keywords = calls.keywords or {}
-        rows = keywords.values() if isinstance(keywords, Mapping) else (one.values() for one in keywords)
-        values = chain.from_iterable([calls.positional or (), *rows])
+        rows = (
+            keywords.values() if isinstance(keywords, Mapping) else [list(one.values()) for one in keywords]
+        )
+        columns = [calls.positional or (), *rows]
+        if all(_PLAIN.issuperset(map(type, column)) for column in columns):
+            return []
+        values = chain.from_iterable(columns)
         flat = chain.from_iterable(one if isinstance(one, tuple) else (one,) for one in values)
         return list({getattr(one, "__code__", type(one)): one for one in flat}.values())
 

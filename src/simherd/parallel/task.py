@@ -210,14 +210,15 @@ class _Run:
 
     def run(self) -> PackReport:
         job, pack, call = self.job, self.pack, self._call()
-        is_stopped, begin = job.board.is_stopped, job.board.begin
+        is_stopped, begin, is_elsewhere = job.board.is_stopped, job.board.begin, job.is_elsewhere
         values: list[Any] = []
         seconds: list[float] = []
         before = time.perf_counter()
         for task, (args, kwargs) in zip(pack.tasks, pack.calls, strict=True):
             if is_stopped():
                 break
-            begin(pack.slot, task)
+            if is_elsewhere:
+                begin(pack.slot, task)
             try:
                 value = call(task, args, kwargs)
             except BaseException as error:
