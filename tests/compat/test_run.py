@@ -109,7 +109,7 @@ def test_a_batch_keeps_its_order_on_every_scheduler(batch, model, options):
 @pytest.fixture
 def no_client(monkeypatch):
     """Hide the client that tests share."""
-    monkeypatch.setattr("simherd.executors.choose._active_client", lambda: None)
+    monkeypatch.setattr("simherd.executors.choose.active_client", lambda: None)
     with dask.config.set(scheduler=None):
         yield
 
