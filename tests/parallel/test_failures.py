@@ -241,3 +241,15 @@ def test_failure_ends_what_runs_beside_it():
         sh.parallelize(lambda n: raise_(ValueError("no")) if n else time.sleep(60), [0, 1], ncpus=2)
 
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("name", RAISED)
+@pytest.mark.parametrize("parallelizer", ["joblib", map], ids=["joblib", "map"])
+def test_task_that_raises_keeps_others_in_maps_of_others(parallelizer, name):
+    pytest.importorskip("joblib")
+    harm, kind, text = RAISED[name]
+
+    with pytest.warns(RuntimeWarning, match="Only 11 of 12 tasks succeeded"):
+        results = sh.parallelize(harmed(harm), range(TASKS), die=False, parallelizer=parallelizer, ncpus=2)
+
+    check_only_bad_failed(results, kind, text)

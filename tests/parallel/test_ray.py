@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -42,33 +45,43 @@ def test_random_numbers_are_those_of_worker_processes():
     assert drawn(**OPTIONS) == drawn(ncpus=2)
 
 
-def test_loss_of_an_actor_costs_one_task():
+class Panic(BaseException):
+    """What is no Exception."""
+
+
+def raise_(error):
+    raise error
+
+
+HARMS = {
+    1: (lambda: raise_(ValueError("no")), ValueError, "no"),
+    3: (lambda: sys.exit("left"), SystemExit, "left"),
+    5: (lambda: raise_(Panic("panic")), Panic, "panic"),
+    7: (lambda: os.kill(os.getpid(), signal.SIGKILL), TaskError, "Task 7 ended its worker process"),
+    9: (
+        lambda: (os.kill(os.getpid(), signal.SIGSTOP), time.sleep(100)),
+        TaskTimeoutError,
+        "Task 9 took longer",
+    ),
+    11: (lambda: time.sleep(100), TaskTimeoutError, "Task 11 took longer"),
+    13: (lambda: [None for _ in iter(int, 1)], TaskTimeoutError, "Task 13 took longer"),
+    15: (lambda: bytearray(2**60), MemoryError, ""),
+}
+
+
+def test_each_harm_costs_one_task():
     def task(number):
-        if number == 3:
-            os._exit(1)
-        if number == 7:
-            raise ValueError("no")
+        if number in HARMS:
+            HARMS[number][0]()
         return number
 
-    with pytest.warns(RuntimeWarning, match="Only 8 of 10"):
-        results = sh.parallelize(task, range(10), die=False, **OPTIONS)
+    with pytest.warns(RuntimeWarning, match="Only 12 of 20"):
+        results = sh.parallelize(task, range(20), die=False, timeout_s=1, **OPTIONS)
 
-    assert [results[n] for n in range(10) if n not in (3, 7)] == [n for n in range(10) if n not in (3, 7)]
-    assert isinstance(results[3], TaskError)
-    assert "Task 3 ended its worker process" in str(results[3])
-    assert isinstance(results[7], ValueError)
-
-
-def test_task_that_never_ends_costs_one_task():
-    def task(number):
-        while number == 1:
-            pass
-        return number
-
-    with pytest.warns(RuntimeWarning, match="Only 2 of 3"):
-        results = sh.parallelize(task, range(3), die=False, timeout_s=1, **OPTIONS)
-
-    assert isinstance(results[1], TaskTimeoutError)
+    assert [results[n] for n in range(20) if n not in HARMS] == [n for n in range(20) if n not in HARMS]
+    for number, (_, kind, text) in HARMS.items():
+        assert isinstance(results[number], kind)
+        assert text in str(results[number])
 
 
 @sh.process
