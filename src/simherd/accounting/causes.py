@@ -1,14 +1,29 @@
-"""Why jobs wait, and why some never run: reasons of SLURM and codes of Grid Engine, each with its fix."""
+"""Why jobs wait, never run or crash: reasons of SLURM, codes of Grid Engine, signals, and fixes."""
 
 from __future__ import annotations
 
 import re
 
-from simherd.accounting.facts import Facts
+from simherd.accounting.facts import KILL, TERMINATE, Facts
 from simherd.accounting.sacct import NOT_SET_UP
 from simherd.schedulers.base import JobState
 
-__all__ = ["never_ran", "waits"]
+__all__ = ["CRASHES", "SIGNALLED", "crash", "crash_or_code", "never_ran", "waits"]
+
+CRASHES = {
+    4: "an illegal instruction",
+    6: "an abort",
+    7: "a bus error",
+    8: "an arithmetic error",
+    11: "an invalid memory access",
+}
+"""Signals that programs cause themselves."""
+_TRACE = "run it with 'python -X faulthandler'"
+SIGNALLED = {number: (f"crashed with {CRASHES[number]}", _TRACE) for number in (6, 11)} | {
+    KILL: ("was killed, such as by its node for want of memory", "more memory, if it grew until then"),
+    TERMINATE: ("was terminated by somebody", "look at its log"),
+}
+"""What a small exit code may stand for, and a fix: sacct subtracts the 128 with which shells mark signals."""
 
 # squeue(1), JOB REASON CODES.
 _REASONS = tuple(
@@ -88,3 +103,13 @@ def never_ran(facts: Facts) -> tuple[str, str]:
         return f"its state is {facts.usage.native}", "look at its log; submit it again"
     cause, fix = _CODES.get(int(found[1][:6]), _HOST)
     return cause.format(code=found[1]), fix
+
+
+def crash(facts: Facts) -> tuple[str, str]:
+    """Return how a program crashed, and how to find out where."""
+    return CRASHES[facts.usage.signal or 0], _TRACE
+
+
+def crash_or_code(facts: Facts) -> tuple[str, str]:
+    """Return what an exit code may stand for, too, and what to do about it."""
+    return SIGNALLED[facts.usage.exit_code or 0]
