@@ -396,7 +396,7 @@ def test_a_batch_scheduler_s_signal_to_all_processes_of_a_job(table, uninterrupt
 
 
 def check_interruption(table, uninterrupted, executor, number, to_group):
-    table.simulations, table.block_size = 32, 2
+    table.simulations, table.block_size = 128, 2
     table.order(pause=0.06)
     run = table.start(executor, grace_s=10)
     table.until_done(run, 4)
