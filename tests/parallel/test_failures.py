@@ -193,7 +193,7 @@ def test_error_of_any_class_travels(elsewhere):
     with pytest.warns(RuntimeWarning, match="Only 11 of 12"):
         results = sh.parallelize(harmed(lambda: raise_(Odd("text", 2))), range(TASKS), die=False, **elsewhere)
 
-    check_only_bad_failed(results, Odd, "text")
+    check_only_bad_failed(results, Odd | TaskError, "text")  # tblib before 3.1 cannot make it again
 
 
 def test_function_that_does_not_pickle_is_one_error(elsewhere):
