@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from simherd.batch_jobs import BatchJob
 from simherd.errors import ClusterError
 
-__all__ = ["JOB_LOSSES", "Executor", "Lost", "QueuedTasks", "TaskFunction", "Tasks", "workers_died"]
+__all__ = ["AHEAD", "JOB_LOSSES", "Executor", "Lost", "QueuedTasks", "TaskFunction", "Tasks", "workers_died"]
 
 TaskFunction: TypeAlias = Callable[[Any, Any], Any]
 """Called with the shared object and an item; it stands in an importable module."""
@@ -21,6 +21,8 @@ TaskFunction: TypeAlias = Callable[[Any, Any], Any]
 F = TypeVar("F")
 
 
+AHEAD = 2
+"""Items on their way to each worker: one that it runs, and the next one."""
 JOB_LOSSES = 20
 """How often a block may lose its worker with a job or node, before it is under suspicion, too."""
 

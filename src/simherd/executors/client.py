@@ -11,7 +11,7 @@ from typing import Any
 from simherd.batch_jobs import BatchJob
 from simherd.errors import ClusterError
 from simherd.executors.asking import ask
-from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
+from simherd.executors.base import AHEAD, Executor, Lost, QueuedTasks, TaskFunction, Tasks
 from simherd.executors.leaving import Refused, call_in_time
 from simherd.executors.losses import Keeper, loss_of
 from simherd.executors.payload import Payload, pack, seal
@@ -22,7 +22,6 @@ from simherd.threads import guarded_here
 
 __all__ = ["ClientExecutor"]
 
-AHEAD = 2
 POLL_S = 1.0
 WITH_EACH_ITEM_BYTES = 2**15
 """Size in bytes up to which what items share travels with each of them: that is quicker than to fetch it."""

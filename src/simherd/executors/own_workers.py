@@ -8,12 +8,10 @@ from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from simherd.executors.base import Executor, Lost, QueuedTasks, TaskFunction, Tasks
+from simherd.executors.base import AHEAD, Executor, Lost, QueuedTasks, TaskFunction, Tasks
 from simherd.executors.payload import Payload, pack
 
 __all__ = ["OwnWorker", "OwnWorkerTasks", "OwnWorkersExecutor"]
-
-AHEAD = 2
 
 
 class OwnWorker(ABC):

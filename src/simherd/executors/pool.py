@@ -8,15 +8,13 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-from simherd.executors.base import Executor, QueuedTasks, TaskFunction, Tasks, workers_died
+from simherd.executors.base import AHEAD, Executor, QueuedTasks, TaskFunction, Tasks, workers_died
 from simherd.executors.mainless import without_main
 from simherd.executors.payload import Payload, call_packed, pack, seal
 from simherd.progress.words import counted
 from simherd.threads import guard_environment, guarded_here, lent_environment
 
-__all__ = ["AHEAD", "PoolExecutor", "starting_workers", "thread_pool"]
-
-AHEAD = 2
+__all__ = ["PoolExecutor", "starting_workers", "thread_pool"]
 
 
 class PoolExecutor(Executor):

@@ -13,8 +13,6 @@ from simherd.parallel.task import Job, Pack, PackReport, loaded, run_pack, unrea
 
 __all__ = ["MapTask", "joblib_map", "run_custom"]
 
-PACKS_PER_WORKER = 4
-
 
 class MapTask:
     """What a map calls with each pack. In other processes it has a copy of the job.
